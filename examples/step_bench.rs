@@ -5,9 +5,10 @@
 //! python benches/peers/bench_peers.py --shape M --threads 1 --keep-heap --exec "ours=target/release/examples/step_bench"
 //! ```
 //!
-//! The protocol is JSON lines, see `benches/peers/README.md`. `--noise SIGMA` adds pre-activation noise to every step, `--rank R` trains
-//! two factors of rank R in place of the recurrent matrix. Built with the feature
-//! `wgpu`, `--gpu` computes on the best adapter; steps are then timed together, with one wait at their end.
+//! The protocol is JSON lines, see `benches/peers/README.md`. `--noise SIGMA` adds pre-activation noise to every step; `--rank R` trains
+//! two factors of rank R in place of the recurrent matrix and `--plastic` gives the synapses short-term plasticity, so that the loss
+//! is another one than that of the peers. Built with the feature `wgpu`, `--gpu` computes on the best adapter; steps are then timed
+//! together, with one wait at their end.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -23,7 +24,7 @@ use cpu_time::ProcessTime;
 use ctrnn::files::{Array, npz};
 use ctrnn::model::{
     Biases, CtrnnConfig, CtrnnModule, Forward, InitialState, LowRank, Noise, NoiseAddress,
-    Parameter, TrainingBackend,
+    Parameter, ShortTermPlasticity, TrainingBackend,
 };
 use ctrnn::train::{Adam, Batch, Gradients, Loss, Normalisation, Optimizer, OptimizerState};
 use serde::Deserialize;
@@ -56,6 +57,9 @@ struct Args {
     /// Train factors of this rank in place of the recurrent matrix; the check file then lacks its gradient.
     #[arg(long, default_value_t = 0)]
     rank: usize,
+    /// Short-term plasticity: every other unit facilitates or depresses.
+    #[arg(long)]
+    plastic: bool,
     /// Compute on a graphics adapter.
     #[arg(long)]
     gpu: bool,
@@ -83,6 +87,7 @@ impl<B: TrainingBackend> Bench<B> {
         arrays: &BTreeMap<String, Array>,
         noise: f64,
         rank: usize,
+        plastic: bool,
     ) -> Result<Self, Box<dyn Error>> {
         let device = Default::default();
         let tensor = |name: &str| -> Result<Tensor<B, 3>, Box<dyn Error>> {
@@ -113,6 +118,7 @@ impl<B: TrainingBackend> Bench<B> {
             rank,
             ..LowRank::default()
         });
+        config.short_term_plasticity = plastic.then_some(ShortTermPlasticity::Half);
         let named = [
             (Parameter::INPUT_WEIGHT, "w_in"),
             (Parameter::RECURRENT_WEIGHT, "w_rc"),
@@ -237,7 +243,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn serve<B: TrainingBackend>(args: &Args, together: usize) -> Result<(), Box<dyn Error>> {
     let rss_import = memory_mib("VmRSS");
     let began = Instant::now();
-    let mut bench = Bench::<B>::new(&npz::read(&args.data)?, args.noise, args.rank)?;
+    let arrays = npz::read(&args.data)?;
+    let mut bench = Bench::<B>::new(&arrays, args.noise, args.rank, args.plastic)?;
     npz::write(&args.check_file, &bench.check()?)?;
     let setup = began.elapsed().as_secs_f64();
     for _ in 0..3 {

@@ -93,6 +93,10 @@ const VARIANTS: [(&str, &[&str]); 30] = [
         &["model.tau_ms={learned={initial=100,bounds=[20,500],per_unit=false}}"],
     ),
     ("exponential", &["time.integrator=exponential"]),
+    (
+        "short-term plasticity",
+        &["model.short_term_plasticity=half"],
+    ),
     ("sigmoid output", &["model.output_nonlinearity=sigmoid"]),
     (
         "softmax, cross-entropy",

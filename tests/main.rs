@@ -43,6 +43,7 @@ mod low_rank;
 mod newest;
 mod no_effect;
 mod output_files;
+mod plasticity;
 mod programs;
 mod project;
 mod python_files;

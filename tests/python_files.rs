@@ -91,7 +91,7 @@ fn python() -> Command {
     Command::new(env::var_os("PYTHON").unwrap_or_else(|| "python3".into()))
 }
 
-/// numpy alone, by `ctrnn_io`, and torch where it is installed, by the exported module: 18 networks of 1000 time steps.
+/// numpy alone, by `ctrnn_io`, and torch where it is installed, by the exported module: 21 networks of 1000 time steps.
 #[test]
 #[ignore = "needs Python with numpy"]
 fn python_computes_what_simulate_does() {

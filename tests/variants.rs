@@ -11,7 +11,7 @@ const SHARED_TAU: &str = "model.tau_ms={learned={initial=100,bounds=[20,500],per
 const ALL_NOISE: &str = "model.noise={preactivation=[0,0.1,0.2,0.3,0.4,0.5,0.6,0.7],postactivation=0.1,input=0.1,initial_state=0.1,convention=\"song\"}";
 
 /// Every variant that a run must take up again where it stood.
-const VARIANTS: [&[&str]; 8] = [
+const VARIANTS: [&[&str]; 9] = [
     &[LEARNED_TAU, ALL_NOISE, "time.integrator=exponential"],
     &[SHARED_TAU, ALL_NOISE],
     &[
@@ -24,6 +24,11 @@ const VARIANTS: [&[&str]; 8] = [
     ],
     &["model.initial_state=learned_per_condition", ALL_NOISE],
     &["train.recompute=true", ALL_NOISE],
+    &[
+        "model.short_term_plasticity=half",
+        "model.initial_state=carry",
+        "train.recompute=true",
+    ],
     &[
         "model.output_nonlinearity=sigmoid",
         "model.input={baseline=0.2,rectify=true}",

@@ -98,12 +98,15 @@ fn sweep<B: Backend>(case: &Case) -> SweepTensors<B> {
             factors(rng, n, 0.1, case.per_unit),
             &device,
         )),
-        initial_state: UnitState::from_fn(|| {
-            primitive(host_tensor::<B, 2>(array(rng, [b, n], 0.5), &device))
-        }),
+        initial_state: UnitState {
+            activity: primitive(host_tensor::<B, 2>(array(rng, [b, n], 0.5), &device)),
+            utilisation: primitive(host_tensor::<B, 2>(array(rng, [b, 0], 1.0), &device)),
+            resources: primitive(host_tensor::<B, 2>(array(rng, [b, 0], 1.0), &device)),
+        },
     };
     SweepTensors {
         operands,
+        synapses: None,
         form: case.form,
         activation: case.activation,
         noise_target: case.noise_target,
@@ -134,9 +137,12 @@ fn upstream<B: Backend>(case: &Case) -> ResultTensors<B> {
         outputs: outputs.then(|| three(rng, [t, b, o], 1.0)),
         rates: rates.then(|| three(rng, [t, b, n], 0.1)),
         potentials: potentials.then(|| three(rng, [t, b, n], 0.1)),
-        final_state: UnitState::from_fn(|| {
-            final_state.then(|| primitive(host_tensor::<B, 2>(array(rng, [b, n], 1.0), &device)))
-        }),
+        final_state: UnitState {
+            activity: final_state
+                .then(|| primitive(host_tensor::<B, 2>(array(rng, [b, n], 1.0), &device))),
+            ..UnitState::default()
+        },
+        ..SweepResults::default()
     }
 }
 
@@ -164,6 +170,7 @@ fn results<B: RecurrenceBackend>(case: &Case) -> Named {
         .into_iter()
         .chain(gradients)
         .filter(|(name, _)| case.inputs > 0 || !["inputs", "w_in"].contains(name))
+        .filter(|(name, _)| !["utilisation", "resources"].contains(name)) // empty
         .filter_map(|(name, tensor)| Some((name, numbers::<B>(tensor?))))
         .collect()
 }
@@ -356,6 +363,7 @@ fn activations_agree_with_the_scalar_form() {
             decay: primitive(vector(1.0)),
             initial_state: UnitState {
                 activity: matrix(potentials.clone(), [1, n]),
+                ..sweep.operands.initial_state
             },
             ..sweep.operands
         };

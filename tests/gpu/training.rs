@@ -57,6 +57,28 @@ fn training_follows_the_cpu() {
     }
 }
 
+/// Short-term plasticity has no kernels and runs by single operations, with a state that is carried from batch to batch.
+#[test]
+fn plastic_synapses_follow_the_cpu() {
+    let project = Project::in_memory();
+    let plastic = [
+        "train.steps=5",
+        "model.short_term_plasticity=half",
+        "model.initial_state=carry",
+    ];
+    for device in ["cpu", "wgpu"] {
+        let arguments = [&plastic[..], &["--device", device]].concat();
+        project.train(device, &arguments).exits(0);
+    }
+    let (cpu, gpu) = (losses(&project, "cpu"), losses(&project, "wgpu"));
+    assert_eq!(cpu.len(), 5);
+    for (a, b) in gpu.iter().zip(&cpu) {
+        assert!((a - b).abs() < 1e-4 * b.abs(), "{a} is not {b}");
+    }
+    let answer = project.run(&["check", "smoke.toml", "device.backend=wgpu", plastic[1]]);
+    drop(answer.says(&["model.short_term_plasticity has no kernel on a GPU"]));
+}
+
 #[test]
 fn a_run_goes_on_across_devices_and_its_manifest_says_where_bits_end() {
     let project = Project::in_memory();

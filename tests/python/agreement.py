@@ -27,6 +27,9 @@ VARIANTS = [
     ["time.integrator=exponential", "model.tau_ms={uniform=[20,200]}", NOISE % "song", "model.output_nonlinearity=softmax"],
     ["model.form=rate", "time.integrator=exponential", NOISE % "song", "model.output_nonlinearity=sigmoid"],
     ["model.tau_ms={learned={initial=60,bounds=[20,200]}}", "model.input={baseline=0.2,rectify=true}", NOISE % "raw"],
+    ["model.short_term_plasticity=half", "model.activation=relu", NOISE % "spec"],
+    ["model.short_term_plasticity={tau_u_ms=300,tau_x_ms=100,U=0.6}", "model.form=rate", "model.activation=softplus", "time.integrator=exponential"],
+    ["model.dale={excitatory_fraction=0.75}", "model.short_term_plasticity={e=\"facilitating\",i=\"depressing\"}"],
     ["model.dale={excitatory_fraction=0.75}", "model.density.recurrent=0.5", "model.initial_state=learned_per_condition"],
     ["~model.init.spectral_radius", "model.low_rank={rank=2}"],
     ["model.low_rank={rank=3,full='fixed'}", "model.form=rate", "model.activation=tanh"],
@@ -60,7 +63,7 @@ def compute_with_torch(folder, arrays, single):
 
 
 def worst(found, expected):
-    names = ["potentials", "rates", "outputs"]
+    names = [name for name in ("potentials", "rates", "outputs", "utilisation", "resources") if name in expected]
     off = [np.abs(found[name] - expected[name]) / np.maximum(1, np.abs(expected[name])) for name in names]
     return max(part.max() for part in off)
 

@@ -79,14 +79,26 @@ def simulate(model, weights, given):
     if start.ndim == 2 and "initial_state" not in given:  # one for each condition
         start = start[given["conditions"].astype(int)]
     state = given.get("initial_state", start) + silence[:, 0]
-    potentials, rates, outputs = [], [], []
+    potentials, rates, outputs, utilisation, resources = [], [], [], [], []
+    plastic = {name: np.array(values) for name, values in model.get("synapses", {}).items()}
+    used, left = plastic.get("U", 0) + silence[:, 0], 1 + silence[:, 0]
     for t in range(u.shape[1]):
-        drive = (f(state) if voltage else state) @ w_rc.T + u[:, t] @ weights["input.weight"].T + bias + eps[:, t]
+        sent = f(state) if voltage else state
+        if plastic:
+            spikes, before = sent * model["dt_ms"] / 1000, used
+            used = used + gain_of(model, plastic["tau_u_ms"]) * (plastic["U"] - used) + plastic["U"] * (1 - used) * spikes
+            left = left + gain_of(model, plastic["tau_x_ms"]) * (1 - left) - before * left * spikes
+            used, left = np.clip(used, 0, 1), np.clip(left, 0, 1)
+            sent = sent * used * left
+            utilisation.append(used)
+            resources.append(left)
+        drive = sent @ w_rc.T + u[:, t] @ weights["input.weight"].T + bias + eps[:, t]
         state = (1 - gain) * state + gain * (drive if voltage else f(drive)) + jump[:, t]
         potentials.append(state if voltage else drive)
         rates.append(f(state) if voltage else state)
         outputs.append(f_out((rates[-1] + xi[:, t]) @ w_out.T + bias_out))
-    return {k: np.stack(x, 1) for k, x in dict(potentials=potentials, rates=rates, outputs=outputs).items()}
+    states = dict(potentials=potentials, rates=rates, outputs=outputs, utilisation=utilisation, resources=resources)
+    return {k: np.stack(x, 1) for k, x in states.items() if x}
 
 
 def main(run, inputs, states):
@@ -98,7 +110,7 @@ def main(run, inputs, states):
             sys.exit(f"{name}: shape {found[name].shape}, expected {expected.shape}")
         off = np.abs(found[name] - expected) / np.maximum(1, np.abs(expected))
         failed |= not np.all(off <= TOLERANCE)  # a NaN fails too
-        print(f"{name:10} worst difference {off.max():.1e}")
+        print(f"{name:11} worst difference {off.max():.1e}")
     return int(failed)
 
 

@@ -15,6 +15,7 @@ pub mod currents;
 pub mod curves;
 pub mod decoding;
 pub mod dpca;
+pub mod efficacy;
 pub mod fixed_points;
 pub mod flow;
 pub mod low_rank;
@@ -80,6 +81,7 @@ analyses! {
     StateSpace, tdr::Tdr, "Targeted dimensionality reduction", "trajectories on the axes of the task's variables";
     StateSpace, dpca::Dpca, "Demixed principal components", "directions that each depend on one variable of the task, or on time alone";
     StateSpace, decoding::Decoding, "Decoding", "linear decoding of the task's variables over time, and its generalisation to other times";
+    StateSpace, efficacy::Efficacy, "Synaptic efficacy", "efficacy of synapses with short-term plasticity over time, and decoding from it and from the rates";
     StateSpace, speed::Speed, "Speed", "how fast the state moves";
     Dynamics, fixed_points::FixedPoints, "Fixed points", "fixed and slow points under the inputs of every epoch, and their stability";
     Dynamics, flow::Flow, "Flow", "where the dynamics lead on the plane of the first two components";
@@ -110,6 +112,9 @@ pub trait Answer: Sized {
     const BASIS: Basis = Basis::FiniteStates;
     /// True if the analysis compares with other runs.
     const SEES_PEERS: bool = false;
+    /// True if the analysis follows the map of [`Dynamics`](crate::Dynamics) from state to state, which knows potentials or rates but
+    /// not the synapses of short-term plasticity.
+    const FOLLOWS_DYNAMICS: bool = false;
     /// Documentation of each array of `<name>.npz`.
     const ARRAYS: &'static [ArrayDoc] = &[];
 
@@ -371,6 +376,9 @@ fn parsed<O: DeserializeOwned>(given: &Map<String, Value>) -> Result<O, String> 
 }
 
 fn find<A: Answer>(study: &Study, options: &Map<String, Value>) -> Result<Findings, Unsuitable> {
+    if A::FOLLOWS_DYNAMICS && study.dynamics.synapses.is_some() {
+        return Err(Unsuitable::PlasticSynapses);
+    }
     let options = parsed(options).expect("settings that check_options accepts");
     let answer = A::compute(study, &options)?;
     let mut arrays = answer.arrays();

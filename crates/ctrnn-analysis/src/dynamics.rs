@@ -4,6 +4,8 @@ use ctrnn_model::{Activation, Form, OutputNonlinearity};
 use faer::c64;
 use ndarray::{Array1, Array2, Axis};
 
+use crate::PlasticSynapses;
+
 /// A network as a map from state to state. With `F(s, u)`, the target towards which the state moves,
 ///
 /// ```text
@@ -42,6 +44,8 @@ pub struct Dynamics {
     pub input_baseline: f64,
     /// True if negative inputs are set to zero.
     pub rectifies_inputs: bool,
+    /// Short-term plasticity of the synapses, which the map of this type leaves out: analyses that follow the map refuse such networks.
+    pub synapses: Option<PlasticSynapses>,
 }
 
 /// Factors of recurrent weights of low rank, `W_rc = F + left right' / N`.
@@ -190,6 +194,7 @@ pub mod tests {
             output_nonlinearity: OutputNonlinearity::Identity,
             input_baseline: 0.0,
             rectifies_inputs: false,
+            synapses: None,
         }
     }
 

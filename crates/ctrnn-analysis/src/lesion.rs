@@ -32,11 +32,16 @@ pub fn outputs_without(study: &Study, units: &[usize], trials: &[usize]) -> Arra
                 .states()
                 .index_axis(Axis(1), 0)
                 .select(Axis(0), trials);
+            let mut synapses = study.synapses.as_ref().map(|all| all.at(0, trials));
             for t in 0..longest {
                 let rates = study.dynamics.all_rates(&state);
                 own.index_axis_mut(Axis(1), t)
                     .assign(&lesion.readout(&rates));
-                lesion.step(&mut state, &rates, trials, t + 1);
+                let transmitted = match (&study.dynamics.synapses, &mut synapses) {
+                    (Some(plastic), Some(states)) => plastic.transmit(rates.view(), states),
+                    _ => rates,
+                };
+                lesion.step(&mut state, &transmitted, trials, t + 1);
             }
         });
     for (mut own, &b) in outputs.outer_iter_mut().zip(trials) {
@@ -70,7 +75,7 @@ impl<'a> Lesion<'a> {
         }
     }
 
-    /// Moves the states `[trial, unit]`, which have these rates, to time step `t`.
+    /// Moves the states `[trial, unit]`, whose synapses transmit these rates, to time step `t`.
     fn step(&self, state: &mut Array2<f64>, rates: &Array2<f64>, trials: &[usize], t: usize) {
         let dynamics = &self.study.dynamics;
         let target = dynamics.targets(&rates.dot(&self.recurrent), &self.drive(trials, t));

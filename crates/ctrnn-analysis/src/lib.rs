@@ -38,6 +38,7 @@ mod linear_algebra;
 mod linear_decoder;
 mod metrics;
 mod perturbation;
+mod plastic_synapses;
 pub mod plot;
 mod preference;
 mod principal_components;
@@ -77,6 +78,7 @@ pub use metrics::Metrics;
 pub use perturbation::{
     Clamp, Current, Cut, Lesion, Perturbation, PerturbationError, Window, forward_perturbed,
 };
+pub use plastic_synapses::{PlasticSynapses, SynapseStates};
 pub use preference::{Preference, Preferences};
 pub use principal_components::Pca;
 pub use rate_map::RateMap;

@@ -71,7 +71,8 @@ pub struct Current {
     pub when: Window,
 }
 
-/// Error of a unit that the network does not have, or that two perturbations hold at the same time.
+/// Error of a perturbation that the network cannot have: of a unit that does not exist, of one that two perturbations hold at the same
+/// time, or of a clamp of plastic synapses.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PerturbationError {
     /// A unit that the network does not have.
@@ -89,6 +90,14 @@ pub enum PerturbationError {
         unit: usize,
         /// The two perturbations: "clamped twice" or "both lesioned and clamped".
         how: &'static str,
+    },
+    /// A clamp of a unit whose synapses would follow the clamped rate.
+    #[error(
+        "unit {unit} cannot be clamped: its synapses have short-term plasticity, and would have to follow the clamped rate"
+    )]
+    PlasticClamp {
+        /// Index of the unit.
+        unit: usize,
     },
 }
 
@@ -135,6 +144,21 @@ impl Perturbation {
             }
         }
         Ok(())
+    }
+
+    /// Checks that no unit of a network with short-term plasticity is clamped: the state of its synapses would not be that of the
+    /// clamped rate, and what they transmit would not be constant.
+    ///
+    /// # Errors
+    /// Names the first such unit.
+    pub fn check_plasticity(&self, config: &CtrnnConfig) -> Result<(), PerturbationError> {
+        if config.short_term_plasticity.is_none() {
+            return Ok(());
+        }
+        match self.clamped.iter().flat_map(|clamp| &clamp.units).next() {
+            Some(&unit) => Err(PerturbationError::PlasticClamp { unit }),
+            None => Ok(()),
+        }
     }
 
     /// Returns the windows of all parts.

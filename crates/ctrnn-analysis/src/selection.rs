@@ -293,7 +293,9 @@ impl Study<'_> {
         let n_steps = self.batch.max_steps;
         let all = [&mut self.potentials, &mut self.rates, &mut self.outputs];
         let peers = self.peers.iter_mut().map(|peer| &mut peer.rates);
-        for values in all.into_iter().chain(peers) {
+        let synapses = (self.synapses.iter_mut())
+            .flat_map(|states| [&mut states.utilisation, &mut states.resources]);
+        for values in all.into_iter().chain(peers).chain(synapses) {
             let rows = values.select(Axis(0), &trials);
             *values = rows.slice_move(ndarray::s![.., ..n_steps, ..]);
         }

@@ -15,7 +15,7 @@ use ctrnn_tasks::Timeline;
 use ndarray::{Array1, Array2};
 use thiserror::Error;
 
-use crate::{ArrayDoc, Dynamics, Factors, Perturbation, forward_perturbed};
+use crate::{ArrayDoc, Dynamics, Factors, Perturbation, PlasticSynapses, forward_perturbed};
 
 /// Documentation of the arrays of `states.npz`, beside those of its trials.
 pub const STATES_ARRAYS: &[ArrayDoc] = &[
@@ -30,6 +30,18 @@ pub const STATES_ARRAYS: &[ArrayDoc] = &[
         "[trial, time, unit]",
         "",
         "firing rates r; NaN after the end of a trial",
+    ),
+    ArrayDoc::new(
+        "utilisation",
+        "[trial, time, unit]",
+        "",
+        "utilisation u of the synapses that leave a unit, with short-term plasticity; NaN after the end of a trial",
+    ),
+    ArrayDoc::new(
+        "resources",
+        "[trial, time, unit]",
+        "",
+        "resources x of the synapses that leave a unit, with short-term plasticity; NaN after the end of a trial",
     ),
     ArrayDoc::new(
         "inputs",
@@ -70,6 +82,8 @@ pub struct States {
     pub potentials: Array,
     /// Firing rates `[B,T,N]`.
     pub rates: Array,
+    /// Utilisation and resources of the synapses `[B,T,N]`, where they are plastic.
+    pub synapses: Option<[Array; 2]>,
     /// Inputs `[B,T,I]` as given: before baseline, input noise and rectification.
     pub inputs: Array,
     /// Outputs of the network `f_out(y)`, `[B,T,O]`.
@@ -132,6 +146,8 @@ fn run<B: RecurrenceBackend>(
     Ok(States {
         potentials: host(trajectory.potentials),
         rates: host(trajectory.rates),
+        synapses: (trajectory.utilisation.zip(trajectory.resources))
+            .map(|(utilisation, resources)| [utilisation, resources].map(array)),
         inputs: array(inputs),
         outputs: array(network.activate(trajectory.outputs)),
         t_ms: (1..=n_steps).map(|k| (k as f64 * dt_ms) as f32).collect(),
@@ -173,6 +189,7 @@ impl Dynamics {
             output_nonlinearity: config.output_nonlinearity,
             input_baseline: config.input.baseline,
             rectifies_inputs: config.input.rectify,
+            synapses: PlasticSynapses::of(config),
         }
     }
 }
@@ -181,7 +198,8 @@ impl States {
     /// Returns true if all states and outputs are finite.
     pub fn are_finite(&self) -> bool {
         let all = [&self.potentials, &self.rates, &self.outputs];
-        all.iter().all(|array| array.first_nonfinite().is_none())
+        let mut all = all.into_iter().chain(self.synapses.iter().flatten());
+        all.all(|array| array.first_nonfinite().is_none())
     }
 
     /// Returns the outputs `[time, output]` of a trial, up to its last time step, row by row.
@@ -192,9 +210,10 @@ impl States {
         values[..n_steps * width].to_vec()
     }
 
-    /// Sets potentials, rates and outputs after the last time step of each trial to NaN.
+    /// Sets potentials, rates, synapses and outputs after the last time step of each trial to NaN.
     pub fn end_at(&mut self, n_steps: &[usize]) {
-        for array in [&mut self.potentials, &mut self.rates, &mut self.outputs] {
+        let states = [&mut self.potentials, &mut self.rates, &mut self.outputs];
+        for array in states.into_iter().chain(self.synapses.iter_mut().flatten()) {
             let whole = std::mem::replace(array, Array::f32(&[0], Vec::new()));
             let (shape, mut data) = whole.into_parts();
             let [_, max_steps, width] = shape[..] else {
@@ -215,6 +234,8 @@ impl States {
     /// Returns the arrays by their names in `states.npz`.
     pub fn into_arrays(self) -> BTreeMap<String, Array> {
         let t_ms = Array::f32(&[self.t_ms.len()], self.t_ms);
+        let synapses = (self.synapses.into_iter())
+            .flat_map(|both| ["utilisation", "resources"].into_iter().zip(both));
         [
             ("potentials", self.potentials),
             ("rates", self.rates),
@@ -222,8 +243,10 @@ impl States {
             ("outputs", self.outputs),
             ("t_ms", t_ms),
         ]
+        .into_iter()
+        .chain(synapses)
         .map(|(name, array)| (name.to_owned(), array))
-        .into()
+        .collect()
     }
 }
 
@@ -234,6 +257,10 @@ pub struct Injected {
     pub inputs: Array,
     /// Initial state `[B,N]`.
     pub initial_state: Option<Array>,
+    /// Utilisation `[B,N]` in the initial state, with short-term plasticity.
+    pub initial_utilisation: Option<Array>,
+    /// Resources `[B,N]` in the initial state, with short-term plasticity.
+    pub initial_resources: Option<Array>,
     /// Standard normal numbers for the pre-activation noise, `[B,T,N]`.
     pub preactivation_noise: Option<Array>,
     /// Standard normal numbers for the post-activation noise, `[B,T,N]`.
@@ -295,24 +322,29 @@ impl Injected {
             Some(array) => Ok(Some(array)),
             None => Ok(None),
         };
-        let state = optional("initial_state", &[&[b, n], &[n]])?;
-        let conditions = optional("conditions", &[&[b]])?;
+        let mut state = |name: &str| {
+            let state = optional(name, &[&[b, n], &[n]])?;
+            Ok::<_, InjectedError>(state.map(|state| for_each_trial(state, b)))
+        };
         let injected = Self {
-            initial_state: state.map(|state| for_each_trial(state, b)),
+            initial_state: state("initial_state")?,
+            initial_utilisation: state("initial_utilisation")?,
+            initial_resources: state("initial_resources")?,
             preactivation_noise: optional("preactivation_noise", &[&[b, t, n]])?,
             postactivation_noise: optional("postactivation_noise", &[&[b, t, n]])?,
             input_noise: optional("input_noise", &[&[b, t, width]])?,
-            conditions: numbers(conditions, config).map_err(error)?,
+            conditions: numbers(optional("conditions", &[&[b]])?, config).map_err(error)?,
             inputs,
         };
         if let Some(name) = arrays.keys().next() {
-            let known = "inputs, initial_state, conditions, preactivation_noise, postactivation_noise and input_noise";
+            let known = "inputs, initial_state, initial_utilisation, initial_resources, conditions, preactivation_noise, postactivation_noise and input_noise";
             return Err(error(format!(
                 "array {name:?} is unknown; a file of inputs may hold {known}"
             )));
         }
         injected.check_values().map_err(error)?;
         injected.check_start(config).map_err(error)?;
+        injected.check_synapses(config).map_err(error)?;
         Ok(injected)
     }
 
@@ -320,6 +352,8 @@ impl Injected {
         let named = [
             ("inputs", Some(&self.inputs)),
             ("initial_state", self.initial_state.as_ref()),
+            ("initial_utilisation", self.initial_utilisation.as_ref()),
+            ("initial_resources", self.initial_resources.as_ref()),
             ("preactivation_noise", self.preactivation_noise.as_ref()),
             ("postactivation_noise", self.postactivation_noise.as_ref()),
             ("input_noise", self.input_noise.as_ref()),
@@ -346,6 +380,33 @@ impl Injected {
         Ok(())
     }
 
+    /// Checks that the synapses of an initial state are given with it, for a network whose synapses have a state, and within [0, 1].
+    fn check_synapses(&self, config: &CtrnnConfig) -> Result<(), String> {
+        let named = [
+            ("initial_utilisation", &self.initial_utilisation),
+            ("initial_resources", &self.initial_resources),
+        ];
+        for (name, array) in named {
+            let Some(array) = array else { continue };
+            if config.short_term_plasticity.is_none() {
+                return Err(format!(
+                    "{name} is given, but the network has no short-term plasticity"
+                ));
+            }
+            if self.initial_state.is_none() {
+                return Err(format!("{name} is given without initial_state"));
+            }
+            let values = array.to_f64().map_err(|error| format!("{name}: {error}"))?;
+            if let Some(index) = values.iter().position(|x| !(0.0..=1.0).contains(x)) {
+                return Err(format!(
+                    "{name} holds {} at flat index {index}, but must lie in [0, 1]",
+                    values[index]
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the inputs, states and noise of some of the trials.
     #[must_use]
     pub fn rows(&self, trials: Range<usize>) -> Self {
@@ -354,6 +415,8 @@ impl Injected {
         Self {
             inputs: self.inputs.rows(trials.clone()),
             initial_state: some(&self.initial_state),
+            initial_utilisation: some(&self.initial_utilisation),
+            initial_resources: some(&self.initial_resources),
             preactivation_noise: some(&self.preactivation_noise),
             postactivation_noise: some(&self.postactivation_noise),
             input_noise: some(&self.input_noise),
@@ -380,10 +443,15 @@ impl Injected {
         }
     }
 
-    /// Returns the given initial state, if there is one.
-    pub fn state<B: Backend>(&self, device: &B::Device) -> Option<UnitState<Tensor<B, 2>>> {
-        self.initial_state.as_ref().map(|array| UnitState {
-            activity: tensor(array, device),
+    /// Returns the given initial state of a network, if there is one; its synapses are at rest unless they are given, too.
+    pub fn state<B: Backend>(&self, network: &CtrnnModule<B>) -> Option<UnitState<Tensor<B, 2>>> {
+        let device = network.device();
+        let given = |array: &Option<Array>| array.as_ref().map(|array| tensor(array, &device));
+        let rested = network.rested(given(&self.initial_state)?);
+        Some(UnitState {
+            utilisation: given(&self.initial_utilisation).unwrap_or(rested.utilisation),
+            resources: given(&self.initial_resources).unwrap_or(rested.resources),
+            activity: rested.activity,
         })
     }
 }

@@ -9,7 +9,7 @@ use ndarray::{Array1, Array2, Array3, Axis};
 
 use crate::metrics::Metrics;
 use crate::selectivity::d_prime;
-use crate::{Dynamics, EpochNames, ToArray, TrialRecord, channel_arrays};
+use crate::{Dynamics, EpochNames, SynapseStates, ToArray, TrialRecord, channel_arrays};
 
 /// A network, its trials, and its states and outputs in them.
 pub struct Study<'a> {
@@ -27,6 +27,8 @@ pub struct Study<'a> {
     pub rates: Array3<f64>,
     /// Outputs of the network, `[trial, time, output]`.
     pub outputs: Array3<f64>,
+    /// States of the synapses `[trial, time, unit]`, with short-term plasticity.
+    pub synapses: Option<SynapseStates<Array3<f64>>>,
     /// Sign of each unit, +1 or -1, under Dale's law.
     pub signs: Option<Vec<f64>>,
     /// Training metrics of the run.
@@ -77,6 +79,22 @@ impl Study<'_> {
             Form::Voltage => &self.potentials,
             Form::Rate => &self.rates,
         }
+    }
+
+    /// Computes the rates `[time, unit]` of a trial as its recurrent connections transmit them in the time step after each: with
+    /// short-term plasticity `r u' x'`, otherwise r.
+    pub fn transmitted(&self, b: usize) -> Array2<f64> {
+        let n_steps = self.batch.n_steps[b];
+        let rates = self.rates.slice(ndarray::s![b, ..n_steps, ..]);
+        let (Some(plastic), Some(synapses)) = (&self.dynamics.synapses, &self.synapses) else {
+            return rates.to_owned();
+        };
+        let own = |all: &Array3<f64>| all.slice(ndarray::s![b, ..n_steps, ..]).to_owned();
+        let mut states = SynapseStates {
+            utilisation: own(&synapses.utilisation),
+            resources: own(&synapses.resources),
+        };
+        plastic.transmit(rates, &mut states)
     }
 
     /// Returns true for each state that belongs to a trial and not to its padding, `[trial, time]`.

@@ -10,6 +10,11 @@ pub enum Unsuitable {
     /// The task or the run lacks the subject of the analysis.
     #[error("{0}")]
     Lacks(String),
+    /// The analysis follows the states of the units, which do not determine those of plastic synapses.
+    #[error(
+        "the network has short-term plasticity: its state is that of the units and of their synapses, and this analysis knows the units alone"
+    )]
+    PlasticSynapses,
     /// A decomposition did not converge.
     #[error(transparent)]
     NotConverged(#[from] NotConverged),

@@ -372,7 +372,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "N", conflicts_with = "inputs", value_parser = clap::value_parser!(u32).range(1..=MOST_TRIALS))]
     pub trials: Option<u32>,
     /// File of inputs to use instead of trials: inputs [B,T,I] and optionally initial_state, preactivation_noise,
-    /// postactivation_noise.
+    /// postactivation_noise, and with short-term plasticity initial_utilisation, initial_resources.
     #[arg(long, value_name = "FILE.npz")]
     pub inputs: Option<PathBuf>,
     /// Simulate the network's own noise.
@@ -385,7 +385,7 @@ pub struct SimulateArgs {
     /// Compute in double precision.
     #[arg(long)]
     pub f64: bool,
-    /// Arrays to write: potentials, rates, inputs, outputs [default: all].
+    /// Arrays to write: potentials, rates, synapses (utilisation and resources), inputs, outputs [default: all].
     #[arg(long, value_name = "ARRAYS", value_delimiter = ',', value_enum)]
     pub record: Vec<Recorded>,
     #[command(flatten)]
@@ -479,6 +479,7 @@ pub struct ImportArgs {
 pub enum Recorded {
     Potentials,
     Rates,
+    Synapses,
     Inputs,
     Outputs,
 }

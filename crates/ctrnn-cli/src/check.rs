@@ -41,7 +41,7 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
     let run = reading.file(&args.config)?;
     terminal.notes(run.notes.iter().chain(&run.unused_keys()));
     terminal.notes(initial_states_note(&run));
-    terminal.notes(plain_path_note(&run));
+    terminal.notes(advice::plain_path_note(&run));
     let size = Size::of(&run)?;
     if let Some(mib) = size.training_mib.filter(|&mib| mib > MUCH_MIB) {
         // If there is less memory, the process is killed before it can print anything else.
@@ -55,17 +55,6 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
         || description::json(&run, &size, &tried),
     )?;
     check_finite(&run, &tried)
-}
-
-/// Returns a note if the device of the run has no kernels for its recurrence.
-fn plain_path_note(run: &Run) -> Option<String> {
-    let feature = run.model.without_gpu_kernels()?;
-    let is_gpu = !matches!(run.config.device.backend, Backend::Cpu);
-    is_gpu.then(|| {
-        format!(
-            "{feature} has no kernels on a GPU: each time step takes about 12 launches of tensor operations forward and twice as many backward, where the kernels take one; device.backend = \"cpu\" has kernels for it"
-        )
-    })
 }
 
 /// Checks that the numbers of the first steps are finite.

@@ -30,7 +30,13 @@ pub fn perturbation<B: Backend>(
     if args.given().is_empty() {
         return Ok(Perturbation::default());
     }
-    parsed(args, &Groups::of(network, run.config.seed), run.clock)
+    let found = parsed(args, &Groups::of(network, run.config.seed), run.clock)?;
+    found.check_plasticity(network.config()).map_err(|error| {
+        let help =
+            "--lesion removes what a unit sends, as --silence does, and --current moves its rate";
+        Failure::new(USAGE, "C036", error.to_string(), help)
+    })?;
+    Ok(found)
 }
 
 fn parsed(args: &PerturbArgs, groups: &Groups, clock: Clock) -> Result<Perturbation, Failure> {
@@ -65,10 +71,10 @@ fn parsed(args: &PerturbArgs, groups: &Groups, clock: Clock) -> Result<Perturbat
     };
     found.check(n_units).map_err(|error| {
         let help = match error {
-            PerturbationError::NoSuchUnit { .. } => format!("units are 0 to {}", n_units - 1),
             PerturbationError::Twice { unit, .. } => format!(
                 "--silence, --lesion and --clamp may hold a unit once at a time: remove unit {unit} from one of them, or give both windows in ms or both as epochs"
             ),
+            _ => format!("units are 0 to {}", n_units - 1),
         };
         Failure::new(USAGE, "C036", error.to_string(), help)
     })?;

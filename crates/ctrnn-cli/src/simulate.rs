@@ -174,12 +174,16 @@ impl<B: RecurrenceBackend> Simulation<'_, B> {
             let t_ms = states.t_ms.clone();
             writer.add("t_ms", &Array::f32(&[t_ms.len()], t_ms))?;
         }
-        for (what, name, array) in [
+        let synapses = (states.synapses.iter().flatten())
+            .zip(["utilisation", "resources"])
+            .map(|(array, name)| (Recorded::Synapses, name, array));
+        let states = [
             (Recorded::Potentials, "potentials", &states.potentials),
             (Recorded::Rates, "rates", &states.rates),
             (Recorded::Inputs, "inputs", &states.inputs),
             (Recorded::Outputs, "outputs", &states.outputs),
-        ] {
+        ];
+        for (what, name, array) in states.into_iter().chain(synapses) {
             if record.is_empty() || record.contains(&what) {
                 writer.append(name, array)?;
             }
@@ -202,7 +206,7 @@ impl<B: RecurrenceBackend> Simulation<'_, B> {
         };
         let pass = Forward {
             noise,
-            initial_state: injected.state(self.device),
+            initial_state: injected.state(self.network),
             conditions: injected.conditions.clone(),
             ..Forward::default()
         };
@@ -356,6 +360,8 @@ impl<'a> PaddedTrials<'a> {
         let injected = Injected {
             inputs: arrays.remove("inputs").expect("trials have inputs"),
             initial_state: None,
+            initial_utilisation: None,
+            initial_resources: None,
             preactivation_noise: None,
             postactivation_noise: None,
             input_noise: None,

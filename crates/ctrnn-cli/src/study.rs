@@ -5,8 +5,8 @@ use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{
-    ANALYSES, Analysis, Basis, Dynamics, Findings, Metrics, Peer, Perturbation, Study, Unsuitable,
-    simulate_perturbed, three_dimensional,
+    ANALYSES, Analysis, Basis, Dynamics, Findings, Metrics, Peer, Perturbation, Study,
+    SynapseStates, Unsuitable, simulate_perturbed, three_dimensional,
 };
 use ctrnn_config::{Run, only_under, overridden, word_like};
 use ctrnn_files::{Array, RunFolder};
@@ -355,6 +355,13 @@ impl<'a> Job for StudyJob<'a> {
             potentials: three_dimensional(&states.potentials),
             rates: three_dimensional(&states.rates),
             outputs: three_dimensional(&states.outputs),
+            synapses: states
+                .synapses
+                .as_ref()
+                .map(|[utilisation, resources]| SynapseStates {
+                    utilisation: three_dimensional(utilisation),
+                    resources: three_dimensional(resources),
+                }),
             task: run.task.as_ref(),
             by: Vec::new(),
             signs,
@@ -435,6 +442,8 @@ fn no_states(run: &Run) -> ctrnn_analysis::States {
     ctrnn_analysis::States {
         potentials: none(model.n_units),
         rates: none(model.n_units),
+        synapses: (model.short_term_plasticity.as_ref())
+            .map(|_| [none(model.n_units), none(model.n_units)]),
         inputs: none(model.n_inputs),
         outputs: none(model.n_outputs),
         t_ms: Vec::new(),

@@ -1,18 +1,19 @@
 //! Times the sweeps alone: one forward and one backward sweep with the gradients of every weight.
 //!
 //! ```text
-//! cargo run --release -p ctrnn-kernels --example sweep_bench -- [seconds per shape] [activation] [sigma=S] [rank=R] [f64] [shape...]
+//! cargo run --release -p ctrnn-kernels --example sweep_bench -- [seconds per shape] [activation] [sigma=S] [rank=R] [plastic] [f64] [shape...]
 //! ```
 //!
-//! A shape is a letter of the table or `B,T,N,I,O`. With `rank=R` the recurrent matrix is the product of two factors of that rank. `RAYON_NUM_THREADS` sets the threads, `CTRNN_KERNEL` the path. It prints
+//! A shape is a letter of the table or `B,T,N,I,O`. With `rank=R` the recurrent matrix is the product of two factors of that rank;
+//! `plastic` gives the synapses short-term plasticity. `RAYON_NUM_THREADS` sets the threads, `CTRNN_KERNEL` the path. It prints
 //! the fastest and the median of the repetitions in ms, forward and backward apart, and the GFLOP/s of the fastest.
 
 use std::time::{Duration, Instant};
 
 use ctrnn_kernels::{
     Activation, DrawAddress, Form, GradientSlices, KernelPath, NoiseSource, NoiseTarget, Operands,
-    Saved, Shape, SweepElement, SweepSlices, TrajectorySlices, UnitState, UpstreamSlices,
-    Workspace, backward, forward,
+    Saved, Shape, SweepElement, SweepSlices, SynapseConstants, TrajectorySlices, UnitState,
+    UpstreamSlices, Workspace, backward, forward,
 };
 use ctrnn_random::{Key, Rng, Stream};
 
@@ -30,14 +31,16 @@ const SHAPES: [(&str, [usize; 5]); 9] = [
 
 fn main() {
     let mut limit = Duration::from_secs(1);
-    let (mut activation, mut sigma, mut double) = (Activation::Relu, 0.0, false);
-    let mut rank = 0;
+    let (mut activation, mut sigma, mut rank) = (Activation::Relu, 0.0, 0);
+    let (mut double, mut plastic) = (false, false);
     let mut shapes = Vec::new();
     for argument in std::env::args().skip(1) {
         if let Some(a) = Activation::from_name(&argument) {
             activation = a;
         } else if argument == "f64" {
             double = true;
+        } else if argument == "plastic" {
+            plastic = true;
         } else if let Some(sizes) = sizes(&argument) {
             shapes.push((argument, sizes));
         } else if let Some(s) = argument.strip_prefix("sigma=") {
@@ -58,14 +61,16 @@ fn main() {
     let path = KernelPath::selected().unwrap_or_else(|error| panic!("{error}"));
     let threads = rayon::current_num_threads();
     println!(
-        "{path}, {threads} threads, {}, sigma {sigma}, rank {rank}",
-        activation.name()
+        "{path}, {threads} threads, {}, sigma {sigma}, rank {rank}{}",
+        activation.name(),
+        if plastic { ", plastic" } else { "" }
     );
     println!("shape          min     fwd     bwd  median   GFLOP/s");
     for (name, sizes) in shapes {
         let shape = Shape {
             rank,
             without_full: rank > 0,
+            synapses: if plastic { sizes.units } else { 0 },
             ..sizes
         };
         if double {
@@ -134,6 +139,16 @@ fn bench<E: SweepElement>(
         random(steps * trials * outputs, 1e-3),
     );
     let initial = vec![E::default(); trials * units];
+    let of_units = |value: f64| vec![E::from_f64(value); shape.synapses];
+    let of_trials = |value: f64| vec![E::from_f64(value); trials * shape.synapses];
+    let (utilisation, resources) = (of_trials(0.15), of_trials(1.0));
+    // Facilitating synapses at dt 10 ms.
+    let synapses = SynapseConstants {
+        baseline: of_units(0.15),
+        utilisation_gain: of_units(10.0 / 1500.0),
+        resources_gain: of_units(10.0 / 200.0),
+        spikes: of_units(0.01),
+    };
     let (decay, gain) = (vec![E::from_f64(0.8); units], vec![E::from_f64(0.2); units]);
     let noise_scale = vec![E::from_f64(0.2 * sigma); units];
     let sweep = SweepSlices {
@@ -153,9 +168,14 @@ fn bench<E: SweepElement>(
             decay: &decay,
             gain: &gain,
             noise_scale: &noise_scale,
-            initial_state: UnitState { activity: &initial },
+            initial_state: UnitState {
+                activity: &initial,
+                utilisation: &utilisation,
+                resources: &resources,
+            },
         }
         .map(Vec::as_slice),
+        synapses: synapses.each_ref().map(Vec::as_slice),
         eps: NoiseSource::Drawn(DrawAddress {
             key: Key::new(1, Stream::Eps, 0),
             step: 0,
@@ -167,6 +187,7 @@ fn bench<E: SweepElement>(
     };
     let zeros = |n: usize| vec![E::default(); n];
     let (mut rates, mut y) = (zeros(shape.history()), zeros(steps * trials * outputs));
+    let [mut u_history, mut x_history] = [(); 2].map(|()| zeros(shape.synapse_history()));
     let (mut d_in, mut d_rc, mut d_out) =
         (zeros(w_in.len()), zeros(w_rc.len()), zeros(w_out.len()));
     let (mut d_left, mut d_right) = (zeros(left.len()), zeros(right.len()));
@@ -180,14 +201,16 @@ fn bench<E: SweepElement>(
         let record = TrajectorySlices {
             rates: Some(&mut rates),
             outputs: Some(&mut y),
+            utilisation: Some(&mut u_history),
+            resources: Some(&mut x_history),
             ..TrajectorySlices::default()
         };
         forward(&sweep, record, &workspace);
         let middle = Instant::now();
         let saved = Saved {
             rates: &rates,
-            responses: None,
-            potentials: None,
+            synapses: Some([&u_history, &x_history]),
+            ..Saved::default()
         };
         let upstream = UpstreamSlices {
             outputs: Some(&dy),
@@ -203,6 +226,7 @@ fn bench<E: SweepElement>(
             bias_out: Some(&mut d_bias_out),
             initial_state: UnitState {
                 activity: Some(&mut d_initial),
+                ..UnitState::default()
             },
             ..GradientSlices::default()
         };

@@ -21,6 +21,13 @@
 //!
 //! `W_rc` is a matrix `w_rc`, or the product `left right' / N` of two thin factors `[N, R]`, or the sum of both. The product is
 //! never formed: `W_rc r = w_rc r + left kappa` with `kappa = right' r / N`.
+//! With short-term plasticity ([`SynapseConstants`]) `W_rc` sees `r(t) u(t+1) x(t+1)` in place of `r(t)`, where
+//!
+//! ```text
+//! u(t+1) = u(t) + a_u (U - u(t)) + dt U (1 - u(t)) r(t)        x(t+1) = x(t) + a_x (1 - x(t)) - dt u(t) x(t) r(t)
+//! ```
+//!
+//! are clipped to [0, 1]. The backward sweep then takes `W_rc' g_z` back through this step (`cpu/synapses.rs`), and needs 8 bytes more.
 //!
 //! # The sweep backward
 //!
@@ -81,8 +88,9 @@
 //!         decay: &[0.8, 0.8],
 //!         gain: &[0.2, 0.2],
 //!         noise_scale: &[0.0, 0.0],
-//!         initial_state: UnitState { activity: &[1.0, 1.0] },
+//!         initial_state: UnitState { activity: &[1.0, 1.0], ..UnitState::default() },
 //!     },
+//!     synapses: SynapseConstants::default(),
 //!     eps: NoiseSource::None,
 //!     xi: NoiseSource::None,
 //!     sigma_post: 0.0,
@@ -98,11 +106,11 @@
 //! assert!((rates[4] - 0.64).abs() < 1e-12 && (rates[5] - 1.0).abs() < 1e-12); // 0.8^2, and the fixed point 1
 //!
 //! // The loss is the last output: dy/dv_0(0) = 0.8^2.
-//! let saved = Saved { rates: &rates, responses: None, potentials: None };
+//! let saved = Saved { rates: &rates, ..Saved::default() };
 //! let upstream = UpstreamSlices { outputs: Some(&[0.0, 1.0]), ..UpstreamSlices::default() };
 //! let mut initial_state = [0.0; 2];
 //! let gradients = GradientSlices {
-//!     initial_state: UnitState { activity: Some(&mut initial_state) },
+//!     initial_state: UnitState { activity: Some(&mut initial_state), ..UnitState::default() },
 //!     ..GradientSlices::default()
 //! };
 //! backward(&sweep, &saved, &upstream, gradients, &workspace);
@@ -131,7 +139,9 @@ pub use cpu::forward::TrajectorySlices;
 pub use cpu::recompute::{SegmentSlices, kept_states, segment_steps};
 pub use cpu::sums::{squared_error, sum_of_squares};
 pub use instruction_set::{KernelPath, KernelPathError};
-pub use operands::{GradientSlices, Operands, SweepResults, UnitState, UpstreamSlices};
+pub use operands::{
+    GradientSlices, Operands, SweepResults, SynapseConstants, UnitState, UpstreamSlices,
+};
 pub use shape::Shape;
 pub use simd::Element;
 pub use sweep::{DrawAddress, Form, NoiseSource, NoiseTarget, SweepSlices};

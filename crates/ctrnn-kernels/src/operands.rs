@@ -115,6 +115,24 @@ table! {
     pub struct UnitState {
         /// Variable that the leak acts on, `[B, N]`: the potential `v` in the voltage form, the rate `r` in the rate form.
         activity: [trials, units],
+        /// Utilisation `u` of the synapses that leave a unit, `[B, N]`; empty without short-term plasticity, as the resources are.
+        utilisation: [trials, synapses],
+        /// Resources `x` of the synapses that leave a unit, `[B, N]`.
+        resources: [trials, synapses],
+    }
+}
+
+table! {
+    /// One `T` for each constant of the short-term plasticity of the synapses that leave a unit, `[N]`; empty without it.
+    pub struct SynapseConstants {
+        /// Utilisation at rest, `U`.
+        baseline: [synapses],
+        /// Fraction of the way to `U` that the utilisation returns in a time step, `dt / tau_u`.
+        utilisation_gain: [synapses],
+        /// Fraction of the way to 1 that the resources recover in a time step, `dt / tau_x`.
+        resources_gain: [synapses],
+        /// Number of spikes in a time step at a rate of 1: the time step in seconds.
+        spikes: [synapses],
     }
 }
 
@@ -159,9 +177,24 @@ table! {
         rates: [steps, trials, units],
         /// Potentials `[T, B, N]`: `v` in the voltage form, `z` in the rate form.
         potentials: [steps, trials, units],
+        /// Utilisation `u [T, B, N]`; empty without short-term plasticity, as the resources are.
+        utilisation: [steps, trials, synapses],
+        /// Resources `x [T, B, N]`.
+        resources: [steps, trials, synapses],
         ;
         /// State after the last time step.
         final_state,
+    }
+}
+
+impl<E> SynapseConstants<&[E]> {
+    /// Asserts that each slice has the length that the shape implies.
+    pub(crate) fn assert_lens(&self, shape: &Shape) {
+        assert_lens(
+            self.map(Some).into_array(),
+            SynapseConstants::lens(shape).into_array(),
+            SynapseConstants::NAMES.into_array(),
+        );
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Shape {
     pub rank: usize,
     /// True if the recurrent matrix is the product of its factors alone: `w_rc` is then empty.
     pub without_full: bool,
+    /// Number of units whose synapses have short-term plasticity: N, or 0 without it.
+    pub synapses: usize,
 }
 
 impl Shape {
@@ -30,6 +32,7 @@ impl Shape {
             outputs: 0,
             rank: 0,
             without_full: false,
+            synapses: 0,
         }
     }
 
@@ -37,6 +40,13 @@ impl Shape {
     #[must_use]
     pub const fn full_rows(&self) -> usize {
         if self.without_full { 0 } else { self.units }
+    }
+
+    /// Returns the length of a history of synapses that starts with the initial state: `(T + 1) B N`, or 0 without short-term
+    /// plasticity.
+    #[must_use]
+    pub const fn synapse_history(&self) -> usize {
+        (self.steps + 1) * self.trials * self.synapses
     }
 
     /// Returns the length of a buffer `[time, trial, unit]` with one entry per time step: `T B N`.

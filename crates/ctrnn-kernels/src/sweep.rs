@@ -7,7 +7,7 @@ use ctrnn_random::Key;
 use crate::operands::assert_len;
 use crate::shape::Shape;
 use crate::simd::Element;
-use crate::{Activation, Operands};
+use crate::{Activation, Operands, SynapseConstants};
 
 /// Variable that the leak acts on.
 #[derive(
@@ -123,6 +123,8 @@ pub struct SweepSlices<'a, E> {
     pub noise_target: NoiseTarget,
     /// Inputs, weights, factors per unit, and initial state.
     pub operands: Operands<&'a [E]>,
+    /// Constants of short-term plasticity; empty without it.
+    pub synapses: SynapseConstants<&'a [E]>,
     /// Noise `eps`, which the dynamics carry on. Not drawn where every noise scale is zero.
     pub eps: NoiseSource<&'a [E]>,
     /// Noise `xi`, which only the readout sees.
@@ -138,12 +140,18 @@ impl<'a, E: Element> SweepSlices<'a, E> {
             trials,
             steps,
             units,
+            synapses,
             ..
         } = self.shape;
         assert!(
             trials > 0 && steps > 0 && units > 0,
             "trials, steps and units must be positive, not {trials}, {steps}, {units}"
         );
+        assert!(
+            synapses == 0 || synapses == units,
+            "short-term plasticity of {synapses} of {units} units"
+        );
+        self.synapses.assert_lens(&self.shape);
         self.operands.assert_lens(&self.shape);
         for (name, source) in [("eps", self.eps), ("xi", self.xi)] {
             if let NoiseSource::Given(normals) = source {

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Connectivity, Dale, InitialState, Integrator, LowRank, NoiseLevels, OutputNonlinearity,
-    TimeConstants, WeightInits,
+    ShortTermPlasticity, TimeConstants, WeightInits,
 };
 
 /// Configuration of a network.
 ///
-/// Read and written with serde, it is the table `[model]` of a configuration file. The fields after `connectivity` are not
+/// Read and written with serde, it is the table `[model]` of a configuration file. The fields after `short_term_plasticity` are not
 /// keys of that table: sizes come from the task ([`CtrnnConfig::with_sizes`]), the time step from `[time]`, arrays from the
 /// files that the table names. [`CtrnnConfig::check`] refuses a network that still lacks them.
 ///
@@ -85,6 +85,16 @@ pub struct CtrnnConfig {
     pub self_connections: bool,
     /// Connections given by a file.
     pub connectivity: Connectivity,
+    /// Short-term plasticity of the recurrent connections, by presynaptic unit (Mongillo et al. 2008; Masse et al. 2019).
+    /// Utilisation u and resources x follow the rate r: `u' = u + dt/tau_u (U - u) + dt U (1 - u) r` and
+    /// `x' = x + dt/tau_x (1 - x) - dt u x r`, both clipped to [0, 1], dt in seconds, so that r counts as spikes per second; under
+    /// `time.integrator = "exponential"` the two fractions dt/tau are 1 - exp(-dt/tau). `W_rc` sees `r u' x'`, the readout sees r.
+    /// Trials start from u = U, x = 1. `"facilitating"`: tau_u 1500 ms, tau_x 200 ms, U 0.15; `"depressing"`: 200 ms, 1500 ms, 0.45;
+    /// `"half"`: units 0, 2, 4, .. facilitate and the others depress. `{ e = "facilitating", i = "depressing" }` has a kind for each
+    /// cell type of `model.dale`, `{ tau_u_ms = 1500, tau_x_ms = 200, U = 0.15 }` gives constants, each a number or a list with one
+    /// for each unit. Needs an activation that is never negative. Absent: connections transmit r.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub short_term_plasticity: Option<ShortTermPlasticity>,
     /// Number of inputs, I; 0 is legal.
     #[serde(skip)]
     pub n_inputs: usize,
@@ -125,6 +135,7 @@ impl Default for CtrnnConfig {
             density: Densities::default(),
             self_connections: true,
             connectivity: Connectivity::default(),
+            short_term_plasticity: None,
             n_inputs: 0,
             n_outputs: 0,
             n_conditions: 0,

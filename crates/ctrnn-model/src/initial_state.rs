@@ -94,7 +94,10 @@ impl InitialState {
     }
 }
 
-/// Names of the carried state in weight files, `[B,N]`: not trained, written if the network has one.
+/// Names of the carried state in weight files, `[B,N]`: not trained, written if the network has one; those of synapses only with
+/// short-term plasticity.
 pub(crate) const CARRIED_STATE: UnitState<&str> = UnitState {
     activity: "carried_state",
+    utilisation: "carried_utilisation",
+    resources: "carried_resources",
 };

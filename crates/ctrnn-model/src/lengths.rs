@@ -5,7 +5,10 @@ use std::ops::Range;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
-use crate::{CtrnnConfig, Forward, Noise, NoiseAddress, Trajectory, host_tensor, noise_sources};
+use crate::{
+    CtrnnConfig, Forward, Noise, NoiseAddress, Trajectory, cat_rows, host_tensor, map_rows,
+    noise_sources,
+};
 
 impl<B: Backend> Noise<B> {
     /// Returns the noise of some of the trials.
@@ -110,7 +113,9 @@ impl<B: Backend> Trajectory<B> {
             outputs: some(self.outputs),
             rates: self.rates.map(some),
             potentials: self.potentials.map(some),
-            final_state: self.final_state.map(|all| all.select(0, numbers.clone())),
+            utilisation: self.utilisation.map(some),
+            resources: self.resources.map(some),
+            final_state: map_rows(self.final_state, |all| all.select(0, numbers.clone())),
         }
     }
 }
@@ -122,8 +127,9 @@ impl<B: Backend> Forward<B> {
         let conditions = self.conditions.get(trials.clone());
         Self {
             noise: self.noise.of_trials(trials.clone()).of_first_steps(n_steps),
-            initial_state: state
-                .map(|variables| variables.map(|all| all.narrow(0, trials.start, trials.len()))),
+            initial_state: state.map(|variables| {
+                map_rows(variables, |all| all.narrow(0, trials.start, trials.len()))
+            }),
             conditions: conditions.unwrap_or_default().to_vec(),
             lengths: Vec::new(),
             ..*self
@@ -160,21 +166,20 @@ pub(crate) fn run_by_length<B: Backend>(
             run(trials.clone(), own, &forward.of_trials(trials, length))
         })
         .collect();
-    let all = |of: fn(&Trajectory<B>) -> &Tensor<B, 3>| {
-        let padded = parts.iter().map(|part| filled_up(of(part), n_steps));
-        Tensor::cat(padded.collect(), 0)
+    let outputs = parts.iter().map(|part| filled_up(&part.outputs, n_steps));
+    let recorded = |of: fn(&Trajectory<B>) -> &Option<Tensor<B, 3>>| {
+        let padded = parts
+            .iter()
+            .map(|part| Some(filled_up(of(part).as_ref()?, n_steps)));
+        Some(Tensor::cat(padded.collect::<Option<_>>()?, 0))
     };
-    let states = parts.iter().map(|part| part.final_state.clone());
-    let states = states
-        .map(|state| state.map(|variable| vec![variable]))
-        .reduce(|all, more| all.zip(more).map(|(all, more)| [all, more].concat()))
-        .expect("there are trials");
     Trajectory {
-        outputs: all(|part| &part.outputs),
-        rates: (forward.record.rates).then(|| all(|part| part.rates.as_ref().expect("recorded"))),
-        potentials: (forward.record.potentials)
-            .then(|| all(|part| part.potentials.as_ref().expect("recorded"))),
-        final_state: states.map(|variable| Tensor::cat(variable, 0)),
+        outputs: Tensor::cat(outputs.collect(), 0),
+        rates: recorded(|part| &part.rates),
+        potentials: recorded(|part| &part.potentials),
+        utilisation: recorded(|part| &part.utilisation),
+        resources: recorded(|part| &part.resources),
+        final_state: cat_rows(parts.iter().map(|part| part.final_state.clone())),
     }
 }
 

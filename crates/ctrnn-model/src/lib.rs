@@ -54,6 +54,7 @@ mod parameters;
 mod readout;
 mod recurrence;
 mod rules;
+mod short_term_plasticity;
 mod spectrum;
 mod starting_states;
 mod step_factors;
@@ -73,7 +74,7 @@ pub use connectivity::{Connections, Connectivity, Dale, Matrix, Parametrization,
 pub use ctrnn_kernels::gpu::{Launches, launches};
 pub use ctrnn_kernels::{
     Activation, AdamStep, DrawAddress, Form, NoiseSource, NoiseTarget, Operands,
-    Shape as SweepShape, SweepResults, UnitState,
+    Shape as SweepShape, SweepResults, SynapseConstants, UnitState,
 };
 pub use error::ModelError;
 pub use fused_ops::FusedOps;
@@ -92,10 +93,13 @@ pub use recurrence::{
     GradientTensors, NormalTensors, Pullback, RecurrenceBackend, ResultTensors, SweepTensors,
     TrainingBackend, primitive, tensor,
 };
+pub use short_term_plasticity::{
+    GivenSynapses, PerUnit, ShortTermPlasticity, Synapse, SynapseKind,
+};
 pub use spectrum::spectral_radius;
 pub use summary::{ParameterSummary, Summary};
 pub use synapses::Synapses;
 pub use time_constants::{Integrator, LearnedTimeConstants, LogNormal, PerType, TimeConstants};
-pub use trajectory::{Forward, Noise, NoiseAddress, Record, Trajectory};
+pub use trajectory::{Forward, Noise, NoiseAddress, Record, Trajectory, cat_rows, map_rows};
 pub use violation::{Topic, Violation};
 pub use weight_init::{Balance, SpectralRadius, WeightInit, WeightInits};

@@ -11,8 +11,9 @@ use crate::parameters::{CONDITION_VALUES, constant, host_tensor};
 use crate::step_factors::StepFactors;
 use crate::synapses::Synapses;
 use crate::{
-    CtrnnConfig, Forward, ModelError, Operands, RecurrenceBackend, ResultTensors, Role,
-    SweepTensors, Trajectory, UnitState, Weights, noise_sources, primitive, recurrence, tensor,
+    CtrnnConfig, Forward, ModelError, Operands, Record, RecurrenceBackend, ResultTensors, Role,
+    SweepTensors, Trajectory, UnitState, Weights, noise_sources, primitive, recurrence,
+    short_term_plasticity, tensor,
 };
 
 /// A leaky recurrent network (equation in the [crate documentation](crate)); made by [`CtrnnConfig::init`] or
@@ -140,7 +141,8 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
 impl<B: Backend> CtrnnModule<B> {
     /// Returns the state after one noise-free time step, in which `inputs [trial, input]` act on `state [trial, unit]`.
     ///
-    /// The state is `v` in the voltage form and `r` in the rate form. Training, simulation and fixed points share this.
+    /// The state is `v` in the voltage form and `r` in the rate form, with the synapses where they are plastic
+    /// ([`CtrnnModule::rested`]). Training, simulation and fixed points share this.
     pub fn step(
         &self,
         state: UnitState<Tensor<B, 2>>,
@@ -185,6 +187,10 @@ impl<B: Backend> CtrnnModule<B> {
             "inputs are [.., .., {width}], the network takes {}",
             config.n_inputs
         );
+        let record = Record {
+            synapses: forward.record.synapses && config.short_term_plasticity.is_some(),
+            ..forward.record
+        };
         let StepFactors {
             decay,
             gain,
@@ -205,6 +211,8 @@ impl<B: Backend> CtrnnModule<B> {
                 noise_scale: primitive(noise_scale),
                 initial_state: self.starting_states(forward, trials).map(primitive),
             },
+            synapses: short_term_plasticity::constants::<B>(config, &self.device())
+                .map(|constants| constants.map(primitive)),
             form: config.form,
             activation: config.activation,
             noise_target: config.noise.convention.target(config.form),
@@ -217,7 +225,7 @@ impl<B: Backend> CtrnnModule<B> {
             ),
             postactivation: noise_sources::postactivation(&config.noise, &forward.noise),
             readout_noise: config.noise.postactivation,
-            record: forward.record,
+            record,
             recompute: forward.recompute,
         }
     }
@@ -378,6 +386,8 @@ fn trajectory<B: Backend>(results: ResultTensors<B>) -> Trajectory<B> {
         outputs: by_trial(results.outputs.expect("a sweep gives outputs")),
         rates: results.rates.map(by_trial),
         potentials: results.potentials.map(by_trial),
+        utilisation: results.utilisation.map(by_trial),
+        resources: results.resources.map(by_trial),
         final_state: results
             .final_state
             .map(|state| tensor(state.expect("a sweep gives a final state"))),

@@ -5,6 +5,7 @@
 
 mod arrays;
 mod low_rank;
+mod short_term_plasticity;
 mod single_keys;
 
 use crate::{
@@ -46,6 +47,7 @@ impl CtrnnConfig {
         found.extend(trapped_weights(self));
         found.extend(diagonal(self));
         found.extend(low_rank::of_table(self));
+        found.extend(short_term_plasticity::all(self));
         found.extend(frozen(self));
         found
     }

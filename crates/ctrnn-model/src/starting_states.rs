@@ -5,13 +5,18 @@ use burn::tensor::{Tensor, TensorData};
 use ctrnn_kernels::{Form, UnitState};
 
 use crate::parameters::{constant, host_tensor};
-use crate::{CtrnnModule, Forward, InitialState, activation, noise_sources};
+use crate::trajectory::no_synapses;
+use crate::{CtrnnModule, Forward, InitialState, Synapse, activation, noise_sources};
 
 impl<B: Backend> CtrnnModule<B> {
     /// Keeps the last state `[trial, unit]` of a batch, for the next one to start from. It is kept on the host and written with the
     /// weights, so that a resumed training continues from it.
     pub fn carry(&mut self, state: UnitState<Tensor<B, 2>>) {
-        self.carried_state = Some(state.map(Tensor::into_data));
+        self.carried_state = Some(state.map(|variable| match variable.dims() {
+            // Not every backend reads an empty tensor.
+            [trials, 0] => TensorData::new(Vec::<f32>::new(), [trials, 0]),
+            _ => variable.into_data(),
+        }));
     }
 
     /// Returns the final state of the last batch, if there is one for a batch of this many trials.
@@ -30,12 +35,10 @@ impl<B: Backend> CtrnnModule<B> {
     pub fn starting_states(&self, forward: &Forward<B>, trials: usize) -> UnitState<Tensor<B, 2>> {
         let n = self.config().n_units;
         if let Some(state) = &forward.initial_state {
-            for values in state.each_ref().into_array() {
-                assert_eq!(
-                    values.dims(),
-                    [trials, n],
-                    "initial_state must be [trial, unit]"
-                );
+            let synapses = self.config().n_synapses();
+            let shapes = [[trials, n], [trials, synapses], [trials, synapses]];
+            for (values, shape) in state.each_ref().into_array().into_iter().zip(shapes) {
+                assert_eq!(values.dims(), shape, "initial_state must be [trial, unit]");
             }
             return state.clone();
         }
@@ -49,11 +52,27 @@ impl<B: Backend> CtrnnModule<B> {
         let levels = &self.config().noise;
         let noise =
             noise_sources::of_initial_state(levels, &forward.noise, [trials, n], &self.device());
+        self.rested(match noise {
+            Some(noise) => own + noise,
+            None => own,
+        })
+    }
+
+    /// Returns the state of these activities `[trial, unit]` with the synapses at rest: u = U and x = 1 with short-term plasticity.
+    pub fn rested(&self, activity: Tensor<B, 2>) -> UnitState<Tensor<B, 2>> {
+        let ([trials, n], device) = (activity.dims(), activity.device());
+        let of_synapses = |at_rest: fn(&Synapse) -> f64| match self.config().unit_synapses() {
+            None => no_synapses(trials, &device),
+            Some(synapses) => {
+                let values: Vec<f64> = synapses.iter().map(at_rest).collect();
+                let row: Tensor<B, 2> = host_tensor(TensorData::new(values, [1, n]), &device);
+                row.expand([trials, n])
+            }
+        };
         UnitState {
-            activity: match noise {
-                Some(noise) => own + noise,
-                None => own,
-            },
+            activity,
+            utilisation: of_synapses(|synapse| synapse.baseline),
+            resources: of_synapses(|_| 1.0),
         }
     }
 
@@ -108,7 +127,7 @@ mod tests {
     use burn_ndarray::NdArray;
 
     use super::*;
-    use crate::CtrnnConfig;
+    use crate::{CtrnnConfig, ShortTermPlasticity};
 
     type F32 = NdArray<f32>;
 
@@ -154,7 +173,7 @@ mod tests {
             TensorData::new(vec![1.0, 2.0, 3.0, 4.0], [2, 2]),
             &Default::default(),
         );
-        network.carry(UnitState { activity: state });
+        network.carry(network.rested(state));
         let weights = network.weights();
         let again = CtrnnModule::<F32>::from_weights(network.config(), &weights, &network.device());
         let again = again.unwrap();
@@ -170,5 +189,43 @@ mod tests {
         );
         let other = CtrnnConfig::new(1, 2, 1);
         assert!(CtrnnModule::<F32>::from_weights(&other, &weights, &network.device()).is_err());
+    }
+
+    #[test]
+    fn plastic_synapses_start_at_rest_and_are_carried() {
+        let config = CtrnnConfig {
+            initial_state: InitialState::Carry,
+            short_term_plasticity: Some(ShortTermPlasticity::Half),
+            ..CtrnnConfig::new(1, 2, 1)
+        };
+        let device = Default::default();
+        let mut network = config.init::<F32>(0, &device).unwrap();
+        let list = |x: Tensor<F32, 2>| x.into_data().to_vec::<f32>().unwrap();
+        let start = network.starting_states(&Forward::default(), 2).map(list);
+        assert_eq!(start.utilisation, [0.15, 0.45, 0.15, 0.45]);
+        assert_eq!(start.resources, [1.0; 4]);
+        let row = |x: f32| host_tensor::<F32, 2>(TensorData::new(vec![x; 2], [1, 2]), &device);
+        network.carry(UnitState {
+            activity: row(3.0),
+            utilisation: row(0.5),
+            resources: row(0.25),
+        });
+        let mut weights = network.weights();
+        let again = CtrnnModule::<F32>::from_weights(&config, &weights, &device).unwrap();
+        assert_eq!(again.weights(), weights);
+        let carried = again.carried_state(1).unwrap().map(list);
+        assert_eq!([carried.utilisation[0], carried.resources[1]], [0.5, 0.25]);
+        weights.remove("carried_resources");
+        let half = CtrnnModule::<F32>::from_weights(&config, &weights, &device).unwrap_err();
+        assert!(half.to_string().contains("carried_resources"), "{half}");
+        let plain = CtrnnConfig {
+            short_term_plasticity: None,
+            ..config
+        };
+        let refused = CtrnnModule::<F32>::from_weights(&plain, &weights, &device).unwrap_err();
+        assert!(
+            refused.to_string().contains("no short-term plasticity"),
+            "{refused}"
+        );
     }
 }

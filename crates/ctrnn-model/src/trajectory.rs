@@ -1,15 +1,18 @@
 //! Options and results of a forward pass.
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
 use ctrnn_kernels::UnitState;
+
+use crate::parameters::host_tensor;
 
 /// Options of a forward pass; the default is a noise-free pass from the network's own initial state that records the outputs alone.
 #[derive(Clone, Debug)]
 pub struct Forward<B: Backend> {
     /// Noise of the inputs, the initial state, the dynamics and the readout.
     pub noise: Noise<B>,
-    /// State to start from, `[trial, unit]`: `v(0)` in the voltage form, `r(0)` in the rate form.
+    /// State to start from, `[trial, unit]`: `v(0)` in the voltage form, `r(0)` in the rate form, with the synapses, which are
+    /// `[trial, 0]` where they are not plastic; [`CtrnnModule::rested`](crate::CtrnnModule::rested) adds those at rest.
     /// Absent: the network's own, with its noise.
     pub initial_state: Option<UnitState<Tensor<B, 2>>>,
     /// Number of the condition of each trial, `[trial]`, for a network with an initial state per condition.
@@ -21,8 +24,8 @@ pub struct Forward<B: Backend> {
     /// Results to keep besides outputs and final state.
     pub record: Record,
     /// Keep a few states for the backward pass instead of the whole trajectory, and recompute it there: about a third more time,
-    /// and memory that grows with the square root of T. Gradients are the same to rounding. It has no effect where rates or
-    /// potentials are recorded, and on backends without a fused sweep.
+    /// and memory that grows with the square root of T. Gradients are the same to rounding. It has no effect where rates,
+    /// potentials or synapses are recorded, and on backends without a fused sweep.
     pub recompute: bool,
 }
 
@@ -76,6 +79,8 @@ pub struct Record {
     pub rates: bool,
     /// Potentials after every step: `v`, or `z` of that step in the rate form.
     pub potentials: bool,
+    /// Utilisation and resources after every step, where the network has short-term plasticity.
+    pub synapses: bool,
 }
 
 impl Record {
@@ -83,16 +88,19 @@ impl Record {
     pub const OUTPUTS: Self = Self {
         rates: false,
         potentials: false,
+        synapses: false,
     };
     /// Outputs, final state and firing rates.
     pub const RATES: Self = Self {
         rates: true,
         potentials: false,
+        synapses: false,
     };
-    /// Outputs, final state, firing rates and potentials.
+    /// Outputs, final state, firing rates, potentials, utilisation and resources.
     pub const ALL: Self = Self {
         rates: true,
         potentials: true,
+        synapses: true,
     };
 }
 
@@ -105,6 +113,57 @@ pub struct Trajectory<B: Backend> {
     pub rates: Option<Tensor<B, 3>>,
     /// Potentials `[trial, time, unit]`, if recorded.
     pub potentials: Option<Tensor<B, 3>>,
-    /// State after the last step `[trial, unit]`: `v` (voltage form) or `r` (rate form).
+    /// Utilisation of the synapses `[trial, time, unit]`, if recorded and plastic.
+    pub utilisation: Option<Tensor<B, 3>>,
+    /// Resources of the synapses `[trial, time, unit]`, if recorded and plastic.
+    pub resources: Option<Tensor<B, 3>>,
+    /// State after the last step `[trial, unit]`: `v` (voltage form) or `r` (rate form), and with short-term plasticity the synapses.
     pub final_state: UnitState<Tensor<B, 2>>,
+}
+
+/// Applies a function of rows, one for each trial, to each variable of a state. Those of a network without short-term plasticity
+/// are empty, `[trial, 0]`, and stay so: not every backend selects from an empty tensor.
+pub fn map_rows<B: Backend>(
+    state: UnitState<Tensor<B, 2>>,
+    change: impl Fn(Tensor<B, 2>) -> Tensor<B, 2>,
+) -> UnitState<Tensor<B, 2>> {
+    let activity = change(state.activity);
+    let of_synapses = |variable: Tensor<B, 2>| match variable.dims() {
+        [_, 0] => no_synapses(activity.dims()[0], &activity.device()),
+        _ => change(variable),
+    };
+    UnitState {
+        utilisation: of_synapses(state.utilisation),
+        resources: of_synapses(state.resources),
+        activity,
+    }
+}
+
+/// Joins the states of different trials.
+///
+/// # Panics
+/// If there are none.
+pub fn cat_rows<B: Backend>(
+    states: impl IntoIterator<Item = UnitState<Tensor<B, 2>>>,
+) -> UnitState<Tensor<B, 2>> {
+    let all = states
+        .into_iter()
+        .map(|state| state.map(|variable| vec![variable]))
+        .reduce(|all, more| all.zip(more).map(|(all, more)| [all, more].concat()))
+        .expect("there are trials");
+    let activity = Tensor::cat(all.activity, 0);
+    let of_synapses = |variable: Vec<Tensor<B, 2>>| match variable[0].dims() {
+        [_, 0] => no_synapses(activity.dims()[0], &activity.device()),
+        _ => Tensor::cat(variable, 0),
+    };
+    UnitState {
+        utilisation: of_synapses(all.utilisation),
+        resources: of_synapses(all.resources),
+        activity,
+    }
+}
+
+/// Returns the empty state `[trial, 0]` of synapses that are not plastic.
+pub(crate) fn no_synapses<B: Backend>(trials: usize, device: &B::Device) -> Tensor<B, 2> {
+    host_tensor(TensorData::new(Vec::<f32>::new(), [trials, 0]), device)
 }

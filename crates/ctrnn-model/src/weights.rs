@@ -2,6 +2,7 @@
 
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
+use ctrnn_kernels::UnitState;
 
 use crate::connectivity::Matrix;
 use crate::initial_state::CARRIED_STATE;
@@ -130,7 +131,7 @@ impl<B: Backend> CtrnnModule<B> {
                 config.n_units,
                 &config.unit_signs().unwrap_or_default(),
             )?,
-            carried_state: CARRIED_STATE.map(|name| weights.get(name).cloned()).all(),
+            carried_state: carried_state(weights, config)?,
             condition_values: weights
                 .iter()
                 .filter(|(name, _)| name.starts_with(CONDITION_VALUES))
@@ -206,7 +207,8 @@ impl<B: Backend> CtrnnModule<B> {
             put(Parameter::TIME_CONSTANTS, raw.to_data());
         }
         if let Some(state) = &self.carried_state {
-            let named = CARRIED_STATE.zip(state.clone()).into_array();
+            let named = CARRIED_STATE.zip(state.clone()).into_array().into_iter();
+            let named = named.filter(|(_, data)| data.shape[1] > 0);
             weights.extend(named.map(|(name, data)| (name.to_owned(), data)));
         }
         weights.extend(self.condition_values.clone());
@@ -292,6 +294,35 @@ fn give_way_to_factors(
     given.extend([left, right].into_iter().zip(found));
     own.remove(&effective);
     Ok(())
+}
+
+/// Returns the carried state that the weights hold, if they hold one.
+fn carried_state(
+    weights: &Weights,
+    config: &CtrnnConfig,
+) -> Result<Option<UnitState<TensorData>>, ModelError> {
+    let held = CARRIED_STATE.map(|name| weights.get(name).cloned());
+    let trials = match &held.activity {
+        Some(activity) => activity.shape[0],
+        None => return Ok(None),
+    };
+    let shapes = UnitState {
+        activity: [trials, config.n_units],
+        utilisation: [trials, config.n_synapses()],
+        resources: [trials, config.n_synapses()],
+    };
+    for (data, (name, shape)) in held.each_ref().zip(CARRIED_STATE.zip(shapes)).into_array() {
+        match data {
+            Some(data) => check_shape(name, data, &shape)?,
+            None if shape[1] == 0 => {}
+            None => {
+                let name = name.to_owned();
+                return Err(ModelError::MissingTensor { name });
+            }
+        }
+    }
+    let none = TensorData::new(Vec::<f32>::new(), [trials, 0]);
+    Ok(Some(held.map(|data| data.unwrap_or(none.clone()))))
 }
 
 /// Returns the weights of a parameter.
@@ -415,6 +446,12 @@ fn check_carried(name: &str, data: &TensorData, config: &CtrnnConfig) -> Result<
         return Err(ModelError::Contradiction {
             name: name.to_owned(),
             reason: "the configuration carries no state".to_owned(),
+        });
+    }
+    if name != CARRIED_STATE.activity && config.n_synapses() == 0 {
+        return Err(ModelError::Contradiction {
+            name: name.to_owned(),
+            reason: "the configuration has no short-term plasticity".to_owned(),
         });
     }
     let trials = data.shape.first().copied().unwrap_or_default();

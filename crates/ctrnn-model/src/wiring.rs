@@ -60,6 +60,14 @@ impl Parameter {
 }
 
 impl CtrnnConfig {
+    /// Returns the number of units whose synapses have short-term plasticity: N, or 0 without it.
+    pub fn n_synapses(&self) -> usize {
+        match self.short_term_plasticity {
+            Some(_) => self.n_units,
+            None => 0,
+        }
+    }
+
     /// Lists the parameters that such a network can have, trained or fixed, layer after layer: the one list from which weight
     /// files, gradients and optimizers are made.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
@@ -104,8 +112,12 @@ impl CtrnnConfig {
 
     /// Names the feature of the network for which no GPU has kernels, so that the recurrence runs there by the plain path.
     pub fn without_gpu_kernels(&self) -> Option<&'static str> {
-        let factors = self.low_rank.as_ref();
-        factors.map(|_| "a recurrent matrix of low rank")
+        let features = [
+            (self.low_rank.is_some(), "model.low_rank"),
+            (self.short_term_plasticity.is_some(), "model.short_term_plasticity"),
+        ];
+        let used = features.into_iter().find(|(is_used, _)| *is_used);
+        used.map(|(_, key)| key)
     }
 
     /// Returns the fraction of the possible connections of a matrix that exist.
@@ -177,12 +189,16 @@ impl CtrnnConfig {
     }
 
     /// Returns the same network without constraints on its connections: no Dale's law, no masks, no fixed weights, no factors, and
-    /// the default initial weights, since a balance needs Dale's law. So do time constants of cell types, which remain.
+    /// the default initial weights, since a balance needs Dale's law. So do time constants of cell types, which remain; short-term
+    /// plasticity of cell types becomes that of each unit.
     #[must_use]
     pub fn unconstrained(self) -> Self {
         let free = Self::default();
+        let signs = self.unit_signs().unwrap_or_default();
+        let plasticity = self.short_term_plasticity.as_ref();
         Self {
             low_rank: free.low_rank,
+            short_term_plasticity: plasticity.map(|p| p.listed(self.n_units, &signs)),
             dale: free.dale,
             positive_input: free.positive_input,
             density: free.density,

@@ -658,7 +658,7 @@ fn given_weights(run: &Run, path: &Path) -> Result<Weights, RunError> {
         Some(given) => given.weights.clone(),
         None => read_weights(path, &run.model)?,
     };
-    weights.remove("carried_state"); // a carried state from another run must not seed a new one
+    weights.retain(|name, _| !name.starts_with("carried_")); // a carried state from another run must not seed a new one
     Ok(weights)
 }
 

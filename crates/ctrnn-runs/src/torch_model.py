@@ -13,7 +13,12 @@ It computes what `train-ctrnn simulate` does:
     readout        y = f_out(W_out [r + xi] + b_out)
 
 gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the exponential one. Index k of a result is the state after
-input k. Weights are [post, pre] and parameters, so that the network can be trained on; what constrained them before (Dale's
+input k. With short-term plasticity (MODEL["synapses"]) W_rc sees r p q in place of r, where the utilisation p and the resources q of each
+unit's synapses step first, both clipped to [0, 1], with dt in seconds; the answer then has "utilisation" and "resources":
+
+    p' = p + gain_u (U - p) + dt U (1 - p) r        q' = q + gain_x (1 - q) - dt p q r
+
+Weights are [post, pre] and parameters, so that the network can be trained on; what constrained them before (Dale's
 law, masks, low rank) does not here.
 """
 
@@ -64,6 +69,8 @@ class CTRNN(torch.nn.Module):
         self,
         inputs,
         initial_state=None,
+        initial_utilisation=None,
+        initial_resources=None,
         conditions=None,
         preactivation_noise=None,
         postactivation_noise=None,
@@ -73,7 +80,7 @@ class CTRNN(torch.nn.Module):
         """Runs the network on `inputs` [trial, time, input].
 
         `initial_state` [unit] or [trial, unit] stands instead of the network's own; where that is one for each condition, give it or
-        `conditions` [trial]. The noises [trial, time, unit or input] are standard normal, scaled by the model's sigma and
+        `conditions` [trial]. `initial_utilisation` and `initial_resources` stand instead of those of synapses at rest. The noises [trial, time, unit or input] are standard normal, scaled by the model's sigma and
         convention; with `noise` those that are not given are drawn, else they are zero.
         """
         model, levels = self.model, self.model["noise"]
@@ -91,14 +98,20 @@ class CTRNN(torch.nn.Module):
         f, voltage = ACTIVATIONS[model["activation"]], model["form"] == "voltage"
         driven = u @ self.w_in.T + self.bias + eps
         potentials, rates = [], []
+        synapses = Synapses(self, silence[:, 0], initial_utilisation, initial_resources) if "synapses" in model else None
+        plastic = {name: [] for name in ("utilisation", "resources") if synapses}
         for t in range(inputs.shape[1]):
-            drive = (f(state) if voltage else state) @ self.w_rc.T + driven[:, t]
+            rate = f(state) if voltage else state
+            drive = (synapses.transmit(rate) if synapses else rate) @ self.w_rc.T + driven[:, t]
             state = (1 - gain) * state + gain * (drive if voltage else f(drive)) + jump[:, t]
             potentials.append(state if voltage else drive)
             rates.append(f(state) if voltage else state)
+            for name in plastic:
+                plastic[name].append(getattr(synapses, name))
         rates = torch.stack(rates, 1)
         outputs = OUTPUTS[model["output_nonlinearity"]]((rates + xi) @ self.w_out.T + self.bias_out)
-        return {"potentials": torch.stack(potentials, 1), "rates": rates, "outputs": outputs}
+        states = {"potentials": potentials} | plastic
+        return {name: torch.stack(values, 1) for name, values in states.items()} | {"rates": rates, "outputs": outputs}
 
     def tau_ms(self):
         """The time constants; learned ones are kept within their bounds by the parameter that is trained."""
@@ -145,6 +158,25 @@ class CTRNN(torch.nn.Module):
             own = own[torch.as_tensor(conditions)]
         state = own if given is None else given.to(like)
         return state.expand_as(like)
+
+
+class Synapses:
+    """Short-term plasticity of the synapses that leave each unit: utilisation and resources [trial, unit], at rest unless given."""
+
+    def __init__(self, network, like, utilisation=None, resources=None):
+        exact = {name: torch.tensor(values, dtype=torch.float64) for name, values in network.model["synapses"].items()}
+        self.baseline, self.dt = exact["U"].to(like), network.model["dt_ms"] / 1000
+        self.gains = [network.gain(exact[name]).to(like) for name in ("tau_u_ms", "tau_x_ms")]
+        self.utilisation = (self.baseline if utilisation is None else utilisation.to(like)).expand_as(like)
+        self.resources = torch.ones_like(like) if resources is None else resources.to(like).expand_as(like)
+
+    def transmit(self, rate):
+        """What the synapses transmit in a time step that begins with these rates."""
+        u, x, spikes = self.utilisation, self.resources, self.dt * rate
+        used = u + self.gains[0] * (self.baseline - u) + self.baseline * (1 - u) * spikes
+        left = x + self.gains[1] * (1 - x) - u * x * spikes
+        self.utilisation, self.resources = used.clamp(0, 1), left.clamp(0, 1)
+        return rate * self.utilisation * self.resources
 
 
 def factor(covariance):

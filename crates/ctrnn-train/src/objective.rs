@@ -155,6 +155,8 @@ impl<B: AutodiffBackend> Minimised<'_, B> {
             outputs: Tensor::from_inner(trajectory.outputs.clone()),
             rates: trajectory.rates.clone().map(Tensor::from_inner),
             potentials: None,
+            utilisation: None,
+            resources: None,
             final_state: trajectory.final_state.clone().map(Tensor::from_inner),
         };
         let batch = Batch::from_inner(batch);

@@ -4,7 +4,10 @@
     rate form      r' = (1 - gain) r + gain f(z)      z = W_rc r + W_in u + b + eps
     readout        y = f_out(W_out [r + xi] + b_out)
 
-gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the exponential one.
+gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the exponential one. With short-term plasticity W_rc sees r p q
+in place of r, where the utilisation p and the resources q of each unit's synapses step first:
+
+    p' = p + gain_u (U - p) + dt U (1 - p) r        q' = q + gain_x (1 - q) - dt p q r        both clipped to [0, 1], dt in seconds
 """
 
 import numpy as np
@@ -27,6 +30,8 @@ def simulate(
     *,
     weights=None,
     initial_state=None,
+    initial_utilisation=None,
+    initial_resources=None,
     conditions=None,
     preactivation_noise=None,
     postactivation_noise=None,
@@ -36,11 +41,13 @@ def simulate(
     """Runs the network of a run on `inputs` [trial, time, input], as `train-ctrnn simulate RUN --inputs FILE.npz` does.
 
     `run` is a Run or a folder; `weights` replace its own weights, by the same names. `initial_state` [unit] or [trial, unit] replaces
-    the run's own; a run with one for each condition needs this or `conditions` [trial], numbered from 0. The noises are
+    the run's own; a run with one for each condition needs this or `conditions` [trial], numbered from 0. `initial_utilisation` and
+    `initial_resources` replace those of synapses at rest, where the network has short-term plasticity. The noises are
     standard normal draws, which are scaled by the model's sigma and convention, and zero if absent: `preactivation_noise` and
     `postactivation_noise` [trial, time, unit], `input_noise` [trial, time, input]. `dt_ms` replaces the run's time step.
 
-    Returns `potentials`, `rates` [trial, time, unit], `outputs` [trial, time, output] and `t_ms` [time].
+    Returns `potentials`, `rates` [trial, time, unit], `outputs` [trial, time, output] and `t_ms` [time]; with short-term plasticity also
+    `utilisation` and `resources` [trial, time, unit].
     """
     run = run if isinstance(run, Run) else load_run(run)
     if run.model is None:
@@ -62,18 +69,42 @@ def simulate(
     f, voltage = ACTIVATIONS[model["activation"]], model["form"] == "voltage"
     w_rc, driven = weights["recurrent.weight"], u @ weights["input.weight"].T + weights["recurrent.bias"] + eps
     potentials, rates = np.empty(shape), np.empty(shape)
+    synapses = Synapses(model, state.shape, initial_utilisation, initial_resources) if "synapses" in model else None
+    plastic = {name: np.empty(shape) for name in ("utilisation", "resources") if synapses}
     for t in range(shape[1]):
-        drive = (f(state) if voltage else state) @ w_rc.T + driven[:, t]
+        rate = f(state) if voltage else state
+        drive = (synapses.transmit(rate) if synapses else rate) @ w_rc.T + driven[:, t]
         state = (1 - gain) * state + gain * (drive if voltage else f(drive)) + jump[:, t]
         potentials[:, t] = state if voltage else drive
         rates[:, t] = f(state) if voltage else state
+        for name in plastic:
+            plastic[name][:, t] = getattr(synapses, name)
     readout = (rates + xi) @ weights["output.weight"].T + weights["output.bias"]
     return {
         "potentials": potentials,
         "rates": rates,
         "outputs": OUTPUTS[model["output_nonlinearity"]](readout),
         "t_ms": model["dt_ms"] * np.arange(1, shape[1] + 1),
-    }
+    } | plastic
+
+
+class Synapses:
+    """Short-term plasticity of the synapses that leave each unit: utilisation and resources [trial, unit]."""
+
+    def __init__(self, model, shape, utilisation=None, resources=None):
+        constants = {name: np.array(values) for name, values in model["synapses"].items()}
+        self.baseline, self.dt = constants["U"], model["dt_ms"] / 1000
+        self.gains = [gain_of(model, constants[name]) for name in ("tau_u_ms", "tau_x_ms")]
+        self.utilisation = np.broadcast_to(self.baseline if utilisation is None else utilisation, shape)
+        self.resources = np.broadcast_to(1.0 if resources is None else resources, shape)
+
+    def transmit(self, rate):
+        """Takes one time step that begins with these rates and returns what the synapses transmit in it."""
+        u, x, spikes = self.utilisation, self.resources, self.dt * rate
+        used = u + self.gains[0] * (self.baseline - u) + self.baseline * (1 - u) * spikes
+        left = x + self.gains[1] * (1 - x) - u * x * spikes
+        self.utilisation, self.resources = np.clip(used, 0, 1), np.clip(left, 0, 1)
+        return rate * self.utilisation * self.resources
 
 
 def with_exact_product(weights):

@@ -7,7 +7,8 @@ use burn::backend::NdArray;
 use burn::tensor::TensorData;
 use ctrnn_files::Array;
 use ctrnn_model::{
-    Activation, CtrnnConfig, CtrnnModule, Form, Forward, LowRank, ModelError, Weights,
+    Activation, CtrnnConfig, CtrnnModule, Form, Forward, LowRank, ModelError, ShortTermPlasticity,
+    Weights,
 };
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{Clock, Condition, Layout, Task, Timeline, Trial, TrialBatch};
@@ -20,7 +21,7 @@ use proptest::test_runner::RngSeed;
 use super::{ANALYSES, Analysis, Findings};
 use crate::metrics::Metrics;
 use crate::plot::is_clean;
-use crate::{Dynamics, Peer, Study, simulate, three_dimensional};
+use crate::{Dynamics, Peer, Study, SynapseStates, simulate, three_dimensional};
 
 /// Size limit of the figures of a small network; none should need more.
 const MOST_BYTES: usize = 2_000_000;
@@ -51,6 +52,8 @@ struct Drawn {
     rank: Option<usize>,
     /// Excitatory fraction, under Dale's law.
     excitatory: Option<f64>,
+    /// True for short-term plasticity, where the activation permits it.
+    plastic: bool,
     trials: Trials,
     /// Factor of `W_rc` before training, and in another network on the same trials.
     others: [Option<f64>; 2],
@@ -95,6 +98,7 @@ fn networks() -> impl Strategy<Value = Drawn> {
         select(&Activation::ALL[..]),
         select(&[None, None, Some(0.0), Some(0.5), Some(1.0)][..]),
         select(&[None, None, Some(1), Some(2), Some(3)][..]),
+        any::<bool>(),
     );
     let other = || select(&[None, Some(0.0), Some(0.7), Some(1e30)][..]);
     let metrics = select(METRICS);
@@ -110,6 +114,7 @@ fn networks() -> impl Strategy<Value = Drawn> {
             activation: kinds.1,
             excitatory: kinds.2,
             rank: kinds.3,
+            plastic: kinds.4,
             trials,
             others: [before, peer],
             metrics,
@@ -209,6 +214,8 @@ impl Drawn {
             tau_ms: self.tau_ms.into(),
             form: self.form,
             activation: self.activation,
+            short_term_plasticity: (self.plastic && self.activation.is_nonnegative())
+                .then_some(ShortTermPlasticity::Half),
             ..CtrnnConfig::new(trials.n_inputs, n, trials.n_outputs)
         };
         let wave = |n: usize, scale: f64| (0..n).map(|k| scale * (k as f64).cos()).collect();
@@ -286,6 +293,13 @@ impl Drawn {
             potentials: array(&states.potentials),
             rates: array(&states.rates),
             outputs: array(&states.outputs),
+            synapses: states
+                .synapses
+                .as_ref()
+                .map(|[utilisation, resources]| SynapseStates {
+                    utilisation: array(utilisation),
+                    resources: array(resources),
+                }),
             signs: self.excitatory.map(|part| {
                 let n = self.n_units;
                 let is_excitatory = |unit: usize| (unit as f64) < part * n as f64;

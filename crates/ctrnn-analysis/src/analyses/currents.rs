@@ -51,8 +51,8 @@ impl Answer for Currents {
             [(); 2].map(|()| Array3::zeros((study.batch.n_trials, study.batch.max_steps, 1)));
         let (mut net, mut gross) = (Array1::<f64>::zeros(n), Array1::<f64>::zeros(n));
         for (b, &n_steps) in study.batch.n_steps.iter().enumerate() {
-            let rates = study.rates.slice(ndarray::s![b, ..n_steps, ..]);
-            let found = SplitCurrents::of(study.dynamics.w_rc.view(), rates);
+            let rates = study.transmitted(b);
+            let found = SplitCurrents::of(study.dynamics.w_rc.view(), rates.view());
             net += &(&found.excitatory + &found.inhibitory)
                 .mapv(f64::abs)
                 .sum_axis(Axis(0));

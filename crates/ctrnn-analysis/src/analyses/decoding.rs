@@ -127,7 +127,7 @@ impl Answer for Decoding {
     fn compute(study: &Study, options: &DecodingOptions) -> Result<Self, Unsuitable> {
         let n_folds = options.folds.max(2);
         let wanted = wanted(study, &options.variables, n_folds)?;
-        let binned = Binned::of(study, options)?;
+        let binned = Binned::of(study, &study.rates, options)?;
         let decode = |labels: Labels| Decoded {
             accuracy: accuracy(&binned, &labels, n_folds, study.seed),
             n_trials: labels.counts(),
@@ -300,10 +300,14 @@ impl Labels {
 }
 
 impl Binned {
-    /// Averages z-scored rates in time bins and projects them on their principal components.
-    fn of(study: &Study, options: &DecodingOptions) -> Result<Self, Unsuitable> {
+    /// Averages z-scored rates, or other `values [trial, time, unit]`, in time bins and projects them on their principal components.
+    fn of(
+        study: &Study,
+        values: &Array3<f64>,
+        options: &DecodingOptions,
+    ) -> Result<Self, Unsuitable> {
         let all: Vec<usize> = (0..study.batch.n_trials).collect();
-        let responses = Responses::of(&study.rates, &study.batch.n_steps, &all, 0.0);
+        let responses = Responses::of(values, &study.batch.n_steps, &all, 0.0);
         let n_steps = responses.n_common_steps(&all);
         let size = n_steps.div_ceil(options.bins.max(1)).max(1);
         let n_bins: Vec<usize> = responses
@@ -359,6 +363,36 @@ fn bin_means(responses: &Responses, n_bins: &[usize], most: usize, size: usize) 
         }
     }
     binned
+}
+
+/// Decoding of one variable over time, trained and tested at the same times.
+pub(super) struct Course {
+    pub name: String,
+    pub classes: Vec<String>,
+    /// Fraction of held-out trials that are decoded correctly, averaged over classes, in each bin.
+    pub accuracy: Vec<f64>,
+}
+
+/// Decodes the variables from `values [trial, time, unit]` over time, and returns the middles of the bins in ms.
+///
+/// # Errors
+/// If there is no variable, or nothing in the values that changes.
+pub(super) fn course(
+    study: &Study,
+    values: &Array3<f64>,
+    options: &DecodingOptions,
+) -> Result<(Vec<Course>, Vec<f64>), Unsuitable> {
+    let n_folds = options.folds.max(2);
+    let wanted = wanted(study, &options.variables, n_folds)?;
+    let binned = Binned::of(study, values, options)?;
+    let decode = |labels: Labels| Course {
+        accuracy: accuracy(&binned, &labels, n_folds, study.seed)
+            .diag()
+            .to_vec(),
+        name: labels.name,
+        classes: labels.classes,
+    };
+    Ok((wanted.into_iter().map(decode).collect(), binned.t_ms))
 }
 
 /// Returns the trials and classes of the named variables, or of those of the task.

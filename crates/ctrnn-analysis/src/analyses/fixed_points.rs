@@ -54,6 +54,7 @@ pub struct FixedPoints {
 
 impl Answer for FixedPoints {
     type Options = Search;
+    const FOLLOWS_DYNAMICS: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         HELD_ARRAYS[0],
         HELD_ARRAYS[1],

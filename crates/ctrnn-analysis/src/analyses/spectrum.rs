@@ -51,6 +51,8 @@ pub struct Spectrum {
     /// if that is not finite.
     pub timescales_ms: Vec<Option<Vec<f64>>>,
     dt_ms: f64,
+    /// True for a network with short-term plasticity, which is not linearised.
+    is_plastic: bool,
 }
 
 impl Answer for Spectrum {
@@ -84,7 +86,13 @@ impl Answer for Spectrum {
         let before = study.before.as_ref().map(|network| of(&network.w_rc));
         let before = before.transpose()?;
         let after = of(&study.dynamics.w_rc)?;
-        let held = HeldInputs::if_any(study, &options.inputs, options.most_inputs)?;
+        let is_plastic = study.dynamics.synapses.is_some();
+        // The network linearised in the units alone would be another one.
+        let held = if is_plastic {
+            None
+        } else {
+            HeldInputs::if_any(study, &options.inputs, options.most_inputs)?
+        };
         let inputs = held.as_ref().map_or(&[][..], |held| &held.inputs);
         let timescales = inputs.par_iter().map(|held| timescales_ms(study, held));
         Ok(Self {
@@ -92,6 +100,7 @@ impl Answer for Spectrum {
             after,
             timescales_ms: timescales.collect::<Result<_, Unsuitable>>()?,
             held,
+            is_plastic,
             dt_ms: study.dynamics.dt_ms,
         })
     }
@@ -128,6 +137,11 @@ impl Answer for Spectrum {
             Some(format!("{}: {what}", held.name))
         });
         let notes = self.held.iter().flat_map(|held| held.notes.iter().cloned());
+        let left_out = format!(
+            "no time scales of the linearised network: {}",
+            Unsuitable::PlasticSynapses
+        );
+        let notes = notes.chain(self.is_plastic.then_some(left_out));
         self.stages()
             .map(radius)
             .chain(beyond)

@@ -161,6 +161,7 @@ impl Synthetic {
             potentials: self.rates.clone(),
             rates: self.rates.clone(),
             outputs: self.outputs.clone(),
+            synapses: None,
             signs: None,
             metrics: None,
             peers: Vec::new(),
@@ -187,6 +188,7 @@ fn still(n_units: usize) -> Dynamics {
         output_nonlinearity: OutputNonlinearity::Identity,
         input_baseline: 0.0,
         rectifies_inputs: false,
+        synapses: None,
     }
 }
 

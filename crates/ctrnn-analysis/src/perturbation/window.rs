@@ -5,7 +5,10 @@ use std::ops::Range;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
-use ctrnn_model::{CtrnnModule, Forward, ModelError, RecurrenceBackend, Trajectory, host_tensor};
+use ctrnn_model::{
+    CtrnnModule, Forward, ModelError, RecurrenceBackend, Trajectory, cat_rows, host_tensor,
+    map_rows,
+};
 use ctrnn_tasks::Timeline;
 
 use super::{Active, Perturbation, Segment};
@@ -99,7 +102,7 @@ pub fn forward_perturbed<B: RecurrenceBackend>(
         let rows: Tensor<B, 1, Int> = Tensor::from_ints(&rows[..], &device);
         let of_trials = Forward {
             noise: noise.of_rows(&rows),
-            initial_state: Some(start.clone().map(|all| all.select(0, rows.clone()))),
+            initial_state: Some(map_rows(start.clone(), |all| all.select(0, rows.clone()))),
             conditions: Vec::new(),
             lengths: Vec::new(),
             ..*forward
@@ -214,17 +217,16 @@ fn joined<B: Backend>(parts: Vec<Trajectory<B>>, side: usize) -> Trajectory<B> {
     };
     let states = parts.iter().map(|part| part.final_state.clone());
     let final_state = match side {
-        0 => states
-            .map(|state| state.map(|variable| vec![variable]))
-            .reduce(|all, more| all.zip(more).map(|(all, more)| [all, more].concat()))
-            .map(|all| all.map(|variable| Tensor::cat(variable, 0))),
-        _ => states.last(),
+        0 => cat_rows(states),
+        _ => states.last().expect("there are parts"),
     };
     Trajectory {
         outputs: all(|part| Some(&part.outputs)).expect("outputs are always recorded"),
         rates: all(|part| part.rates.as_ref()),
         potentials: all(|part| part.potentials.as_ref()),
-        final_state: final_state.expect("there are parts"),
+        utilisation: all(|part| part.utilisation.as_ref()),
+        resources: all(|part| part.resources.as_ref()),
+        final_state,
     }
 }
 
@@ -238,7 +240,9 @@ fn mapped<B: Backend>(
         outputs: recorded(trajectory.outputs),
         rates: trajectory.rates.map(&recorded),
         potentials: trajectory.potentials.map(&recorded),
-        final_state: trajectory.final_state.map(state),
+        utilisation: trajectory.utilisation.map(&recorded),
+        resources: trajectory.resources.map(&recorded),
+        final_state: map_rows(trajectory.final_state, state),
     }
 }
 

@@ -48,6 +48,8 @@ fn network_rows(run: &Run, network: &Summary) -> Vec<Row> {
     rows.extend(network.parameters.iter().map(|p| ("", parameter(p))));
     rows.push(("recurrence", recurrence(network)));
     rows.push(("", beginning(run)));
+    let plasticity = model.short_term_plasticity.as_ref();
+    rows.extend(plasticity.map(|kind| ("", format!("short-term plasticity: {kind}"))));
     rows
 }
 

@@ -42,8 +42,8 @@ impl Size {
 }
 
 /// Counts the numbers that a sweep over a batch keeps for the backward pass: the rates of every time step, and the
-/// responses in the rate form or the potentials if time constants are learned. With recomputation only a few of them
-/// are kept.
+/// responses in the rate form or the potentials if time constants are learned, and the synapses if they are plastic. With
+/// recomputation only a few of them are kept.
 fn kept_numbers(run: &Run, max_steps: usize) -> usize {
     let model = &run.model;
     let shape = Shape {
@@ -52,14 +52,17 @@ fn kept_numbers(run: &Run, max_steps: usize) -> usize {
         inputs: model.n_inputs,
         units: model.n_units,
         outputs: model.n_outputs,
+        synapses: model.n_synapses(),
         ..Shape::default()
     };
     let besides = model.form == Form::Rate || model.tau_ms.learned().is_some();
-    let arrays = if besides { 2 } else { 1 };
+    let plastic = model.short_term_plasticity.is_some();
+    let arrays = 1 + usize::from(besides) + 2 * usize::from(plastic);
     let of_steps = |steps: usize| arrays * shape.trials * (steps + 1) * shape.units;
     if run.config.train.recompute {
         let segment = segment_steps(&shape);
-        kept_states(&shape, segment) + of_steps(segment.min(max_steps))
+        let kept: usize = kept_states(&shape, segment).into_array().into_iter().sum();
+        kept + of_steps(segment.min(max_steps))
     } else {
         of_steps(max_steps)
     }

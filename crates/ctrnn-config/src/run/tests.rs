@@ -2058,3 +2058,53 @@ fn keys_without_effect_on_factors_are_noted() {
         "{found}"
     );
 }
+
+#[test]
+fn rules_of_short_term_plasticity_have_their_places() {
+    let text = "[task.go_nogo]\n[model]\nn_units = 4\n";
+    for (model, rule) in [
+        (
+            "activation = \"tanh\"\nshort_term_plasticity = \"half\"",
+            "short-term plasticity needs rates that are never negative, but the activation is tanh",
+        ),
+        (
+            "short_term_plasticity = { e = \"facilitating\", i = \"depressing\" }",
+            "short-term plasticity of cell types needs Dale's law",
+        ),
+        (
+            "short_term_plasticity = { tau_u_ms = 100, tau_x_ms = [50, 60], U = 0.5 }",
+            "model.short_term_plasticity.tau_x_ms has 2 numbers for 4 units",
+        ),
+        (
+            "short_term_plasticity = { tau_u_ms = 100, tau_x_ms = 50, U = 1.5 }",
+            "model.short_term_plasticity.U = 1.5 must be at most 1",
+        ),
+        (
+            "short_term_plasticity = { tau_u_ms = 100, tau_x_ms = 10, U = 0.5 }",
+            "time.dt_ms = 20 is longer than the shortest time constant of model.short_term_plasticity, 10 ms",
+        ),
+        ("short_term_plasticity = \"hal\"", "\"hal\""),
+        (
+            "short_term_plasticity = { tau_u_ms = 100, tau_x_ms = 50 }",
+            "U",
+        ),
+        (
+            "short_term_plasticity = \"half\"\n[train.loss]\nomega = { weight = 1 }",
+            "train.loss.omega is defined for synapses that transmit the rate",
+        ),
+    ] {
+        let found = errors(&format!("{text}{model}\n"), &[]);
+        assert!(found.contains(rule), "{model}: {found}");
+        assert!(found.contains("--> run.toml:"), "{model}: {found}");
+        assert!(found.contains("help: "), "{model}: {found}");
+        println!("{found}");
+    }
+    run(text, &["model.short_term_plasticity=half"]);
+    run(
+        text,
+        &[
+            "model.short_term_plasticity={e=\"facilitating\",i={tau_u_ms=[50,60,70,80],tau_x_ms=100,U=0.3}}",
+            "model.dale={}",
+        ],
+    );
+}

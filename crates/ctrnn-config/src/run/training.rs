@@ -145,6 +145,9 @@ impl Check<'_> {
         if config.omega.is_some() && model.form == Form::Rate {
             self.report_omega_of_rate_form();
         }
+        if config.omega.is_some() && model.short_term_plasticity.is_some() {
+            self.report_omega_of_plasticity();
+        }
         Objective {
             loss,
             normalisation: config.normalisation,
@@ -158,6 +161,15 @@ impl Check<'_> {
         let problem = Diagnostic::new(Code::Training, message)
             .help("remove train.loss.omega, or model.form = \"voltage\"");
         let labels = [("train.loss.omega", ""), ("model.form", "the rate form")];
+        self.report(problem, &labels);
+    }
+
+    fn report_omega_of_plasticity(&mut self) {
+        let key = "model.short_term_plasticity";
+        let message = "train.loss.omega is defined for synapses that transmit the rate";
+        let problem = Diagnostic::new(Code::Training, message)
+            .help(format!("remove train.loss.omega, or {key}"));
+        let labels = [("train.loss.omega", ""), (key, "short-term plasticity")];
         self.report(problem, &labels);
     }
 

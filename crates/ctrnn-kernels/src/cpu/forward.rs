@@ -3,7 +3,8 @@
 use super::activation::for_activation;
 use super::noise::Noise;
 use super::rows::{Rows, add_noise, add_products, padded_rows, transposed_rows, write_rows};
-use super::tile::{Tile, for_each, split, tiles};
+use super::synapses::{SynapseState, Synapses};
+use super::tile::{Tile, for_each, split, split_state, tiles};
 use crate::operands::{SweepResults, UnitState, assert_len};
 use crate::shape::Shape;
 use crate::simd::{
@@ -27,6 +28,11 @@ pub struct TrajectorySlices<'a, E> {
     pub potentials: Option<&'a mut [E]>,
     /// Readout `[T, B, O]`.
     pub outputs: Option<&'a mut [E]>,
+    /// Utilisation `[T + 1, B, N]` of short-term plasticity, which the backward sweep needs, as it needs the resources; the first is
+    /// that of the initial state.
+    pub utilisation: Option<&'a mut [E]>,
+    /// Resources `[T + 1, B, N]` of short-term plasticity.
+    pub resources: Option<&'a mut [E]>,
     /// State after the last time step.
     pub final_state: UnitState<Option<&'a mut [E]>>,
 }
@@ -38,6 +44,8 @@ impl<E> Default for TrajectorySlices<'_, E> {
             responses: None,
             potentials: None,
             outputs: None,
+            utilisation: None,
+            resources: None,
             final_state: UnitState::default(),
         }
     }
@@ -50,10 +58,17 @@ impl<E> TrajectorySlices<'_, E> {
             rates: None, // has a row more
             potentials: self.potentials.as_deref(),
             final_state: self.final_state.each_ref().map(Option::as_deref),
+            ..SweepResults::default() // those of synapses have a row more, as the rates
         };
         results.assert_lens(shape);
         if let Some(rates) = &self.rates {
             assert_len("rates", rates, shape.history());
+        }
+        if let Some(utilisation) = &self.utilisation {
+            assert_len("utilisation", utilisation, shape.synapse_history());
+        }
+        if let Some(resources) = &self.resources {
+            assert_len("resources", resources, shape.synapse_history());
         }
         if let Some(responses) = &self.responses {
             assert_len("responses", responses, shape.states());
@@ -77,9 +92,9 @@ pub(crate) fn forward<E: Element>(
     let mut responses = split(trajectory.responses, &tiles, shape, shape.units).into_iter();
     let mut potentials = split(trajectory.potentials, &tiles, shape, shape.units).into_iter();
     let mut outputs = split(trajectory.outputs, &tiles, shape, shape.outputs).into_iter();
-    let mut final_state = trajectory
-        .final_state
-        .map(|state| split(state, &tiles, shape, shape.units).into_iter());
+    let mut utilisation = split(trajectory.utilisation, &tiles, shape, shape.synapses).into_iter();
+    let mut resources = split(trajectory.resources, &tiles, shape, shape.synapses).into_iter();
+    let mut final_state = split_state(trajectory.final_state, &tiles, shape);
     let jobs = tiles
         .iter()
         .map(|&tile| TileJob {
@@ -89,6 +104,8 @@ pub(crate) fn forward<E: Element>(
             responses: responses.next().flatten(),
             potentials: potentials.next().flatten(),
             outputs: outputs.next().flatten(),
+            utilisation: utilisation.next().flatten(),
+            resources: resources.next().flatten(),
             final_state: final_state.each_mut().map(|rows| rows.next().flatten()),
         })
         .collect();
@@ -112,6 +129,7 @@ struct Plan<'a, E: Element> {
     w_out: Scratch<'a, E>,
     /// A zero for each dimension of the factors.
     zeros: Scratch<'a, E>,
+    synapses: Option<Synapses<'a, E>>,
 }
 
 struct MakePlan<'a, E: Element> {
@@ -158,6 +176,7 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             noise_scale: padded_rows(workspace, operands.noise_scale, units),
             w_out: padded_rows(workspace, operands.w_out, units),
             zeros: workspace.zeros(rank),
+            synapses: Synapses::new(sweep, workspace),
         }
     }
 }
@@ -170,6 +189,8 @@ struct TileJob<'a, E: Element> {
     responses: Rows<'a, E>,
     potentials: Rows<'a, E>,
     outputs: Rows<'a, E>,
+    utilisation: Rows<'a, E>,
+    resources: Rows<'a, E>,
     final_state: UnitState<Rows<'a, E>>,
 }
 
@@ -184,6 +205,8 @@ struct State<'a, E: Element> {
     kappa: Scratch<'a, E>,
     /// Drive of the next state, as the products return it.
     drive: Scratch<'a, E>,
+    /// State of the synapses; with short-term plasticity only.
+    synapses: Option<SynapseState<'a, E>>,
 }
 
 impl<E: Element> Job<E> for TileJob<'_, E> {
@@ -207,6 +230,7 @@ impl<E: Element> Job<E> for TileJob<'_, E> {
         };
         let mut state = self.initial_state::<S>();
         for t in 0..steps {
+            self.advance_synapses::<S>(&mut state, t + 1);
             self.drive::<S>(&mut state, t);
             let noise = eps.as_mut().map(|eps| eps.at(t));
             match sweep.form {
@@ -236,6 +260,8 @@ impl<'a, E: Element> TileJob<'a, E> {
                 .workspace
                 .zeros(self.tile.trials * sweep.shape.rank),
             drive: zeros(),
+            synapses: (self.plan.synapses.as_ref())
+                .map(|_| SynapseState::initial(sweep, self.tile, self.plan.workspace)),
         };
         let start = match sweep.form {
             Form::Voltage => &mut state.potentials,
@@ -250,10 +276,29 @@ impl<'a, E: Element> TileJob<'a, E> {
             f.write_rates::<S>(&state.potentials, &mut state.rates);
         }
         write_rows(&mut self.rates, 0, &state.rates, units);
+        self.write_synapses(&state, 0);
         state
     }
 
-    /// Computes `drive = scale (W_rc r + W_in u + b)`, where `W_rc r = w_rc r + left kappa` with `kappa = right' r / N`.
+    /// Takes the synapses, where they are plastic, to state `t`, by the rates of the state before.
+    #[inline(always)]
+    fn advance_synapses<S: Simd<Elem = E>>(&mut self, state: &mut State<'_, E>, t: usize) {
+        if let (Some(constants), Some(synapses)) = (&self.plan.synapses, &mut state.synapses) {
+            constants.advance::<S>(synapses, &state.rates, self.plan.sweep.shape.units);
+            self.write_synapses(state, t);
+        }
+    }
+
+    fn write_synapses(&mut self, state: &State<'_, E>, t: usize) {
+        let units = self.plan.sweep.shape.units;
+        if let Some(synapses) = &state.synapses {
+            write_rows(&mut self.utilisation, t, &synapses.utilisation, units);
+            write_rows(&mut self.resources, t, &synapses.resources, units);
+        }
+    }
+
+    /// Computes `drive = scale (W_rc r + W_in u + b)`, where `W_rc r = w_rc r + left kappa` with `kappa = right' r / N`; the transmitted
+    /// rates take the place of `r` where synapses are plastic.
     #[inline(always)]
     fn drive<S: Simd<Elem = E>>(&self, state: &mut State<'_, E>, t: usize) {
         let sweep = self.plan.sweep;
@@ -266,18 +311,19 @@ impl<'a, E: Element> TileJob<'a, E> {
         } = sweep.shape;
         let stride = padded(units);
         let trials_of_tile = self.tile.trials;
+        let seen = (state.synapses.as_ref()).map_or(&state.rates, |synapses| &synapses.transmitted);
         if rank > 0 {
             dots::<S>(
                 &self.plan.right,
                 &self.plan.zeros,
-                &state.rates,
+                seen,
                 [units.next_multiple_of(S::LANES), stride],
                 &mut state.kappa,
                 trials_of_tile,
             );
         }
         let rates = Term {
-            rows: &state.rates,
+            rows: seen,
             stride,
             depth: sweep.shape.full_rows(),
         };
@@ -384,6 +430,11 @@ impl<'a, E: Element> TileJob<'a, E> {
             Form::Rate => &state.rates,
         };
         write_rows(&mut self.final_state.activity, 0, rows, units);
+        if let Some(synapses) = &state.synapses {
+            let to = &mut self.final_state;
+            write_rows(&mut to.utilisation, 0, &synapses.utilisation, units);
+            write_rows(&mut to.resources, 0, &synapses.resources, units);
+        }
     }
 }
 

@@ -8,4 +8,5 @@ mod noise;
 pub(crate) mod recompute;
 mod rows;
 pub(crate) mod sums;
+mod synapses;
 mod tile;

@@ -36,10 +36,11 @@ pub fn segment_steps(shape: &Shape) -> usize {
         .next_multiple_of(4)
 }
 
-/// Returns the length of the buffer for one variable of the state before every segment of K steps: `[T / K rounded up, B, N]`.
+/// Returns the length of the buffer for each variable of the state before every segment of K steps: `[T / K rounded up, B, N]`.
 #[must_use]
-pub const fn kept_states(shape: &Shape, segment: usize) -> usize {
-    shape.steps.div_ceil(segment) * shape.trials * shape.units
+pub fn kept_states(shape: &Shape, segment: usize) -> UnitState<usize> {
+    let segments = shape.steps.div_ceil(segment);
+    UnitState::lens(shape).map(|len| segments * len)
 }
 
 /// Destinations of the results of a forward sweep whose trajectory is recomputed later.
@@ -130,8 +131,9 @@ pub(crate) fn backward_recomputing<E: Element>(
 }
 
 fn assert_kept<E>(states: UnitState<&[E]>, shape: &Shape, segment: usize) {
-    for kept in states.into_array() {
-        assert_len("kept states", kept, kept_states(shape, segment));
+    let lens = kept_states(shape, segment);
+    for (kept, len) in states.zip(lens).into_array() {
+        assert_len("kept states", kept, len);
     }
 }
 
@@ -187,6 +189,8 @@ fn upstream_during<'a, E>(
         outputs: part(upstream.outputs, shape.outputs),
         rates: part(upstream.rates, shape.units),
         potentials: part(upstream.potentials, shape.units),
+        utilisation: part(upstream.utilisation, shape.synapses),
+        resources: part(upstream.resources, shape.synapses),
         final_state: upstream.final_state,
     }
 }
@@ -201,6 +205,8 @@ struct SegmentTrajectory<'a, E: Element> {
     rates: Scratch<'a, E>,
     responses: Option<Scratch<'a, E>>,
     potentials: Option<Scratch<'a, E>>,
+    /// Utilisation and resources, with the state before the segment.
+    synapses: Option<[Scratch<'a, E>; 2]>,
 }
 
 impl<'a, E: Element> SegmentTrajectory<'a, E> {
@@ -220,15 +226,24 @@ impl<'a, E: Element> SegmentTrajectory<'a, E> {
             rates: workspace.scratch(longest.history()),
             responses: states(form == Form::Rate),
             potentials: states(form == Form::Voltage && decay),
+            synapses: (longest.synapses > 0)
+                .then(|| [(); 2].map(|()| workspace.scratch(longest.synapse_history()))),
         }
     }
 
     fn recompute(&mut self, segment: &SweepSlices<'_, E>, workspace: &Workspace<E>) {
         let states = segment.shape.states();
+        let history = segment.shape.synapse_history();
+        let [utilisation, resources] = match &mut self.synapses {
+            Some(both) => both.each_mut().map(|all| Some(&mut all[..history])),
+            None => [None, None],
+        };
         let places = TrajectorySlices {
             rates: Some(&mut self.rates[..segment.shape.history()]),
             responses: self.responses.as_mut().map(|all| &mut all[..states]),
             potentials: self.potentials.as_mut().map(|all| &mut all[..states]),
+            utilisation,
+            resources,
             ..TrajectorySlices::default()
         };
         forward(segment, places, workspace);
@@ -240,6 +255,8 @@ impl<'a, E: Element> SegmentTrajectory<'a, E> {
             rates: &self.rates[..segment.history()],
             responses: self.responses.as_ref().map(|all| &all[..states]),
             potentials: self.potentials.as_ref().map(|all| &all[..states]),
+            synapses: (self.synapses.as_ref())
+                .map(|both| both.each_ref().map(|all| &all[..segment.synapse_history()])),
         }
     }
 }

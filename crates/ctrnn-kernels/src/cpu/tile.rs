@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use crate::operands::UnitState;
 use crate::shape::Shape;
 
 /// Adjacent trials of a batch that go through time together.
@@ -62,6 +63,17 @@ pub(crate) fn split<'a, E>(
         }
     }
     parts.into_iter().map(Some).collect()
+}
+
+/// Splits each variable of a state by tiles.
+pub(crate) fn split_state<'a, E>(
+    state: UnitState<Option<&'a mut [E]>>,
+    tiles: &[Tile],
+    shape: &Shape,
+) -> UnitState<std::vec::IntoIter<Option<Vec<&'a mut [E]>>>> {
+    state
+        .zip(UnitState::lens(shape))
+        .map(|(buffer, len)| split(buffer, tiles, shape, len / shape.trials).into_iter())
 }
 
 /// Runs `work` on every item, on as many threads as the current pool has; results come in the order of the items.

@@ -416,7 +416,11 @@ pub(super) fn run<R: Runtime>(
     let tiles = kind.tile.trial_tiles(shape);
     let results = Loop {
         drive: empty(shape.states()),
-        initial_state: UnitState::from_fn(|| empty(shape.state())),
+        initial_state: UnitState {
+            activity: empty(shape.state()),
+            utilisation: empty(1),
+            resources: empty(1),
+        },
         units: empty(tiles * SUMS * shape.units),
     };
     let given = || given::<R>(sweep, trajectory, normals);

@@ -270,7 +270,12 @@ pub(super) fn run<R: Runtime>(
         rates: empty(shape.history()),
         responses: keep.responses.then(|| empty(shape.states())),
         potentials: keep.potentials.then(|| empty(shape.states())),
-        final_state: UnitState::from_fn(|| empty(shape.state())),
+        final_state: UnitState {
+            activity: empty(shape.state()),
+            // No kernel covers plastic synapses.
+            utilisation: empty(1),
+            resources: empty(1),
+        },
     };
     let unused = empty(1);
     let given = || given::<R>(sweep, drive, normals);

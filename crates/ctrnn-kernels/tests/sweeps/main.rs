@@ -17,6 +17,15 @@ const fn shape(trials: usize, steps: usize, inputs: usize, units: usize, outputs
         outputs,
         rank: 0,
         without_full: false,
+        synapses: 0,
+    }
+}
+
+/// The same sizes with short-term plasticity.
+const fn plastic(shape: Shape) -> Shape {
+    Shape {
+        synapses: shape.units,
+        ..shape
     }
 }
 
@@ -62,14 +71,25 @@ const fn low_rank(shape: Shape, rank: usize, without_full: bool) -> Shape {
     }
 }
 
-/// Every shape with the simplest kind of network, and every kind of network in three shapes.
+/// Every shape with the simplest kind of network, without and with short-term plasticity, and every kind of network in one size.
 fn shapes_and_kinds() -> Vec<Kind> {
-    let small = shape(5, 6, 2, 17, 2);
-    let all = SHAPES.into_iter().chain(LOW_RANK).map(plain);
-    all.chain(kinds(small))
-        .chain(kinds(low_rank(small, 3, true)))
-        .chain(kinds(low_rank(small, 2, false)))
+    let shapes = SHAPES.into_iter().chain(LOW_RANK);
+    let all = shapes.flat_map(|shape| [plain(shape), plain(plastic(shape))]);
+    all.chain(kinds_of_recurrence(shape(5, 6, 2, 17, 2)))
         .collect()
+}
+
+/// Every kind of network of a size, with a full matrix, with factors, with both, and with short-term plasticity.
+fn kinds_of_recurrence(shape: Shape) -> Vec<Kind> {
+    let shapes = [
+        shape,
+        plastic(shape),
+        low_rank(shape, 3, true),
+        low_rank(shape, 2, false),
+        plastic(low_rank(shape, 1, true)),
+        plastic(low_rank(shape, 2, false)),
+    ];
+    shapes.into_iter().flat_map(kinds).collect()
 }
 
 /// Both forms and every noise target, activation and noise source with each other's values.
@@ -134,7 +154,12 @@ fn forward_is_the_reference<E: SweepElement>(kind: Kind, path: KernelPath, limit
     close("rates", &results.rates, &expected.rates);
     close("potentials", &results.potentials, &expected.potentials);
     close("outputs", &results.outputs, &expected.outputs);
-    close("final states", &results.final_state, &expected.final_state);
+    close("utilisation", &results.utilisation, &expected.utilisation);
+    close("resources", &results.resources, &expected.resources);
+    let states = results.final_state.zip(expected.final_state);
+    for (found, expected) in states.into_array() {
+        close("final states", &found, &expected);
+    }
     if kind.form == Form::Rate {
         close("responses", &results.responses, &expected.responses);
     }
@@ -160,11 +185,7 @@ fn recomputing_changes_nothing() {
         let workspace = Workspace::<f64>::new(path);
         for (steps, segment) in [(10, 4), (8, 4), (3, 8), (21, 12)] {
             let small = shape(5, steps, 2, 17, 2);
-            for kind in kinds(small)
-                .into_iter()
-                .chain(kinds(low_rank(small, 2, true)))
-                .chain(kinds(low_rank(small, 1, false)))
-            {
+            for kind in kinds_of_recurrence(small) {
                 let network = Network::random(kind);
                 let kept = network.forward(&workspace);
                 let expected = network.gradients(&kept, &workspace);
@@ -205,12 +226,7 @@ fn gradients_agree_between_paths() {
 fn gradients_are_central_differences() {
     const H: f64 = 1e-5;
     let workspace = Workspace::new(KernelPath::Portable);
-    let small = shape(2, 5, 2, 3, 2);
-    for kind in kinds(small)
-        .into_iter()
-        .chain(kinds(low_rank(small, 2, true)))
-        .chain(kinds(low_rank(small, 1, false)))
-    {
+    for kind in kinds_of_recurrence(shape(2, 5, 2, 3, 2)) {
         let network = Network::random(kind);
         let gradients = network.gradients(&network.forward(&workspace), &workspace);
         for (p, name) in names().into_iter().enumerate() {
@@ -443,7 +459,7 @@ fn what_is_not_a_number_stays_so() {
             network.parameters[index("activity")][1] = f32::NAN;
             let results = network.forward(&Workspace::new(path));
             assert!(
-                results.rates[1].is_nan() && results.final_state[1].is_nan(),
+                results.rates[1].is_nan() && results.final_state.activity[1].is_nan(),
                 "{activation:?} on {path}"
             );
         }
@@ -469,8 +485,8 @@ fn a_gradient_wanted_alone_is_the_same() {
         *wanted.each_mut().into_array()[p] = Some(&mut array);
         let saved = Saved {
             rates: &results.rates,
-            responses: None,
             potentials: Some(&results.potentials),
+            ..Saved::default()
         };
         backward(
             &network.sweep(),

@@ -3,9 +3,9 @@
 
 use ctrnn_kernels::{
     Activation, DrawAddress, Element, Form, GradientSlices, NoiseSource, NoiseTarget, Operands,
-    Saved, SegmentSlices, Shape, SweepElement, SweepResults, SweepSlices, TrajectorySlices,
-    UnitState, UpstreamSlices, Workspace, backward, backward_recomputing, forward,
-    forward_keeping_states, kept_states,
+    Saved, SegmentSlices, Shape, SweepElement, SweepResults, SweepSlices, SynapseConstants,
+    TrajectorySlices, UnitState, UpstreamSlices, Workspace, backward, backward_recomputing,
+    forward, forward_keeping_states, kept_states,
 };
 use ctrnn_random::{Key, Rng, Stream, unit_normals};
 
@@ -34,6 +34,7 @@ pub const SIGMA_POST: f64 = 0.3;
 
 /// Number of arrays that a loss can be differentiated by.
 const OPERANDS: usize = Operands::<()>::COUNT;
+const RESULTS: usize = SweepResults::<()>::COUNT;
 
 /// Names of the arrays that a loss can be differentiated by, in the order of [`Operands`].
 pub fn names() -> [&'static str; OPERANDS] {
@@ -46,7 +47,24 @@ pub struct Results<E> {
     pub responses: Vec<E>,
     pub potentials: Vec<E>,
     pub outputs: Vec<E>,
-    pub final_state: Vec<E>,
+    pub utilisation: Vec<E>,
+    pub resources: Vec<E>,
+    pub final_state: UnitState<Vec<E>>,
+}
+
+impl<E: Copy + Default> Results<E> {
+    fn zeros(shape: &Shape) -> Self {
+        let zeros = |n| vec![E::default(); n];
+        Self {
+            rates: zeros(shape.history()),
+            responses: zeros(shape.states()),
+            potentials: zeros(shape.states()),
+            outputs: zeros(shape.steps * shape.trials * shape.outputs),
+            utilisation: zeros(shape.synapse_history()),
+            resources: zeros(shape.synapse_history()),
+            final_state: UnitState::lens(shape).map(zeros),
+        }
+    }
 }
 
 /// A network, its trials, and the coefficients of a loss that is linear in all results of a sweep.
@@ -56,7 +74,8 @@ pub struct Network<E> {
     pub parameters: [Vec<E>; OPERANDS],
     pub eps: Vec<E>,
     pub xi: Vec<E>,
-    pub upstream: [Vec<E>; 4], // in the order of SweepResults
+    pub synapses: SynapseConstants<Vec<E>>,
+    pub upstream: [Vec<E>; RESULTS], // in the order of SweepResults
 }
 
 impl Network<f64> {
@@ -68,6 +87,7 @@ impl Network<f64> {
             units: n,
             outputs: o,
             rank,
+            synapses: s,
             ..
         } = kind.shape;
         let mut rng = Rng::new(Key::new(1, Stream::Weights, 0), n as u64, t as u64);
@@ -79,6 +99,10 @@ impl Network<f64> {
         let mut positive =
             |low: f64| -> Vec<f64> { normals(n, 0.1).iter().map(|x| low + x.abs()).collect() };
         let (decay, gain) = (positive(0.6), positive(0.3));
+        let mut own = Rng::new(Key::new(2, Stream::Weights, 0), n as u64, t as u64);
+        let mut between = |count: usize, low: f64, high: f64| -> Vec<f64> {
+            (0..count).map(|_| own.uniform_in(low, high)).collect()
+        };
         Self {
             kind,
             parameters: [
@@ -94,14 +118,27 @@ impl Network<f64> {
                 gain,
                 normals(n, 0.2),
                 normals(b * n, 0.5),
+                between(b * s, 0.2, 0.9),
+                between(b * s, 0.2, 0.9),
             ],
+            // Many a step of the resources is so long that they are clipped.
+            synapses: SynapseConstants {
+                baseline: between(s, 0.2, 0.8),
+                utilisation_gain: between(s, 0.1, 0.5),
+                resources_gain: between(s, 0.1, 0.5),
+                spikes: between(s, 0.5, 3.0),
+            },
             eps: normals(t * b * n, 1.0),
             xi: normals(t * b * n, 1.0),
             upstream: [
                 normals(t * b * o, 1.0),
                 normals(t * b * n, 0.3),
                 normals(t * b * n, 0.3),
+                between(t * b * s, -0.5, 0.5),
+                between(t * b * s, -0.5, 0.5),
                 normals(b * n, 1.0),
+                between(b * s, -1.0, 1.0),
+                between(b * s, -1.0, 1.0),
             ],
         }
     }
@@ -113,6 +150,7 @@ impl Network<f64> {
             parameters: std::array::from_fn(|p| to(&self.parameters[p])),
             eps: to(&self.eps),
             xi: to(&self.xi),
+            synapses: self.synapses.each_ref().map(to),
             upstream: std::array::from_fn(|p| to(&self.upstream[p])),
         }
     }
@@ -140,6 +178,7 @@ impl Network<f64> {
             outputs,
             rank,
             without_full,
+            synapses,
         } = self.kind.shape;
         let [
             u,
@@ -154,15 +193,14 @@ impl Network<f64> {
             gain,
             noise_scale,
             initial,
+            initial_utilisation,
+            initial_resources,
         ] = &self.parameters;
         let f = |v| self.kind.activation.value(v);
-        let mut results = Results {
-            rates: vec![0.0; (steps + 1) * trials * units],
-            responses: vec![0.0; steps * trials * units],
-            potentials: vec![0.0; steps * trials * units],
-            outputs: vec![0.0; steps * trials * outputs],
-            final_state: vec![0.0; trials * units],
-        };
+        let mut results = Results::zeros(&self.kind.shape);
+        let n_synapses = trials * synapses;
+        results.utilisation[..n_synapses].copy_from_slice(initial_utilisation);
+        results.resources[..n_synapses].copy_from_slice(initial_resources);
         for trial in 0..trials {
             let mut state = initial[trial * units..][..units].to_vec();
             for (j, &state) in state.iter().enumerate() {
@@ -172,7 +210,20 @@ impl Network<f64> {
                 };
             }
             for t in 0..steps {
-                let before = results.rates[(t * trials + trial) * units..][..units].to_vec();
+                let mut before = results.rates[(t * trials + trial) * units..][..units].to_vec();
+                for (j, r) in before.iter_mut().enumerate().take(synapses) {
+                    let at = (t * trials + trial) * units + j;
+                    let (u, x) = (results.utilisation[at], results.resources[at]);
+                    let c = self.synapses.each_ref().map(|values| values[j]);
+                    let next_u = u
+                        + c.utilisation_gain * (c.baseline - u)
+                        + c.spikes * c.baseline * (1.0 - u) * *r;
+                    let next_x = x + c.resources_gain * (1.0 - x) - c.spikes * u * x * *r;
+                    let [next_u, next_x] = [next_u, next_x].map(|value: f64| value.clamp(0.0, 1.0));
+                    results.utilisation[at + n_synapses] = next_u;
+                    results.resources[at + n_synapses] = next_x;
+                    *r *= next_u * next_x;
+                }
                 for j in 0..units {
                     let mut z = bias[j];
                     for k in 0..units {
@@ -221,8 +272,11 @@ impl Network<f64> {
                     results.outputs[(t * trials + trial) * outputs + o] = y;
                 }
             }
-            results.final_state[trial * units..][..units].copy_from_slice(&state);
+            results.final_state.activity[trial * units..][..units].copy_from_slice(&state);
         }
+        let last = steps * n_synapses..;
+        results.final_state.utilisation = results.utilisation[last.clone()].to_vec();
+        results.final_state.resources = results.resources[last].to_vec();
         results
     }
 
@@ -230,15 +284,20 @@ impl Network<f64> {
     pub fn loss(&self) -> f64 {
         let results = self.reference();
         let after_start = self.kind.shape.trials * self.kind.shape.units;
-        let parts = [
-            (&results.outputs[..], &self.upstream[0]),
-            (&results.rates[after_start..], &self.upstream[1]),
-            (&results.potentials[..], &self.upstream[2]),
-            (&results.final_state[..], &self.upstream[3]),
-        ];
-        parts
-            .iter()
-            .flat_map(|(values, coefficients)| values.iter().zip(*coefficients))
+        let synapses_after_start = self.kind.shape.trials * self.kind.shape.synapses;
+        let values = SweepResults {
+            outputs: &results.outputs[..],
+            rates: &results.rates[after_start..],
+            potentials: &results.potentials,
+            utilisation: &results.utilisation[synapses_after_start..],
+            resources: &results.resources[synapses_after_start..],
+            final_state: results.final_state.each_ref().map(Vec::as_slice),
+        };
+        values
+            .into_array()
+            .into_iter()
+            .zip(&self.upstream)
+            .flat_map(|(values, coefficients)| values.iter().zip(coefficients))
             .map(|(value, coefficient)| value * coefficient)
             .sum()
     }
@@ -262,6 +321,7 @@ impl<E: SweepElement> Network<E> {
             activation: self.kind.activation,
             noise_target: self.kind.noise_target,
             operands: Operands::from_array(self.parameters.each_ref()).map(Vec::as_slice),
+            synapses: self.synapses.each_ref().map(Vec::as_slice),
             eps: source(&self.eps[..], EPS),
             xi: source(&self.xi[..], XI),
             sigma_post: E::from_f64(SIGMA_POST),
@@ -270,23 +330,15 @@ impl<E: SweepElement> Network<E> {
 
     /// Everything that the forward sweep can record.
     pub fn forward(&self, workspace: &Workspace<E>) -> Results<E> {
-        let shape = &self.kind.shape;
-        let zeros = |n| vec![E::default(); n];
-        let mut results = Results {
-            rates: zeros(shape.history()),
-            responses: zeros(shape.states()),
-            potentials: zeros(shape.states()),
-            outputs: zeros(shape.steps * shape.trials * shape.outputs),
-            final_state: zeros(shape.trials * shape.units),
-        };
+        let mut results = Results::zeros(&self.kind.shape);
         let trajectory = TrajectorySlices {
             rates: Some(&mut results.rates),
             responses: (self.kind.form == Form::Rate).then_some(&mut results.responses),
             potentials: Some(&mut results.potentials),
             outputs: Some(&mut results.outputs),
-            final_state: UnitState {
-                activity: Some(&mut results.final_state),
-            },
+            utilisation: Some(&mut results.utilisation),
+            resources: Some(&mut results.resources),
+            final_state: (results.final_state.each_mut()).map(|state| Some(&mut state[..])),
         };
         forward(&self.sweep(), trajectory, workspace);
         results
@@ -298,6 +350,7 @@ impl<E: SweepElement> Network<E> {
             rates: &results.rates,
             responses: Some(&results.responses[..]).filter(|_| self.kind.form == Form::Rate),
             potentials: Some(&results.potentials),
+            synapses: Some([&results.utilisation, &results.resources]),
         };
         self.gradients_by(|sweep, upstream, gradients| {
             backward(sweep, &saved, upstream, gradients, workspace);
@@ -309,26 +362,20 @@ impl<E: SweepElement> Network<E> {
         &self,
         segment: usize,
         workspace: &Workspace<E>,
-    ) -> (Vec<E>, Vec<E>, [Vec<E>; OPERANDS]) {
+    ) -> (Vec<E>, UnitState<Vec<E>>, [Vec<E>; OPERANDS]) {
         let shape = &self.kind.shape;
         let zeros = |n| vec![E::default(); n];
-        let mut states = zeros(kept_states(shape, segment));
+        let mut states = kept_states(shape, segment).map(zeros);
         let mut outputs = zeros(shape.steps * shape.trials * shape.outputs);
-        let mut final_state = zeros(shape.trials * shape.units);
+        let mut final_state = UnitState::lens(shape).map(zeros);
         let places = SegmentSlices {
-            states: UnitState {
-                activity: &mut states,
-            },
+            states: states.each_mut().map(Vec::as_mut_slice),
             outputs: &mut outputs,
-            final_state: UnitState {
-                activity: &mut final_state,
-            },
+            final_state: final_state.each_mut().map(Vec::as_mut_slice),
         };
         forward_keeping_states(&self.sweep(), segment, places, workspace);
         let gradients = self.gradients_by(|sweep, upstream, gradients| {
-            let states = UnitState {
-                activity: &states[..],
-            };
+            let states = states.each_ref().map(Vec::as_slice);
             backward_recomputing(sweep, segment, states, upstream, gradients, workspace);
         });
         (outputs, final_state, gradients)

@@ -452,9 +452,7 @@ fn nn4n_case(golden: &serde_json::Value, case: &serde_json::Value) {
     let state = TensorData::new(floats(&golden["initial_state"]), [2, 6]);
     let inputs = TensorData::new(floats(&golden["inputs"]), [2, 8, 3]);
     let forward = Forward {
-        initial_state: Some(crate::UnitState {
-            activity: host_tensor(state, &device),
-        }),
+        initial_state: Some(network.rested(host_tensor(state, &device))),
         record: crate::Record::RATES,
         ..Forward::default()
     };

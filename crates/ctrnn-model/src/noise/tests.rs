@@ -234,9 +234,7 @@ fn a_step_sees_its_inputs_as_a_pass_does() {
     let device = Default::default();
     let network = config.init::<F32>(0, &device).unwrap();
     let u: Tensor<F32, 2> = host_tensor(TensorData::from([[0.5, -1.0]]), &device);
-    let state = crate::UnitState {
-        activity: host_tensor::<F32, 2>(TensorData::from([[0.0; 3]]), &device),
-    };
+    let state = network.rested(host_tensor(TensorData::from([[0.0; 3]]), &device));
     let pass = Forward {
         initial_state: Some(state.clone()),
         ..Forward::default()

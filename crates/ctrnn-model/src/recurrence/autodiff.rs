@@ -122,6 +122,7 @@ fn track<B: RecurrenceBackend, C: CheckpointStrategy>(
 fn inner<A: AutodiffBackend>(sweep: &SweepTensors<A>) -> SweepTensors<A::InnerBackend> {
     SweepTensors {
         operands: sweep.operands.clone().map(A::inner),
+        synapses: (sweep.synapses.clone()).map(|constants| constants.map(A::inner)),
         form: sweep.form,
         activation: sweep.activation,
         noise_target: sweep.noise_target,

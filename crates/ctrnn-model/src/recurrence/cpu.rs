@@ -8,8 +8,8 @@ use burn::tensor::backend::Backend;
 use burn_ndarray::{NdArray, NdArrayTensor};
 use ctrnn_kernels::{
     Element, Form, KernelPath, Operands, Saved, SegmentSlices, Shape, SweepElement, SweepResults,
-    SweepSlices, TrajectorySlices, UnitState, Workspace, backward, backward_recomputing, forward,
-    forward_keeping_states, kept_states, segment_steps,
+    SweepSlices, SynapseConstants, TrajectorySlices, UnitState, Workspace, backward,
+    backward_recomputing, forward, forward_keeping_states, kept_states, segment_steps,
 };
 use ndarray::{ArrayD, IxDyn};
 
@@ -125,16 +125,20 @@ enum Stored<B: CpuBackend> {
 }
 
 /// Stored trajectory. In bytes per trial, unit and step: 4 (f32) for the rates, as much again for the responses of the rate
-/// form, and for the potentials where the gradient of decay is wanted.
+/// form, and for the potentials where the gradient of decay is wanted; twice as much for plastic synapses.
 pub(super) struct StoredTrajectory<B: CpuBackend> {
     rates: Buffer<B>,
     responses: Option<Buffer<B>>,
     potentials: Option<Buffer<B>>,
+    /// Utilisation and resources, where synapses are plastic.
+    synapses: [Option<Buffer<B>>; 2],
 }
 
 impl<B: CpuBackend> StoredTrajectory<B> {
     fn saved(&self) -> Saved<'_, B::Number> {
+        let [utilisation, resources] = self.synapses.each_ref().map(Option::as_ref);
         Saved {
+            synapses: (utilisation.zip(resources)).map(|(u, x)| [u, x].map(Buffer::slice)),
             rates: self.rates.slice(),
             responses: self.responses.as_ref().map(Buffer::slice),
             potentials: self.potentials.as_ref().map(Buffer::slice),
@@ -204,12 +208,16 @@ fn with_slices<B: CpuBackend, R>(
         .each_ref()
         .map(|source| source.as_ref().map(|numbers| &**numbers));
     let operands = sweep.operands.each_ref().map(B::numbers);
+    let synapses = (sweep.synapses.as_ref()).map(|all| all.each_ref().map(B::numbers));
     work(&SweepSlices {
         shape: sweep.shape(),
         form: sweep.form,
         activation: sweep.activation,
         noise_target: sweep.noise_target,
         operands: operands.each_ref().map(|numbers| &**numbers),
+        synapses: (synapses.as_ref()).map_or(SynapseConstants::default(), |all| {
+            all.each_ref().map(|numbers| &**numbers)
+        }),
         eps,
         xi,
         sigma_post: B::Number::from_f64(sweep.readout_noise),
@@ -232,7 +240,8 @@ fn run_keeping<B: CpuBackend>(
     sweep: &SweepTensors<B>,
     wanted: Operands<bool>,
 ) -> (ResultTensors<B>, Stored<B>) {
-    let is_recorded = sweep.record.rates || sweep.record.potentials;
+    let record = sweep.record;
+    let is_recorded = record.rates || record.potentials || record.synapses;
     // A recorded trajectory takes its memory anyway.
     if sweep.recompute && !is_recorded {
         return run_keeping_states(sweep);
@@ -245,7 +254,7 @@ fn run_keeping<B: CpuBackend>(
 fn run_keeping_states<B: CpuBackend>(sweep: &SweepTensors<B>) -> (ResultTensors<B>, Stored<B>) {
     let shape = sweep.shape();
     let segment = segment_steps(&shape);
-    let mut states = UnitState::from_fn(|| Buffer::<B>::take(kept_states(&shape, segment)));
+    let mut states = kept_states(&shape, segment).map(Buffer::<B>::take);
     let lens = SweepResults::lens(&shape);
     let mut outputs = zeros::<B>(lens.outputs);
     let mut final_state = lens.final_state.map(zeros::<B>);
@@ -297,15 +306,20 @@ pub(super) fn run<B: CpuBackend>(
     let mut rates = buffer(keeps_rates, shape.history());
     let mut responses = buffer(keeps_responses, shape.states());
     let mut potentials = buffer(keeps_potentials, shape.states());
+    let keeps_synapses = shape.synapses > 0 && (wanted.is_some() || sweep.record.synapses);
+    let mut synapses = [(); 2].map(|()| buffer(keeps_synapses, shape.synapse_history()));
     let lens = SweepResults::lens(&shape);
     let mut outputs = zeros::<B>(lens.outputs);
     let mut final_state = lens.final_state.map(zeros::<B>);
     with_slices(sweep, |slices| {
+        let [utilisation, resources] = synapses.each_mut().map(Option::as_mut);
         let places = TrajectorySlices {
             rates: rates.as_mut().map(Buffer::slice_mut),
             responses: responses.as_mut().map(Buffer::slice_mut),
             potentials: potentials.as_mut().map(Buffer::slice_mut),
             outputs: Some(&mut outputs),
+            utilisation: utilisation.map(Buffer::slice_mut),
+            resources: resources.map(Buffer::slice_mut),
             final_state: final_state.each_mut().map(|state| Some(&mut state[..])),
         };
         forward(slices, places, B::workspace());
@@ -319,9 +333,14 @@ pub(super) fn run<B: CpuBackend>(
         outputs: Some(outputs),
         ..SweepResults::default()
     };
+    let after_start = |all| primitive(tensor::<B, 3>(all).slice([1..t + 1, 0..b, 0..n]));
+    let [utilisation, resources] = synapses
+        .each_mut()
+        .map(|all| shared(all, t + 1, sweep.record.synapses).map(after_start));
     let results = ResultTensors::<B> {
-        rates: shared(&mut rates, t + 1, sweep.record.rates)
-            .map(|all| primitive(tensor::<B, 3>(all).slice([1..t + 1, 0..b, 0..n]))),
+        rates: shared(&mut rates, t + 1, sweep.record.rates).map(after_start),
+        utilisation,
+        resources,
         potentials: shared(&mut potentials, t, sweep.record.potentials),
         ..tensors::<B>(owned, &shape)
     };
@@ -329,6 +348,7 @@ pub(super) fn run<B: CpuBackend>(
         rates: rates.unwrap_or(Buffer::Pooled(Vec::new())),
         responses,
         potentials,
+        synapses,
     };
     (results, stored)
 }

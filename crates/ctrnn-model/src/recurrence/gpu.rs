@@ -31,14 +31,9 @@ pub type Cuda = CubeBackend<cubecl::cuda::CudaRuntime, f32, i32, u8>;
 /// A backend of any CubeCL runtime.
 type Cube<R, I, BT> = CubeBackend<R, f32, I, BT>;
 
-/// Returns true if the kernels cover a sweep; otherwise it runs by the plain path.
-const fn has_kernels(shape: &Shape) -> bool {
-    shape.rank == 0
-}
-
 impl<R: CubeRuntime, I: IntElement, BT: BoolElement> RecurrenceBackend for Cube<R, I, BT> {
     fn sweep(sweep: SweepTensors<Self>) -> ResultTensors<Self> {
-        if !has_kernels(&sweep.shape()) {
+        if !sweep.has_gpu_kernels() {
             return plain_sweep(sweep);
         }
         let keep = Keep {
@@ -52,7 +47,7 @@ impl<R: CubeRuntime, I: IntElement, BT: BoolElement> RecurrenceBackend for Cube<
         sweep: &SweepTensors<Self>,
         wanted: Operands<bool>,
     ) -> Option<(ResultTensors<Self>, Pullback<Self>)> {
-        if !has_kernels(&sweep.shape()) {
+        if !sweep.has_gpu_kernels() {
             return None;
         }
         let device = Device::new(&sweep.operands.w_rc);
@@ -185,6 +180,7 @@ impl<R: CubeRuntime> Device<R> {
             rates: None,
             potentials: found.potentials.clone().filter(|_| sweep.record.potentials),
             final_state: found.final_state.clone().map(Some),
+            ..SweepResults::default()
         };
         let owned = owned
             .zip(SweepResults::shapes(shape))

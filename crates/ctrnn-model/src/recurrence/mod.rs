@@ -9,6 +9,8 @@ mod gpu;
 mod noise;
 mod plain;
 #[cfg(test)]
+mod plasticity_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
@@ -16,7 +18,9 @@ use std::sync::Arc;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata, TensorPrimitive};
-use ctrnn_kernels::{Activation, Form, NoiseSource, NoiseTarget, Operands, Shape, SweepResults};
+use ctrnn_kernels::{
+    Activation, Form, NoiseSource, NoiseTarget, Operands, Shape, SweepResults, SynapseConstants,
+};
 
 use crate::FusedOps;
 use crate::trajectory::Record;
@@ -118,11 +122,14 @@ impl<B: Backend> std::fmt::Debug for Pullback<B> {
 /// readout:  y  = W_out (r + readout_noise xi) + b_out
 /// ```
 /// The recurrent matrix is `w_rc`, or the product of its factors `left right' / N`, or the sum of both.
+/// With short-term plasticity `W_rc` sees `r u' x'` in place of r ([`ShortTermPlasticity`](crate::ShortTermPlasticity)).
 /// Per-unit and learned time constants, integrators and noise conventions are converted to these factors before the sweep.
 #[derive(Clone, Debug)]
 pub struct SweepTensors<B: Backend> {
     /// Inputs, weights, factors per unit and initial state.
     pub operands: Operands<FloatTensor<B>>,
+    /// Constants of short-term plasticity, if there is any.
+    pub synapses: Option<SynapseConstants<FloatTensor<B>>>,
     /// Variable that the leak acts on.
     pub form: Form,
     /// Rate as a function of potential, `f`.
@@ -156,7 +163,15 @@ impl<B: Backend> SweepTensors<B> {
             outputs,
             rank,
             without_full: full_rows == 0,
+            synapses: if self.synapses.is_some() { units } else { 0 },
         }
+    }
+
+    /// Returns true if the fused kernels of a GPU cover this sweep; the plain path computes any other there.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn has_gpu_kernels(&self) -> bool {
+        let shape = self.shape();
+        shape.rank == 0 && shape.synapses == 0
     }
 }
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use ctrnn_kernels::{Activation, Form, NoiseTarget, UnitState};
+use ctrnn_kernels::{Activation, Form, NoiseTarget, SynapseConstants, UnitState};
 
 use super::noise::one_by_one;
 use super::{ResultTensors, SweepTensors, primitive, tensor};
@@ -28,6 +28,7 @@ struct Step<B: Backend> {
     decay: Tensor<B, 2>,
     gain: Tensor<B, 2>,
     noise_scale: Tensor<B, 2>,
+    synapses: Option<SynapseConstants<Tensor<B, 2>>>,
     form: Form,
     activation: Activation,
     noise_target: NoiseTarget,
@@ -50,6 +51,7 @@ impl<B: Backend> Step<B> {
             decay: row(operands.decay),
             gain: row(operands.gain),
             noise_scale: row(operands.noise_scale),
+            synapses: (sweep.synapses.clone()).map(|constants| constants.map(row)),
             form: sweep.form,
             activation: sweep.activation,
             noise_target: sweep.noise_target,
@@ -63,26 +65,38 @@ impl<B: Backend> Step<B> {
         inputs: Option<Tensor<B, 2>>,
         noise: Option<Tensor<B, 2>>,
     ) -> Trials<B> {
+        let UnitState {
+            activity,
+            utilisation,
+            resources,
+        } = before.state;
+        let (transmitted, [utilisation, resources]) = match &self.synapses {
+            Some(constants) => transmit(constants, before.rates, [utilisation, resources]),
+            None => (before.rates, [utilisation, resources]),
+        };
+        let state = |activity| UnitState {
+            activity,
+            utilisation,
+            resources,
+        };
         let mut drive = match &self.w_rc {
-            Some(w_rc) => before.rates.clone().matmul(w_rc.clone()) + self.bias.clone(),
+            Some(w_rc) => transmitted.clone().matmul(w_rc.clone()) + self.bias.clone(),
             None => self.bias.clone(),
         };
         if let Some([right, left]) = &self.factors {
-            drive = drive + before.rates.matmul(right.clone()).matmul(left.clone());
+            drive = drive + transmitted.matmul(right.clone()).matmul(left.clone());
         }
         if let Some((w_in, inputs)) = self.w_in.as_ref().zip(inputs) {
             drive = drive + inputs.matmul(w_in.clone());
         }
         let noise = noise.map(|n| n * self.noise_scale.clone());
-        let kept = before.state.activity * self.decay.clone();
+        let kept = activity * self.decay.clone();
         match self.form {
             Form::Voltage => {
                 let v = add(kept + drive * self.gain.clone(), noise);
                 Trials {
                     rates: rates(self.activation, v.clone()),
-                    state: UnitState {
-                        activity: v.clone(),
-                    },
+                    state: state(v.clone()),
                     potentials: v,
                 }
             }
@@ -95,15 +109,37 @@ impl<B: Backend> Step<B> {
                 let r = kept + rates(self.activation, z.clone()) * self.gain.clone();
                 let r = add(r, on_state);
                 Trials {
-                    state: UnitState {
-                        activity: r.clone(),
-                    },
+                    state: state(r.clone()),
                     rates: r,
                     potentials: z,
                 }
             }
         }
     }
+}
+
+/// Takes the utilisation and the resources of the synapses through a time step that begins with these rates, and returns what the
+/// synapses transmit, and both.
+fn transmit<B: Backend>(
+    constants: &SynapseConstants<Tensor<B, 2>>,
+    rates: Tensor<B, 2>,
+    [utilisation, resources]: [Tensor<B, 2>; 2],
+) -> (Tensor<B, 2>, [Tensor<B, 2>; 2]) {
+    let SynapseConstants {
+        baseline,
+        utilisation_gain,
+        resources_gain,
+        spikes,
+    } = constants.clone();
+    let unused = |x: &Tensor<B, 2>| x.clone().neg() + 1.0;
+    let emitted = rates.clone() * spikes;
+    let u = utilisation.clone()
+        + (utilisation.clone().neg() + baseline.clone()) * utilisation_gain
+        + emitted.clone() * baseline * unused(&utilisation);
+    let x =
+        resources.clone() + unused(&resources) * resources_gain - emitted * utilisation * resources;
+    let [u, x] = [u, x].map(|value| value.clamp(0.0, 1.0));
+    (rates * u.clone() * x.clone(), [u, x])
 }
 
 fn add<B: Backend>(x: Tensor<B, 2>, noise: Option<Tensor<B, 2>>) -> Tensor<B, 2> {
@@ -159,6 +195,7 @@ pub(crate) fn sweep<B: Backend>(sweep: SweepTensors<B>) -> ResultTensors<B> {
     let bias_out = tensor::<B, 1>(sweep.operands.bias_out.clone()).unsqueeze::<2>();
     let mut state = start(&sweep);
     let (mut outputs, mut rates, mut potentials) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut utilisation, mut resources) = (Vec::new(), Vec::new());
     for t in 0..steps {
         let inputs = (shape.inputs > 0).then(|| at(&all_inputs, t, shape.inputs)); // burn reads a 0 in `reshape` as "keep"
         let noise = preactivation.as_ref().map(|n| at(n, t, units));
@@ -174,12 +211,18 @@ pub(crate) fn sweep<B: Backend>(sweep: SweepTensors<B>) -> ResultTensors<B> {
         if sweep.record.potentials {
             potentials.push(state.potentials.clone());
         }
+        if sweep.record.synapses {
+            utilisation.push(state.state.utilisation.clone());
+            resources.push(state.state.resources.clone());
+        }
     }
     let stack = |states: Vec<Tensor<B, 2>>| primitive(Tensor::stack::<3>(states, 0));
     ResultTensors::<B> {
         outputs: Some(stack(outputs)),
         rates: sweep.record.rates.then(|| stack(rates)),
         potentials: sweep.record.potentials.then(|| stack(potentials)),
+        utilisation: sweep.record.synapses.then(|| stack(utilisation)),
+        resources: sweep.record.synapses.then(|| stack(resources)),
         final_state: state.state.map(|state| Some(primitive(state))),
     }
 }

@@ -10,14 +10,16 @@ use crate::{
     Activation, CtrnnConfig, CtrnnModule, Form, Forward, FullMatrix, FusedOps, InitialState,
     InputStage, Integrator, LearnedTimeConstants, LowRank, Noise, NoiseAddress, NoiseConvention,
     NoiseLevels, OutputNonlinearity, Parameter, PreactivationNoise, Record, RecurrenceBackend,
-    Role, TimeConstants, Trajectory, UnitState, Weights,
+    Role, TimeConstants, Trajectory, Weights,
 };
 
-type F64 = NdArray<f64>;
-type Grad = Autodiff<F64>;
+use super::plasticity_tests;
+
+pub(super) type F64 = NdArray<f64>;
+pub(super) type Grad = Autodiff<F64>;
 
 /// Values by formula, so that no two weights agree and none is special.
-fn formula(size: usize, scale: f64, phase: f64) -> Vec<f64> {
+pub(super) fn formula(size: usize, scale: f64, phase: f64) -> Vec<f64> {
     (0..size)
         .map(|k| scale * (1.7 * k as f64 + phase).sin())
         .collect()
@@ -45,7 +47,7 @@ fn array_of(config: &CtrnnConfig, parameter: Parameter) -> String {
     }
 }
 
-fn small(form: Form, activation: Activation) -> CtrnnConfig {
+pub(super) fn small(form: Form, activation: Activation) -> CtrnnConfig {
     CtrnnConfig {
         form,
         activation,
@@ -53,7 +55,7 @@ fn small(form: Form, activation: Activation) -> CtrnnConfig {
     }
 }
 
-fn inputs<B: burn::tensor::backend::Backend>([b, t, i]: [usize; 3]) -> Tensor<B, 3> {
+pub(super) fn inputs<B: burn::tensor::backend::Backend>([b, t, i]: [usize; 3]) -> Tensor<B, 3> {
     let data = TensorData::new(formula(b * t * i, 1.0, 0.5), [b, t, i]);
     crate::host_tensor(data, &Default::default())
 }
@@ -65,11 +67,11 @@ fn all() -> Forward<F64> {
     }
 }
 
-fn values<const D: usize>(x: &Tensor<F64, D>) -> Vec<f64> {
+pub(super) fn values<const D: usize>(x: &Tensor<F64, D>) -> Vec<f64> {
     x.to_data().to_vec().unwrap()
 }
 
-fn assert_close(found: &[f64], expected: &[f64], tolerance: f64) {
+pub(super) fn assert_close(found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len());
     for (k, (a, b)) in found.iter().zip(expected).enumerate() {
         assert!(
@@ -114,9 +116,7 @@ fn one_unit_by_hand() {
     assert_close(&values(&trajectory.outputs), &[2.96, 3.824], 1e-12);
     assert_close(&values(&trajectory.final_state.activity), &[1.608], 1e-12);
     let next = network.step(
-        UnitState {
-            activity: Tensor::ones([1, 1], &Default::default()),
-        },
+        network.rested(Tensor::ones([1, 1], &Default::default())),
         u.slice([0..1, 0..1, 0..1]).reshape([1, 1]),
     );
     assert_close(&values(&next.activity), &[1.32], 1e-12);
@@ -158,7 +158,7 @@ fn golden_trajectories() {
     }
 }
 
-fn floats(value: &serde_json::Value) -> Vec<f64> {
+pub(super) fn floats(value: &serde_json::Value) -> Vec<f64> {
     match value {
         serde_json::Value::Array(items) => items.iter().flat_map(floats).collect(),
         number => vec![number.as_f64().unwrap()],
@@ -223,12 +223,10 @@ fn golden_case(golden: &serde_json::Value, case: &serde_json::Value) {
         } else {
             Noise::Off
         },
-        initial_state: Some(UnitState {
-            activity: Tensor::from_data(
-                TensorData::new(floats(&golden["initial_state"]), [2, 3]),
-                &device,
-            ),
-        }),
+        initial_state: Some(network.rested(Tensor::from_data(
+            TensorData::new(floats(&golden["initial_state"]), [2, 3]),
+            &device,
+        ))),
         record: Record::ALL,
         ..Forward::default()
     };
@@ -267,14 +265,22 @@ fn noisy_pass<B: RecurrenceBackend>(config: &CtrnnConfig, b: usize) -> Forward<B
 }
 
 /// A loss that uses outputs, rates, potentials and final state, each with its own sign pattern.
-fn loss_of<B: RecurrenceBackend>(
+pub(super) fn loss_of<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
     trajectory: Trajectory<B>,
 ) -> Tensor<B, 1> {
     let wave = |x: Tensor<B, 3>| (x.clone().square() * 0.3 + x).mean();
-    wave(network.activate(trajectory.outputs)) + wave(trajectory.rates.unwrap()) * 0.7
+    let loss = wave(network.activate(trajectory.outputs)) + wave(trajectory.rates.unwrap()) * 0.7
         - wave(trajectory.potentials.unwrap()) * 0.4
-        + trajectory.final_state.activity.square().mean()
+        + trajectory.final_state.activity.clone().square().mean();
+    match trajectory.utilisation.zip(trajectory.resources) {
+        None => loss,
+        Some((utilisation, resources)) => {
+            let last = trajectory.final_state;
+            let synapses = wave(utilisation) * 0.6 - wave(resources) * 0.5;
+            loss + synapses + last.utilisation.square().mean() - last.resources.square().mean()
+        }
+    }
 }
 
 fn loss(network: &CtrnnModule<Grad>, b: usize, t: usize) -> Tensor<Grad, 1> {
@@ -288,7 +294,7 @@ fn loss_value(network: &CtrnnModule<Grad>, b: usize, t: usize) -> f64 {
 }
 
 /// Every gradient against central differences in f64, 1e-6 relative to the largest of its tensor.
-fn check_gradients(config: &CtrnnConfig, b: usize, t: usize) {
+pub(super) fn check_gradients(config: &CtrnnConfig, b: usize, t: usize) {
     let trained = config.parameters().into_iter().filter(|p| p.is_trained);
     let names: Vec<String> = trained.map(|p| p.parameter.name()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -652,10 +658,10 @@ fn any_network() -> impl Strategy<Value = (CtrnnConfig, usize, usize)> {
     let sizes = (0usize..4, 1usize..40, 1usize..4, 1usize..12, 1usize..14);
     let kinds = (0usize..2, 0usize..7, 0usize..3, 0usize..4, 0.02f64..1.0);
     let variants = (0usize..4, 0usize..2, 0usize..2, 0usize..3, prop::bool::ANY);
-    let matrices = (0usize..6, 0.0f64..1.0, prop::bool::ANY);
+    let matrices = (0usize..6, 0.0f64..1.0, prop::bool::ANY, 0usize..4);
     (sizes, kinds, variants, matrices).prop_map(
         |((i, n, o, b, t), (form, activation, convention, noise, alpha), variants, matrices)| {
-            let (factors, rank, sparse) = matrices;
+            let (factors, rank, sparse, plasticity) = matrices;
             let (tau, integrator, state, output, cooked) = variants;
             let mut config = CtrnnConfig {
                 form: [Form::Voltage, Form::Rate][form],
@@ -682,7 +688,13 @@ fn any_network() -> impl Strategy<Value = (CtrnnConfig, usize, usize)> {
                     rectify: true,
                 };
             }
-            let [shortest, _] = config.tau_ms.range_ms();
+            if config.activation.is_nonnegative() {
+                config.short_term_plasticity = plasticity_tests::any_plasticity(plasticity, n);
+            }
+            let [mut shortest, _] = config.tau_ms.range_ms();
+            if let Some(plasticity) = &config.short_term_plasticity {
+                shortest = shortest.min(plasticity.range_ms()[0]);
+            }
             config.dt_ms = alpha * shortest;
             config.low_rank = any_factors(factors, rank, n);
             if sparse {
@@ -775,16 +787,16 @@ fn recomputing_the_trajectory_changes_no_gradient() {
         full: FullMatrix::Trained,
         ..LowRank::default()
     });
-    for (form, low_rank) in [
-        (Form::Voltage, None),
-        (Form::Rate, None),
-        (Form::Voltage, factors.clone()),
-        (Form::Rate, factors),
-    ] {
+    let kinds = [Form::Voltage, Form::Rate].into_iter();
+    let kinds = kinds.flat_map(|form| [0, 3].map(|plasticity| (form, plasticity)));
+    for ((form, plasticity), low_rank) in
+        kinds.flat_map(|kind| [None, factors.clone()].map(|factors| (kind, factors)))
+    {
         let config = CtrnnConfig {
             form,
             low_rank,
-            activation: Activation::Tanh,
+            activation: Activation::Sigmoid,
+            short_term_plasticity: plasticity_tests::any_plasticity(plasticity, 3),
             noise: NoiseLevels {
                 preactivation: 0.1.into(),
                 postactivation: 0.1,

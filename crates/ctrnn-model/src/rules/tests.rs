@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    Balance, Dale, Factor, FullMatrix, LearnedTimeConstants, LogNormal, LowRank, NoiseLevels,
-    PerType, PreactivationNoise,
+    Balance, Dale, Factor, FullMatrix, GivenSynapses, LearnedTimeConstants, LogNormal, LowRank,
+    NoiseLevels, PerType, PerUnit, PreactivationNoise, ShortTermPlasticity, SynapseKind,
 };
 
 /// 3 inputs, 5 units, 2 outputs, with a change.
@@ -451,4 +451,77 @@ fn rules_of_low_rank() {
         c.low_rank.as_mut().unwrap().full = FullMatrix::Trained;
     });
     assert_eq!(messages(&scaled), [""; 0]);
+}
+
+/// Given constants, one number each.
+fn synapses(tau_u_ms: f64, tau_x_ms: f64, baseline: f64) -> GivenSynapses {
+    GivenSynapses {
+        tau_u_ms: PerUnit::Shared(tau_u_ms),
+        tau_x_ms: PerUnit::Shared(tau_x_ms),
+        baseline: PerUnit::Shared(baseline),
+    }
+}
+
+#[test]
+fn rules_of_short_term_plasticity() {
+    let plastic = |kind: SynapseKind| {
+        network(|c| c.short_term_plasticity = Some(ShortTermPlasticity::All(kind)))
+    };
+    let given = |given: GivenSynapses| plastic(SynapseKind::Given(Box::new(given)));
+    let cases: [(CtrnnConfig, &str); 8] = [
+        (
+            CtrnnConfig {
+                activation: Activation::Tanh,
+                ..plastic(SynapseKind::Facilitating)
+            },
+            "short-term plasticity needs rates that are never negative, but the activation is tanh",
+        ),
+        (
+            network(|c| {
+                let [e, i] = [SynapseKind::Facilitating, SynapseKind::Depressing];
+                c.short_term_plasticity = Some(ShortTermPlasticity::PerType { e, i });
+            }),
+            "short-term plasticity of cell types needs Dale's law",
+        ),
+        (
+            given(synapses(0.0, 100.0, 0.5)),
+            "model.short_term_plasticity.tau_u_ms = 0 must be a finite number of milliseconds above 0",
+        ),
+        (
+            given(synapses(100.0, f64::INFINITY, 0.5)),
+            "model.short_term_plasticity.tau_x_ms = inf must be a finite number",
+        ),
+        (
+            given(synapses(100.0, 100.0, 1.5)),
+            "model.short_term_plasticity.U = 1.5 must lie in (0, 1]",
+        ),
+        (
+            given(GivenSynapses {
+                baseline: PerUnit::List(vec![0.5; 4]),
+                ..synapses(100.0, 100.0, 0.5)
+            }),
+            "model.short_term_plasticity.U has 4 numbers for 5 units",
+        ),
+        (
+            given(synapses(10.0, 100.0, 0.5)),
+            "time.dt_ms = 20 is longer than the shortest time constant of model.short_term_plasticity, 10 ms",
+        ),
+        (
+            CtrnnConfig {
+                dt_ms: 250.0,
+                tau_ms: 300.0.into(),
+                ..network(|c| c.short_term_plasticity = Some(ShortTermPlasticity::Half))
+            },
+            "time.dt_ms = 250 is longer than the shortest time constant of model.short_term_plasticity, 200 ms",
+        ),
+    ];
+    for (config, expected) in cases {
+        assert_refused(&config, expected);
+        assert_eq!(messages(&config).len(), 1, "{:?}", messages(&config));
+    }
+    let exponential = CtrnnConfig {
+        integrator: Integrator::Exponential,
+        ..given(synapses(10.0, 100.0, 0.5))
+    };
+    assert_eq!(messages(&exponential), Vec::<String>::new());
 }

@@ -1,10 +1,10 @@
 //! Description of a network for readers of its weights, as `model.json` and the exported PyTorch module hold it.
 
-use ctrnn_model::{CtrnnConfig, InitialState};
+use ctrnn_model::{CtrnnConfig, InitialState, Synapse};
 use serde_json::{Value, json};
 
 /// Returns the table `[model]` with every value, and what the task, `[time]` and `[train]` decide: sizes, time step, integrator, frozen
-/// parameters.
+/// parameters. With short-term plasticity `synapses` holds its constants for each unit.
 pub(crate) fn description(config: &CtrnnConfig) -> Value {
     let mut model = serde_json::to_value(config).expect("a configuration is plain data");
     let mut put = |key: &str, value: Value| model[key] = value;
@@ -13,6 +13,15 @@ pub(crate) fn description(config: &CtrnnConfig) -> Value {
     put("dt_ms", config.dt_ms.into());
     put("integrator", json!(config.integrator));
     put("frozen", json!(config.frozen));
+    if let Some(synapses) = config.unit_synapses() {
+        let list = |of: fn(&Synapse) -> f64| -> Vec<f64> { synapses.iter().map(of).collect() };
+        let constants = json!({
+            "U": list(|synapse| synapse.baseline),
+            "tau_u_ms": list(|synapse| synapse.tau_u_ms),
+            "tau_x_ms": list(|synapse| synapse.tau_x_ms),
+        });
+        put("synapses", constants);
+    }
     if config.initial_state == InitialState::LearnedPerCondition {
         put("n_conditions", config.n_conditions.into());
     }
@@ -21,6 +30,8 @@ pub(crate) fn description(config: &CtrnnConfig) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use ctrnn_model::ShortTermPlasticity;
+
     use super::*;
 
     /// `ctrnn_io` and the exported module read these.
@@ -41,5 +52,18 @@ mod tests {
         ] {
             assert!(!model[key].is_null(), "{key}");
         }
+        assert!(model["synapses"].is_null());
+    }
+
+    #[test]
+    fn plastic_synapses_are_described_unit_by_unit() {
+        let model = description(&CtrnnConfig {
+            short_term_plasticity: Some(ShortTermPlasticity::Half),
+            ..CtrnnConfig::new(3, 2, 2)
+        });
+        let expected =
+            json!({ "U": [0.15, 0.45], "tau_u_ms": [1500.0, 200.0], "tau_x_ms": [200.0, 1500.0] });
+        assert_eq!(model["synapses"], expected);
+        assert_eq!(model["short_term_plasticity"], "half");
     }
 }

@@ -45,6 +45,10 @@ fn trials(lengths: &[usize]) -> Batch<Grad> {
 /// Wraps rates `[trial, time, unit]` in a trajectory.
 fn trajectory(rates: Tensor<Grad, 3>) -> Trajectory<Grad> {
     let [trials, steps, units] = rates.dims();
+    let none = Tensor::from_data(
+        TensorData::new(Vec::<f64>::new(), [trials, 0]),
+        &rates.device(),
+    );
     Trajectory {
         outputs: outputs([trials, steps, 1], &vec![0.0; trials * steps]),
         final_state: UnitState {
@@ -52,9 +56,13 @@ fn trajectory(rates: Tensor<Grad, 3>) -> Trajectory<Grad> {
                 .clone()
                 .narrow(1, steps - 1, 1)
                 .reshape([trials, units]),
+            utilisation: none.clone(),
+            resources: none,
         },
         rates: Some(rates),
         potentials: None,
+        utilisation: None,
+        resources: None,
     }
 }
 
@@ -497,6 +505,8 @@ fn the_inner_backend_gives_the_same_values() {
         outputs: trajectory.outputs.clone().inner(),
         rates: trajectory.rates.clone().map(Tensor::inner),
         potentials: None,
+        utilisation: None,
+        resources: None,
         final_state: trajectory.final_state.clone().map(Tensor::inner),
     };
     let inputs = LossInputs::new(&network, inner, &inner_batch);

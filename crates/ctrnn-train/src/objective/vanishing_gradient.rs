@@ -102,7 +102,7 @@ pub(crate) fn omega<B: AutodiffBackend>(
 
 #[cfg(test)]
 mod tests {
-    use ctrnn_model::{Activation, CtrnnConfig, Parameter, UnitState};
+    use ctrnn_model::{Activation, CtrnnConfig, Parameter};
     use ctrnn_tasks::{Mask, Target};
 
     use super::*;
@@ -288,7 +288,7 @@ mod tests {
         let (network, batch) = (network(2, Activation::Tanh, &[]), trial(1));
         let state = outputs([1, 1, 2], &[0.3, -0.7]).reshape([1, 2]);
         let forward = Forward {
-            initial_state: Some(UnitState { activity: state }),
+            initial_state: Some(network.rested(state)),
             ..Forward::default()
         };
         let at = Sensitivity::of(&network, &forward, &batch, squares);

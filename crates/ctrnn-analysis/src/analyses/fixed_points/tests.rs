@@ -51,6 +51,7 @@ fn study(task: &dyn Task, dynamics: Dynamics, n_trials: usize) -> Study<'_> {
         potentials,
         rates,
         outputs,
+        synapses: None,
         signs: None,
         metrics: None,
         peers: Vec::new(),

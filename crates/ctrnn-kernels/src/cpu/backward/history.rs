@@ -6,6 +6,7 @@ use super::plan::Plan;
 use super::sums::Sums;
 use crate::cpu::noise::Noise;
 use crate::cpu::rows::add_noise;
+use crate::cpu::synapses::write_transmitted;
 use crate::cpu::tile::Tile;
 use crate::shape::Shape;
 use crate::simd::{Accumulate, Block, Element, Simd, dots, padded};
@@ -22,13 +23,15 @@ pub(super) struct History<'a, E: Element> {
     rates: Block<'a, E>,
     /// Rates with the noise of the readout after each step, where there is such noise.
     noisy_rates: Option<Block<'a, E>>,
+    /// Rates that the synapses transmit in each step, where they are plastic.
+    transmitted: Option<Block<'a, E>>,
     /// Inputs and a one, whose weight is the bias.
     inputs: Block<'a, E>,
     /// Projections of the rates before each step onto the right factor.
     kappa: Block<'a, E>,
     /// Gradients with respect to `kappa`.
     kappa_gradients: Block<'a, E>,
-    /// The rates of one time step, and their projections.
+    /// What the recurrent weights see in one time step, and its projections.
     before: (Scratch<'a, E>, Scratch<'a, E>),
     /// Gradients with respect to the readout.
     outputs: Block<'a, E>,
@@ -59,6 +62,8 @@ impl<'a, E: Element> History<'a, E> {
             drives: Block::strips::<S>(workspace, rows, shape.units),
             rates: Block::strips::<S>(workspace, rows + tile.trials, shape.units),
             noisy_rates: is_noisy.then(|| Block::strips::<S>(workspace, rows, shape.units)),
+            transmitted: (plan.synapses.as_ref())
+                .map(|_| Block::strips::<S>(workspace, rows, shape.units)),
             inputs,
             kappa: Block::matrix::<S>(workspace, rows, shape.rank),
             kappa_gradients: Block::matrix::<S>(workspace, rows, shape.rank),
@@ -80,7 +85,6 @@ impl<'a, E: Element> History<'a, E> {
             trials,
             inputs,
             outputs,
-            rank,
             ..
         } = self.plan.sweep.shape;
         let tile = self.tile;
@@ -93,9 +97,6 @@ impl<'a, E: Element> History<'a, E> {
                 let rates = self.plan.row(self.plan.saved.rates, t, self.tile.first + m);
                 self.rates.set_row::<S>(first + m, rates);
             }
-            if rank > 0 && t < times.end {
-                self.load_kappa::<S>(t, first);
-            }
             if t < times.end {
                 let now = of_tile(self.plan.sweep.operands.inputs, t, inputs);
                 self.inputs.set_rows(first, now, inputs);
@@ -107,24 +108,56 @@ impl<'a, E: Element> History<'a, E> {
         }
     }
 
-    /// Computes the projections of the rates before step `t` onto the right factor; `first` is the row of the first trial.
+    /// Computes the projections of what the recurrent weights see, before each step, onto the right factor.
     #[inline(always)]
-    fn load_kappa<S: Simd<Elem = E>>(&mut self, t: usize, first: usize) {
+    pub(super) fn load_kappa<S: Simd<Elem = E>>(&mut self, times: Range<usize>) {
         let Shape { units, rank, .. } = self.plan.sweep.shape;
-        let (rates, kappa) = &mut self.before;
-        for (m, row) in rates.chunks_exact_mut(padded(units)).enumerate() {
-            let saved = self.plan.row(self.plan.saved.rates, t, self.tile.first + m);
-            row[..units].copy_from_slice(saved);
+        if rank == 0 || !self.plan.wanted.recurrence {
+            return;
         }
-        dots::<S>(
-            &self.plan.right,
-            &self.plan.zeros[..rank],
-            rates,
-            [units.next_multiple_of(S::LANES), padded(units)],
-            kappa,
-            self.tile.trials,
-        );
-        self.kappa.set_rows(first, kappa, rank);
+        let (seen, kappa) = &mut self.before;
+        for t in times.clone() {
+            for (m, row) in seen.chunks_exact_mut(padded(units)).enumerate() {
+                let trial = self.tile.first + m;
+                if self.transmitted.is_some() {
+                    let rows = self.plan.synapse_rows(t, trial);
+                    write_transmitted::<S>(row, rows.rates, rows.after);
+                } else {
+                    row[..units].copy_from_slice(self.plan.row(self.plan.saved.rates, t, trial));
+                }
+            }
+            dots::<S>(
+                &self.plan.right,
+                &self.plan.zeros[..rank],
+                seen,
+                [units.next_multiple_of(S::LANES), padded(units)],
+                kappa,
+                self.tile.trials,
+            );
+            let first = (t - times.start) * self.tile.trials;
+            self.kappa.set_rows(first, kappa, rank);
+        }
+    }
+
+    /// Computes the rates that plastic synapses transmit.
+    #[inline(always)]
+    pub(super) fn load_transmitted<S: Simd<Elem = E>>(&mut self, times: Range<usize>) {
+        let Some(block) = &mut self.transmitted else {
+            return;
+        };
+        if !self.plan.wanted.recurrence {
+            return;
+        }
+        let units = self.plan.sweep.shape.units;
+        let mut transmitted = self.plan.workspace.zeros(padded(units));
+        for t in times.clone() {
+            for m in 0..self.tile.trials {
+                let rows = self.plan.synapse_rows(t, self.tile.first + m);
+                write_transmitted::<S>(&mut transmitted, rows.rates, rows.after);
+                let row = (t - times.start) * self.tile.trials + m;
+                block.set_row::<S>(row, &transmitted[..units]);
+            }
+        }
     }
 
     /// Computes the rates with the noise of the readout.
@@ -180,13 +213,14 @@ impl<'a, E: Element> History<'a, E> {
             ..
         } = self.plan.sweep.shape;
         let (stride, rows) = (padded(units), steps * self.tile.trials);
+        let seen = self.transmitted.as_ref().unwrap_or(&self.rates);
         if self.plan.wanted.w_rc {
             S::outlined(Accumulate {
                 sums: &mut sums.w_rc,
                 stride,
                 a: &self.drives,
                 columns: units,
-                b: &self.rates,
+                b: seen,
                 first: 0,
                 rows,
             });
@@ -206,7 +240,7 @@ impl<'a, E: Element> History<'a, E> {
                 stride,
                 a: &self.kappa_gradients,
                 columns: rank,
-                b: &self.rates,
+                b: seen,
                 first: 0,
                 rows,
             });

@@ -7,12 +7,13 @@ mod sums;
 use super::activation::for_activation;
 use super::noise::Noise;
 use super::rows::{Rows, add, add_products, write_rows};
-use super::tile::{Tile, for_each, split, tiles};
+use super::synapses::StepGradients;
+use super::tile::{Tile, for_each, split, split_state, tiles};
 use crate::Activation;
 use crate::operands::{GradientSlices, UnitState, UpstreamSlices};
 use crate::shape::Shape;
 use crate::simd::{
-    Element, GROUP, Job, Product, Simd, Term, dots, each_vector, groups, groups_mut, padded,
+    Element, GROUP, Job, Packed, Product, Simd, Term, dots, each_vector, groups, groups_mut, padded,
 };
 use crate::sweep::{Form, NoiseSource, NoiseTarget, SweepSlices};
 use crate::workspace::{Scratch, Workspace};
@@ -68,8 +69,7 @@ fn tile_jobs<'a, E: Element>(
     let shape = &plan.sweep.shape;
     let tiles = tiles(shape);
     let mut inputs = split(inputs, &tiles, shape, shape.inputs).into_iter();
-    let mut initial_state =
-        initial_state.map(|state| split(state, &tiles, shape, shape.units).into_iter());
+    let mut initial_state = split_state(initial_state, &tiles, shape);
     tiles
         .iter()
         .map(|&tile| TileJob {
@@ -99,6 +99,8 @@ struct Adjoint<'a, E: Element> {
     carry: UnitState<Scratch<'a, E>>,
     /// Gradient with respect to the rates, along the weights and the readout.
     rates: Scratch<'a, E>,
+    /// Gradient with respect to the transmitted rates; empty unless synapses are plastic.
+    transmitted: Scratch<'a, E>,
 }
 
 impl<'a, E: Element> Job<E> for TileJob<'a, E> {
@@ -128,6 +130,8 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
         while end > 0 {
             let start = end.saturating_sub(block_steps);
             history.load::<S>(start..end);
+            history.load_transmitted::<S>(start..end);
+            history.load_kappa::<S>(start..end);
             if let Some(xi) = &mut xi {
                 history.load_noisy_rates::<S>(start..end, xi);
             }
@@ -162,16 +166,25 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
 
 impl<'a, E: Element> TileJob<'a, E> {
     fn adjoint(&self) -> Adjoint<'a, E> {
-        let units = self.plan.sweep.shape.units;
-        let zeros = || self.plan.workspace.zeros(self.tile.trials * padded(units));
+        let Shape {
+            units,
+            synapses,
+            rank,
+            ..
+        } = self.plan.sweep.shape;
+        let rows = |n: usize| self.plan.workspace.zeros(n * padded(units));
+        let trials = self.tile.trials;
+        let plastic = if synapses > 0 { trials } else { 0 };
         let mut adjoint = Adjoint {
-            drive: zeros(),
-            kappa: self
-                .plan
-                .workspace
-                .zeros(self.tile.trials * self.plan.sweep.shape.rank),
-            carry: UnitState::from_fn(zeros),
-            rates: zeros(),
+            drive: rows(trials),
+            kappa: self.plan.workspace.zeros(trials * rank),
+            carry: UnitState {
+                activity: rows(trials),
+                utilisation: rows(plastic),
+                resources: rows(plastic),
+            },
+            rates: rows(trials),
+            transmitted: rows(plastic),
         };
         let upstream = self.plan.upstream.final_state;
         for (carry, last) in adjoint.carry.each_mut().zip(upstream).into_array() {
@@ -198,32 +211,45 @@ impl<'a, E: Element> TileJob<'a, E> {
                 stride: outputs,
                 depth: outputs,
             });
-        self.back_along_weights::<S>(adjoint, outputs);
+        let Some(w_out) = &self.plan.w_out else {
+            let rates = &mut adjoint.rates;
+            return self.back_along_weights::<S>(&adjoint.drive, &adjoint.kappa, outputs, rates);
+        };
+        let transmitted = &mut adjoint.transmitted;
+        self.back_along_weights::<S>(&adjoint.drive, &adjoint.kappa, Term::NONE, transmitted);
+        self.product::<S>(w_out, &[outputs], &mut adjoint.rates);
+        if t + 1 < self.plan.sweep.shape.steps {
+            self.back_through_synapses::<S>(adjoint, t + 1);
+        }
+        self.add_to_synapses(adjoint, t);
     }
 
-    /// Computes the gradients of the rates along the recurrent weights, from the drives of the next step, and along another term.
+    /// Computes gradients along the recurrent weights, from those of the drives of the next step and of their projections, and along
+    /// another term.
     #[inline(always)]
     fn back_along_weights<S: Simd<Elem = E>>(
         &self,
-        adjoint: &mut Adjoint<'_, E>,
+        drive: &[E],
+        kappa: &[E],
         other: Term<'_, E>,
+        to: &mut [E],
     ) {
         let shape = &self.plan.sweep.shape;
         let drives = Term {
-            rows: &adjoint.drive,
+            rows: drive,
             stride: padded(shape.units),
             depth: shape.full_rows(),
         };
         let kappa = Term {
-            rows: &adjoint.kappa,
+            rows: kappa,
             stride: shape.rank,
             depth: shape.rank,
         };
-        let terms = [drives, kappa, other];
+        let weights = &self.plan.weights;
         if shape.rank > 0 {
-            self.product::<S>(&terms, &mut adjoint.rates);
+            self.product::<S>(weights, &[drives, kappa, other], to);
         } else {
-            self.product::<S>(&[drives, other], &mut adjoint.rates);
+            self.product::<S>(weights, &[drives, other], to);
         }
     }
 
@@ -241,11 +267,53 @@ impl<'a, E: Element> TileJob<'a, E> {
         );
     }
 
+    /// Takes the gradients of the transmitted rates and of the synapses back through time step `t`, to the rates and the synapses
+    /// before it.
     #[inline(always)]
-    fn product<S: Simd<Elem = E>>(&self, terms: &[Term<'_, E>], out: &mut [E]) {
+    fn back_through_synapses<S: Simd<Elem = E>>(&self, adjoint: &mut Adjoint<'_, E>, t: usize) {
+        let Some(synapses) = &self.plan.synapses else {
+            return;
+        };
+        let units = self.plan.sweep.shape.units;
+        let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
+        for m in 0..self.tile.trials {
+            let row = m * stride..m * stride + width;
+            let gradients = StepGradients {
+                transmitted: &adjoint.transmitted[row.clone()],
+                utilisation: &mut adjoint.carry.utilisation[row.clone()],
+                resources: &mut adjoint.carry.resources[row.clone()],
+                rates: &mut adjoint.rates[row],
+            };
+            let rows = self.plan.synapse_rows(t, self.tile.first + m);
+            synapses.back::<S>(rows, gradients);
+        }
+    }
+
+    /// Adds the gradients that a loss has for the synapses after step `t`.
+    fn add_to_synapses(&self, adjoint: &mut Adjoint<'_, E>, t: usize) {
+        let (plan, stride) = (self.plan, padded(self.plan.sweep.shape.units));
+        let carry = &mut adjoint.carry;
+        for (carry, upstream) in [
+            (&mut carry.utilisation, plan.upstream.utilisation),
+            (&mut carry.resources, plan.upstream.resources),
+        ] {
+            let Some(gradient) = upstream else { continue };
+            for (m, row) in carry.chunks_exact_mut(stride).enumerate() {
+                add(row, plan.row(gradient, t, self.tile.first + m));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn product<S: Simd<Elem = E>>(
+        &self,
+        weights: &Packed<'_, E>,
+        terms: &[Term<'_, E>],
+        out: &mut [E],
+    ) {
         let stride = padded(self.plan.sweep.shape.units);
         S::outlined(Product {
-            weights: &self.plan.weights,
+            weights,
             start: &self.plan.zeros,
             terms,
             out,
@@ -392,7 +460,15 @@ impl<'a, E: Element> TileJob<'a, E> {
     #[inline(always)]
     fn write_initial_state<S: Simd<Elem = E>>(&mut self, adjoint: &mut Adjoint<'_, E>) {
         let (plan, units) = (self.plan, self.plan.sweep.shape.units);
-        self.back_along_weights::<S>(adjoint, Term::NONE);
+        if plan.synapses.is_some() {
+            let transmitted = &mut adjoint.transmitted;
+            self.back_along_weights::<S>(&adjoint.drive, &adjoint.kappa, Term::NONE, transmitted);
+            adjoint.rates.fill(E::default());
+            self.back_through_synapses::<S>(adjoint, 0);
+        } else {
+            let rates = &mut adjoint.rates;
+            self.back_along_weights::<S>(&adjoint.drive, &adjoint.kappa, Term::NONE, rates);
+        }
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let f = match plan.sweep.form {
             Form::Voltage => plan.sweep.activation,

@@ -1,6 +1,7 @@
 //! Part of the backward sweep that all tiles share.
 
 use crate::cpu::rows::{padded_rows, transposed_rows};
+use crate::cpu::synapses::{StepRows, Synapses};
 use crate::operands::{GradientSlices, UpstreamSlices, assert_len};
 use crate::shape::Shape;
 use crate::simd::{Element, Job, Packed, Simd, padded};
@@ -8,7 +9,7 @@ use crate::sweep::{Form, SweepSlices};
 use crate::workspace::{Scratch, Workspace};
 
 /// Results of the forward sweep of the same [`SweepSlices`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Saved<'a, E> {
     /// Rates `[T + 1, B, N]`.
     pub rates: &'a [E],
@@ -16,12 +17,23 @@ pub struct Saved<'a, E> {
     pub responses: Option<&'a [E]>,
     /// `v` `[T, B, N]`; needed in the voltage form for the gradient of decay.
     pub potentials: Option<&'a [E]>,
+    /// Utilisation and resources `[T + 1, B, N]`; needed with short-term plasticity.
+    pub synapses: Option<[&'a [E]; 2]>,
 }
 
 impl<E: Element> Saved<'_, E> {
     pub(super) fn assert_lens(&self, sweep: &SweepSlices<'_, E>, decay: bool) {
         let states = sweep.shape.states();
         assert_len("saved rates", self.rates, sweep.shape.history());
+        if sweep.shape.synapses > 0 {
+            let synapses = self.synapses.expect("plasticity needs saved synapses");
+            for (name, saved) in ["saved utilisation", "saved resources"]
+                .into_iter()
+                .zip(synapses)
+            {
+                assert_len(name, saved, sweep.shape.synapse_history());
+            }
+        }
         match sweep.form {
             Form::Rate => {
                 let responses = self.responses.expect("the rate form needs saved responses");
@@ -92,6 +104,9 @@ pub(super) struct Plan<'a, E: Element> {
     pub(super) left: Scratch<'a, E>,
     /// Right factor divided by N, transposed: a row for each dimension.
     pub(super) right: Scratch<'a, E>,
+    /// `W_out` alone, for plastic synapses: `W_rc` leads to the transmitted rates, `W_out` to the rates.
+    pub(super) w_out: Option<Packed<'a, E>>,
+    pub(super) synapses: Option<Synapses<'a, E>>,
     /// `W_in` with the scale of the drive, transposed: a row for each input.
     pub(super) w_in: Scratch<'a, E>,
     pub(super) decay: Scratch<'a, E>,
@@ -128,6 +143,12 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             1 => w.right[pre * rank + post] / n,
             _ => w.w_out[post * units + pre],
         });
+        let synapses = Synapses::new(sweep, workspace);
+        let w_out = synapses.as_ref().map(|_| {
+            Packed::new::<S, 2>(workspace, [0, outputs], units, |_, output, pre| {
+                w.w_out[output * units + pre]
+            })
+        });
         Plan {
             sweep,
             saved: self.saved,
@@ -135,6 +156,8 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             wanted: self.wanted,
             workspace,
             weights,
+            w_out,
+            synapses,
             left: transposed_rows(workspace, units, rank, |unit, dimension| {
                 sweep.drive_scale(unit) * w.left[unit * rank + dimension]
             }),
@@ -157,6 +180,23 @@ impl<'a, E: Element> Plan<'a, E> {
     pub(super) fn row(&self, buffer: &'a [E], t: usize, trial: usize) -> &'a [E] {
         let Shape { trials, units, .. } = self.sweep.shape;
         &buffer[(t * trials + trial) * units..][..units]
+    }
+
+    /// Returns what a trial's synapses did in time step `t`: rates and state before it, state after it.
+    #[inline(always)]
+    pub(super) fn synapse_rows(&self, t: usize, trial: usize) -> StepRows<'a, E> {
+        let [utilisation, resources] = self.saved.synapses.expect("asserted before the sweep");
+        StepRows {
+            rates: self.row(self.saved.rates, t, trial),
+            before: [
+                self.row(utilisation, t, trial),
+                self.row(resources, t, trial),
+            ],
+            after: [
+                self.row(utilisation, t + 1, trial),
+                self.row(resources, t + 1, trial),
+            ],
+        }
     }
 
     /// Returns the activity of a trial before time step `t`: `v` in the voltage form, `r` in the rate form.
