@@ -94,8 +94,8 @@ words! {
 
 /// Initial factors. Their entries are independent normals, unless overlaps are given: then the drawn vectors have exactly these.
 ///
-/// Where an overlap is given, a vector is a combination of the vectors that it overlaps with, plus a normal vector orthogonal to
-/// these; its root mean square is exactly the standard deviation. Overlaps that ask for more than that are refused.
+/// A vector with given overlaps is a combination of the vectors that it overlaps with, plus a normal vector orthogonal to these;
+/// its root mean square is exactly the standard deviation. Overlaps that ask for more than that are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FactorInit {
