@@ -332,16 +332,16 @@ impl Perturbation {
     }
 }
 
-/// Returns configuration and effective weights of a network without its constraints, and with biases.
+/// Returns configuration and effective weights of a network without its constraints and factors, and with biases.
 fn unconstrained<B: Backend>(network: &CtrnnModule<B>) -> (CtrnnConfig, Weights) {
     let mut config = network.config().clone().unconstrained();
     config.bias = Biases {
         recurrent: true,
         readout: true,
     };
-    let constrained = ["mask", "sign", "fixed", "weight_raw"];
+    let behind = ["mask", "sign", "fixed", "weight_raw", "left", "right"];
     let mut weights = network.weights();
-    weights.retain(|name, _| !name.split('.').any(|part| constrained.contains(&part)));
+    weights.retain(|name, _| !name.split('.').any(|part| behind.contains(&part)));
     if config.tau_ms.need_cell_types() {
         let tau_ms = weights["tau_ms"].iter().collect();
         config.tau_ms = TimeConstants::PerUnit(tau_ms);

@@ -94,8 +94,8 @@ words! {
 
 /// Initial factors. Their entries are independent normals, unless overlaps are given: then the drawn vectors have exactly these.
 ///
-/// Where an overlap is given, a vector is a combination of the vectors that it overlaps with, plus a normal vector orthogonal to
-/// these; its root mean square is exactly the standard deviation. Overlaps that ask for more than that are refused.
+/// A vector with given overlaps is a combination of the vectors that it overlaps with, plus a normal vector orthogonal to these;
+/// its root mean square is exactly the standard deviation. Overlaps that ask for more than that are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FactorInit {
@@ -198,64 +198,92 @@ impl Overlaps {
 /// [`ModelError::Overlap`] if no vectors of the standard deviations have the overlaps that are asked for.
 pub(crate) fn draw(
     config: &CtrnnConfig,
-    low_rank: &LowRank,
+    factors: &LowRank,
     key: Key,
     weights: &mut Weights,
 ) -> Result<(), ModelError> {
-    let (n, rank, init) = (config.n_units, low_rank.rank, &low_rank.init);
-    let numbers =
-        |matrix: Matrix| -> Vec<f64> { weights[&matrix.array("weight")].iter().collect() };
-    let (w_in, w_out) = (numbers(Matrix::Input), numbers(Matrix::Output));
-    let readout = |o: usize| w_out[o * n..][..n].iter().map(|w| w * n as f64).collect();
-    let column = |i: usize| {
-        w_in.iter()
-            .skip(i)
-            .step_by(config.n_inputs)
-            .copied()
-            .collect()
+    let drawing = Drawing {
+        config,
+        factors,
+        key,
     };
-    let row =
-        |matrix: &'_ Option<Vec<Vec<f64>>>, j: usize| matrix.as_ref().map(|rows| rows[j].clone());
-    let refused = |factor: Factor, dimension: usize, std: f64| {
-        move |least: f64| ModelError::Overlap {
-            factor: factor.name(),
-            dimension,
-            std,
-            least,
-        }
+    let numbers = |matrix: Matrix| {
+        weights[&matrix.array("weight")]
+            .iter()
+            .collect::<Vec<f64>>()
     };
-    // Generators 0 to 5 are those of weights and masks.
-    let rng = |factor: u64, dimension: usize| Rng::new(key, 6 + 2 * dimension as u64 + factor, 0);
-    let mut left: Vec<Vec<f64>> = Vec::new();
-    for j in 0..rank {
-        let mut overlaps = Overlaps {
-            is_exact: init.overlap.is_some(),
-            ..Overlaps::default()
-        };
-        let values = row(&init.output_overlap, j);
-        overlaps.add((0..config.n_outputs).map(readout), values.as_deref());
-        let drawn = overlaps.draw(n, init.left_std, &mut rng(0, j));
-        left.push(drawn.map_err(refused(Factor::Left, j, init.left_std))?);
-    }
-    let mut right: Vec<Vec<f64>> = Vec::new();
-    for j in 0..rank {
-        let mut overlaps = Overlaps::default();
-        let with_left: Option<Vec<f64>> = init
-            .overlap
-            .as_ref()
-            .map(|rows| rows.iter().map(|row| row[j]).collect());
-        overlaps.add(left.iter().cloned(), with_left.as_deref());
-        let values = row(&init.input_overlap, j);
-        overlaps.add((0..config.n_inputs).map(column), values.as_deref());
-        let drawn = overlaps.draw(n, init.right_std, &mut rng(1, j));
-        right.push(drawn.map_err(refused(Factor::Right, j, init.right_std))?);
-    }
+    let left = drawing.left(&numbers(Matrix::Output))?;
+    let right = drawing.right(&numbers(Matrix::Input), &left)?;
     if let Some(full) = weights.remove(&Matrix::Recurrent.array("weight")) {
         weights.insert(Matrix::Recurrent.array(RAW), full);
     }
+    let n = config.n_units;
     weights.insert(Parameter::RECURRENT_LEFT.name(), by_unit(&left, n));
     weights.insert(Parameter::RECURRENT_RIGHT.name(), by_unit(&right, n));
     Ok(())
+}
+
+/// The network whose factors are drawn, and the key of its weights.
+struct Drawing<'a> {
+    config: &'a CtrnnConfig,
+    factors: &'a LowRank,
+    key: Key,
+}
+
+impl Drawing<'_> {
+    /// Draws the columns of the left factor, beside the readout `W_out`.
+    fn left(&self, w_out: &[f64]) -> Result<Vec<Vec<f64>>, ModelError> {
+        let (n, init) = (self.config.n_units, &self.factors.init);
+        let readout = |o: usize| w_out[o * n..][..n].iter().map(|w| w * n as f64).collect();
+        let column = |column: usize| {
+            let mut overlaps = Overlaps {
+                is_exact: init.overlap.is_some(),
+                ..Overlaps::default()
+            };
+            let values = init.output_overlap.as_ref().map(|rows| &rows[column][..]);
+            overlaps.add((0..self.config.n_outputs).map(readout), values);
+            self.column(&overlaps, Factor::Left, column)
+        };
+        (0..self.factors.rank).map(column).collect()
+    }
+
+    /// Draws the columns of the right factor, beside the input weights `W_in` and the left factor.
+    fn right(&self, w_in: &[f64], left: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, ModelError> {
+        let (n_inputs, init) = (self.config.n_inputs, &self.factors.init);
+        let axis = |i: usize| w_in.iter().skip(i).step_by(n_inputs).copied().collect();
+        let column = |column: usize| {
+            let mut overlaps = Overlaps::default();
+            let with_left = init.overlap.as_ref();
+            let with_left =
+                with_left.map(|rows| rows.iter().map(|row| row[column]).collect::<Vec<f64>>());
+            overlaps.add(left.iter().cloned(), with_left.as_deref());
+            let values = init.input_overlap.as_ref().map(|rows| &rows[column][..]);
+            overlaps.add((0..n_inputs).map(axis), values);
+            self.column(&overlaps, Factor::Right, column)
+        };
+        (0..self.factors.rank).map(column).collect()
+    }
+
+    fn column(
+        &self,
+        overlaps: &Overlaps,
+        factor: Factor,
+        column: usize,
+    ) -> Result<Vec<f64>, ModelError> {
+        let (std, side) = match factor {
+            Factor::Left => (self.factors.init.left_std, 0),
+            Factor::Right => (self.factors.init.right_std, 1),
+        };
+        // Generators 0 to 5 are those of weights and masks.
+        let mut rng = Rng::new(self.key, 6 + 2 * column as u64 + side, 0);
+        let drawn = overlaps.draw(self.config.n_units, std, &mut rng);
+        drawn.map_err(|least| ModelError::Overlap {
+            factor: factor.name(),
+            dimension: column,
+            std,
+            least,
+        })
+    }
 }
 
 /// Ending of the array of the full matrix in weight files, where `weight` is the effective one.

@@ -152,8 +152,8 @@ impl<B: Backend> CtrnnModule<B> {
     /// Replaces those parameters of the network that `weights` names. A matrix may be given by its effective
     /// weights, by its raw ones, or by both.
     ///
-    /// Where the recurrent matrix is the product of two factors alone, effective recurrent weights without factors are replaced by
-    /// the matrix of that rank that is nearest to them: its factors are made of the largest singular values and their vectors.
+    /// A recurrent matrix that is the product of two factors alone takes effective weights without factors, too: it becomes the matrix
+    /// of its rank that is nearest to them, with factors from the largest singular values and their vectors.
     ///
     /// # Errors
     /// Names the tensor that is unknown, has another shape, is not finite, or contradicts the configuration.
@@ -357,7 +357,7 @@ fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), ModelError> {
             }
             None => match constraint_shape(name, config) {
                 Some(shape) => check_shape(name, data, &shape)?,
-                None => return Err(unknown(name)),
+                None => return Err(unknown(name, config)),
             },
         }
     }
@@ -376,8 +376,14 @@ fn constraint_shape(name: &str, config: &CtrnnConfig) -> Option<Vec<usize>> {
     }
 }
 
-fn unknown(name: &str) -> ModelError {
-    let known = Role::ALL.map(Role::name).join(", ");
+fn unknown(name: &str, config: &CtrnnConfig) -> ModelError {
+    let parameters = config.parameters().into_iter();
+    let mut known: Vec<String> = parameters.map(|spec| spec.parameter.name()).collect();
+    let effective = Parameter::RECURRENT_WEIGHT.name();
+    if !known.contains(&effective) {
+        known.insert(1, effective); // the product of the factors
+    }
+    let known = known.join(", ");
     let carried = CARRIED_STATE.into_array().join(", ");
     ModelError::UnknownTensor {
         name: name.to_owned(),

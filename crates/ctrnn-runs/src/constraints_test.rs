@@ -329,7 +329,7 @@ fn what_is_frozen_keeps_every_bit() {
     }
 }
 
-/// Of the recurrent matrix of low rank, what is trained changes, what is held keeps every bit, and a weight file returns all of it.
+/// The trained parts of a recurrent matrix of low rank change, the held ones keep every bit, and a weight file returns all of them.
 #[test]
 fn factors_are_trained_as_they_are_told_and_survive_their_file() {
     let parts = ["recurrent.weight_raw", "recurrent.left", "recurrent.right"];

@@ -19,6 +19,9 @@ const COPIES_OF_A_MOMENT: f64 = 2.0;
 const COPIES_UNDER_MASKS: f64 = 15.0;
 /// Further copies under Dale's law, without and with masks.
 const COPIES_UNDER_DALE: [f64; 2] = [11.0, 6.0];
+/// Copies of the effective recurrent matrix of a network of factors, which is formed for files: the tensor, its check against the
+/// factors, and the bytes of two formats. Counted, not fitted.
+const COPIES_OF_A_PRODUCT: f64 = 5.0;
 /// Factor for the padding of states: tiles of trials are filled up.
 const ROOM_OF_STATES: f64 = 1.25;
 /// Temporary arrays of a penalty on rates, each as large as all rates.
@@ -35,14 +38,20 @@ const BLOCK: usize = 256;
 pub fn bytes(run: &Run, max_steps: usize, states: usize) -> f64 {
     let model = &run.model;
     let (n, i, o) = (model.n_units, model.n_inputs, model.n_outputs);
-    let parameters = (n * (n + i + o + 2) + o) as f64;
+    let factors = model.low_rank.as_ref();
+    let recurrent = factors.map_or(n, |factors| {
+        2 * factors.rank + if factors.has_full() { n } else { 0 }
+    });
+    let parameters = (n * (recurrent + i + o + 2) + o) as f64;
+    let product = factors.map_or(0, |_| n * n) as f64;
     let rows = run.config.train.batch_size * (max_steps + 1);
     let of_rates = (rows * n) as f64;
     // Inputs, targets or readout, and mask; each both on the host and as a tensor.
     let of_batch = (2 * rows * (i + o + 1)) as f64;
     let of_step = ROOM_OF_STATES * states as f64 + arrays_of_penalties(run) * of_rates + of_batch;
     let [held, of_block] = validation(run, max_steps);
-    let numbers = copies(run) * parameters + held + of_step.max(of_block);
+    let numbers =
+        copies(run) * parameters + COPIES_OF_A_PRODUCT * product + held + of_step.max(of_block);
     PROGRAM + size_of::<f32>() as f64 * numbers
 }
 
