@@ -2046,7 +2046,6 @@ fn rules_of_short_term_plasticity_have_their_places() {
         assert!(found.contains(rule), "{model}: {found}");
         assert!(found.contains("--> run.toml:"), "{model}: {found}");
         assert!(found.contains("help: "), "{model}: {found}");
-        println!("{found}");
     }
     run(text, &["model.short_term_plasticity=half"]);
     run(
