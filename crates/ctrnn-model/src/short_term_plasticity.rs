@@ -441,7 +441,7 @@ impl JsonSchema for ShortTermPlasticity {
         let of_type =
             |text: &str| json_schema!({ "description": text, "anyOf": [word, constants] });
         json_schema!({ "anyOf": [
-            { "type": "string", "title": "short-term plasticity", "enum": [HALF, FACILITATING, DEPRESSING] },
+            { "type": "string", "title": "kind of short-term plasticity", "enum": [HALF, FACILITATING, DEPRESSING] },
             constants,
             {
                 "type": "object",
