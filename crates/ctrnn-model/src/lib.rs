@@ -37,6 +37,7 @@
 //! The same module trains under `Autodiff<NdArray>`; the `ctrnn-train` crate wraps it with a loss and an optimizer.
 
 pub mod activation;
+mod areas;
 mod config;
 mod connectivity;
 mod error;
@@ -46,12 +47,15 @@ mod initial_state;
 mod input_path;
 mod lengths;
 mod module;
+mod named;
 mod noise;
 mod noise_sources;
 mod parameters;
 mod readout;
 mod recurrence;
 mod rules;
+mod similar;
+mod sparse;
 mod spectrum;
 mod starting_states;
 mod step_factors;
@@ -65,6 +69,10 @@ mod weights;
 mod wiring;
 mod words;
 
+pub use areas::{
+    Area, CellType, Direction, PairOfAreas, Projection, Projections, ReadOut, Sign, UNIT_AREA,
+    UNIT_TYPE, UnitGroup,
+};
 pub use config::{Biases, CtrnnConfig, Densities, InputStage, Sizes};
 pub use connectivity::{Connections, Connectivity, Dale, Matrix, Parametrization, ReadoutSigns};
 #[cfg(feature = "gpu")]
@@ -78,6 +86,7 @@ pub use fused_ops::FusedOps;
 pub use initial_state::InitialState;
 pub use input_path::InputPath;
 pub use module::CtrnnModule;
+pub use named::Named;
 pub use noise::{NoiseConvention, NoiseLevels, PreactivationNoise};
 pub use parameters::{CONDITION_VALUES, Parameter, ParameterSpec, Role, Weights, host_tensor};
 pub use readout::OutputNonlinearity;
@@ -89,6 +98,8 @@ pub use recurrence::{
     GradientTensors, NormalTensors, Pullback, RecurrenceBackend, ResultTensors, SweepTensors,
     TrainingBackend, primitive, tensor,
 };
+pub use similar::{edit_distance, word_like};
+pub use sparse::{Share, SparseBlock};
 pub use spectrum::spectral_radius;
 pub use summary::{ParameterSummary, Summary};
 pub use synapses::Synapses;
