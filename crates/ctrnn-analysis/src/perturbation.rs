@@ -318,8 +318,10 @@ fn unconstrained<B: Backend>(network: &CtrnnModule<B>) -> (CtrnnConfig, Weights)
     };
     let constrained = ["mask", "sign", "fixed", "weight_raw"];
     let mut weights = network.weights();
-    weights.retain(|name, _| !name.split('.').any(|part| constrained.contains(&part)));
-    [UNIT_AREA, UNIT_TYPE].map(|labels| weights.remove(labels));
+    weights.retain(|name, _| {
+        let is_label = [UNIT_AREA, UNIT_TYPE].contains(&name.as_str());
+        !is_label && !name.split('.').any(|part| constrained.contains(&part))
+    });
     if config.tau_ms.need_cell_types() {
         let tau_ms = weights["tau_ms"].iter().collect();
         config.tau_ms = TimeConstants::PerUnit(tau_ms);

@@ -195,7 +195,11 @@ impl Groups {
             None => "all, sign:+, sign:- (e and i under Dale's law)",
         };
         let named = self.named.iter().map(|(name, _)| name.as_str());
-        [of_signs].into_iter().chain(named).collect::<Vec<_>>().join(", ")
+        [of_signs]
+            .into_iter()
+            .chain(named)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 

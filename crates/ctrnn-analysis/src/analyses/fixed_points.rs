@@ -54,6 +54,7 @@ pub struct FixedPoints {
 
 impl Answer for FixedPoints {
     type Options = Search;
+    const NEEDS_WHOLE: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         HELD_ARRAYS[0],
         HELD_ARRAYS[1],

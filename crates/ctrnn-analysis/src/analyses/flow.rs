@@ -59,6 +59,7 @@ pub struct Flow {
 
 impl Answer for Flow {
     type Options = Options;
+    const NEEDS_WHOLE: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc {
             name: "axes",

@@ -66,6 +66,7 @@ pub struct Lyapunov {
 
 impl Answer for Lyapunov {
     type Options = Options;
+    const NEEDS_WHOLE: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc {
             name: "exponents_per_s",

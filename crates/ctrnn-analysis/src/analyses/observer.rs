@@ -39,6 +39,8 @@ pub fn study(task: &dyn Task, batch: TrialBatch, outputs: Array3<f64>) -> Study<
         rates: states,
         outputs,
         signs: None,
+        groups: Vec::new(),
+        area: None,
         metrics: None,
         peers: Vec::new(),
         by: Vec::new(),

@@ -162,6 +162,8 @@ impl Synthetic {
             rates: self.rates.clone(),
             outputs: self.outputs.clone(),
             signs: None,
+            groups: Vec::new(),
+            area: None,
             metrics: None,
             peers: Vec::new(),
             by: Vec::new(),

@@ -45,7 +45,7 @@ impl Check<'_> {
             .sort_by_key(|name, area| place(area.index, format!("model.areas.{name}")));
         for (number, (area, own)) in model.areas.iter_mut().enumerate() {
             own.index = Some(number);
-            let path = |name| format!("model.areas.{area}.types.{name}");
+            let path = |name: &str| format!("model.areas.{area}.types.{name}");
             own.types
                 .sort_by_key(|name, own| place(own.index, path(name)));
             let types = own.types.iter_mut().enumerate();
@@ -79,5 +79,87 @@ impl Check<'_> {
         }
         self.report_violations(violations);
         network
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::ConfigErrors;
+
+    const AREAS: &str = r#"
+[task.context_decision]
+
+[model.areas]
+sensory = { units = 6, types = { pyr = { fraction = 0.5, sign = "excitatory" }, pv = { fraction = 0.5, sign = "inhibitory", tau_ms = 40 } }, inputs = ["motion_*"] }
+motor = { units = 4, excitatory_fraction = 0.5, inputs = ["fixation", "*_context", "colour_*"], read_out = true }
+
+[model.projections]
+"sensory -> motor" = { density = 0.5, from = "pyr" }
+"#;
+
+    fn read(text: &str, overrides: &[&str]) -> Result<Run, ConfigErrors> {
+        let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
+        let registry = ctrnn_runs::registry();
+        RunConfig::from_text(text, "areas.toml", Path::new("/"), &overrides, &registry)
+    }
+
+    fn refused(text: &str) -> String {
+        read(text, &[]).unwrap_err().to_string()
+    }
+
+    fn areas(run: &Run) -> Vec<(&str, usize)> {
+        let areas = run.model.areas.iter();
+        areas.map(|(name, area)| (name, area.units)).collect()
+    }
+
+    /// Neither the alphabet nor an override changes the order; a resolved configuration reads as the same network.
+    #[test]
+    fn areas_keep_the_order_of_the_text() {
+        let run = read(AREAS, &[]).unwrap();
+        assert_eq!(areas(&run), [("sensory", 6), ("motor", 4)]);
+        assert_eq!(run.model.n_units, 10);
+        assert_eq!(run.model.type_units("pv"), [3, 4, 5]);
+        assert_eq!(run.unconnected(), Vec::<String>::new());
+        let resolved = run.resolved_toml();
+        let again = read(&resolved, &[]).unwrap();
+        assert_eq!(again.model, run.model);
+        assert_eq!(again.resolved_toml(), resolved);
+        let table = toml::to_string(&run.resolved_table()).unwrap(); // in the order of the alphabet
+        assert_eq!(read(&table, &[]).unwrap().model, run.model);
+        let other = read(AREAS, &["model.areas.sensory={ units = 8, types = { pyr = { fraction = 1, sign = 'excitatory' } } }"]).unwrap();
+        assert_eq!(areas(&other), [("sensory", 8), ("motor", 4)]);
+    }
+
+    #[test]
+    fn broken_areas_are_shown_at_their_place() {
+        let unknown = AREAS.replace("\"sensory -> motor\"", "\"sensori -> motor\"");
+        insta::assert_snapshot!(refused(&unknown), @"");
+        let sizes = AREAS.replace("[model.areas]", "[model]\nn_units = 12\n[model.areas]");
+        insta::assert_snapshot!(refused(&sizes), @"");
+        let input = AREAS.replace("\"fixation\"", "\"fixtion\"");
+        insta::assert_snapshot!(refused(&input), @"");
+        let missing = AREAS.replace("motor = { units = 4, ", "motor = { ");
+        insta::assert_snapshot!(refused(&missing), @"");
+        let misspelt = AREAS.replace("density", "densty");
+        insta::assert_snapshot!(refused(&misspelt), @"");
+        let activation = AREAS.replace(
+            "[model.areas]",
+            "[model]\nactivation = \"tanh\"\n[model.areas]",
+        );
+        insta::assert_snapshot!(refused(&activation), @"");
+    }
+
+    #[test]
+    fn what_is_not_connected_is_noted() {
+        let text = AREAS
+            .replace("\"fixation\", ", "")
+            .replace("\"sensory -> motor\"", "\"sensory -> sensory\"");
+        let notes = read(&text, &[]).unwrap().unconnected();
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert_eq!(notes[0], "no unit receives the input fixation");
+        assert!(notes[1].starts_with("3 units, the first of them unit 3, have no outgoing"));
     }
 }

@@ -88,7 +88,7 @@ fn name_of_area(name: &str) -> Option<Violation> {
     is_not_a_name(name).then(|| {
         violation(
             format!("{name:?} is not a name of an area"),
-            "a name begins with a letter and has letters, digits, _ and - only; `all` means all units",
+            "a name begins with a letter and has letters, digits, _ and - only",
         )
         .at(format!("{AREAS}.{name}"), "")
     })
@@ -96,7 +96,7 @@ fn name_of_area(name: &str) -> Option<Violation> {
 
 fn is_not_a_name(name: &str) -> bool {
     let is_of_name = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-    !name.starts_with(char::is_alphabetic) || !name.chars().all(is_of_name) || name == "all"
+    !name.starts_with(char::is_alphabetic) || !name.chars().all(is_of_name)
 }
 
 /// Checks the keys of one area.
@@ -186,7 +186,7 @@ fn of_types(path: &str, area: &Area) -> Vec<Violation> {
             "i" => Some(Sign::Inhibitory),
             _ => None,
         };
-        if is_not_a_name(name) {
+        if is_not_a_name(name) || name == "all" {
             found.push(
                 violation(
                     format!("{name:?} is not a name of a cell type"),
@@ -562,6 +562,9 @@ pub(super) fn of_channels(
     outputs: &[String],
 ) -> Vec<Violation> {
     let mut found = Vec::new();
+    if config.groups.is_empty() {
+        return found;
+    }
     for (area, own) in config.areas.iter() {
         let read_out = match &own.read_out {
             Some(ReadOut::Of(names)) => Some(names),

@@ -100,7 +100,10 @@ fn areas_are_blocks_of_the_three_matrices() {
 fn a_single_area_constrains_nothing() {
     let config = resolved([("all", area(6))], []).unwrap();
     let plain = CtrnnConfig::new(2, 6, 2);
-    assert_eq!(weights(&config, 3), weights(&plain, 3));
+    let mut found = weights(&config, 3);
+    let labels: Vec<i64> = found.remove(crate::UNIT_AREA).unwrap().iter().collect();
+    assert_eq!(labels, [0; 6]);
+    assert_eq!(found, weights(&plain, 3));
 }
 
 #[test]
@@ -561,8 +564,11 @@ fn rules_with_other_keys() {
         "model.tau_ms",
         "one number",
     );
-    let mut config = resolved(areas(), []).unwrap();
-    config.n_units = 5;
+    let mut config = CtrnnConfig {
+        areas: Named::from(areas()),
+        n_units: 5,
+        ..CtrnnConfig::default()
+    };
     let [violation] = &config.violations_of_areas()[..] else {
         panic!("one violation")
     };
@@ -570,13 +576,9 @@ fn rules_with_other_keys() {
         violation.message,
         "the areas have 4 units together, but model.n_units = 5"
     );
-    config.groups.clear();
     config.n_units = 4;
     let error = config.check().unwrap_err().to_string();
-    assert!(
-        error.contains("model.areas has not been resolved"),
-        "{error}"
-    );
+    assert!(error.contains("model.areas has not been resolved"), "{error}");
     config.frozen = names(&["a -> c"]);
     let found = config.violations_of_table();
     let message = "\"a -> c\" in train.freeze is not a parameter";

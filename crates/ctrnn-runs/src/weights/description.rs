@@ -4,7 +4,8 @@ use ctrnn_model::{CtrnnConfig, InitialState};
 use serde_json::{Value, json};
 
 /// Returns the table `[model]` with every value, and what the task, `[time]` and `[train]` decide: sizes, time step, integrator, frozen
-/// parameters.
+/// parameters; and the
+/// names to which the numbers in `unit.area` and `unit.type` belong.
 pub(crate) fn description(config: &CtrnnConfig) -> Value {
     let mut model = serde_json::to_value(config).expect("a configuration is plain data");
     let mut put = |key: &str, value: Value| model[key] = value;
@@ -13,6 +14,13 @@ pub(crate) fn description(config: &CtrnnConfig) -> Value {
     put("dt_ms", config.dt_ms.into());
     put("integrator", json!(config.integrator));
     put("frozen", json!(config.frozen));
+    if !config.areas.is_empty() {
+        put(
+            "area_names",
+            json!(config.areas.names().collect::<Vec<_>>()),
+        );
+        put("cell_type_names", json!(config.type_names()));
+    }
     if config.initial_state == InitialState::LearnedPerCondition {
         put("n_conditions", config.n_conditions.into());
     }

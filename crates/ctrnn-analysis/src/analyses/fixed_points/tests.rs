@@ -52,6 +52,8 @@ fn study(task: &dyn Task, dynamics: Dynamics, n_trials: usize) -> Study<'_> {
         rates,
         outputs,
         signs: None,
+        groups: Vec::new(),
+        area: None,
         metrics: None,
         peers: Vec::new(),
         by: Vec::new(),
