@@ -26,7 +26,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CtrnnConfig {
-    /// Number of recurrent units, N; with `model.areas`, their sum. The numbers of inputs and outputs are the task's.
+    /// Number of recurrent units, N. With `model.areas` it may be left out: it is their sum. The numbers of inputs and outputs are the task's.
     #[schemars(range(min = 1, max = 16384))]
     pub n_units: usize,
     /// Variable that the leak acts on. `voltage`: `v' = (1 - alpha) v + alpha [W_rc r + W_in u + b + eps]`, `r = f(v)`.

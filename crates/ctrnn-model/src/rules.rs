@@ -184,20 +184,26 @@ fn dale_activation(config: &CtrnnConfig) -> Option<Violation> {
     let name = config.activation.name();
     let fitting = Activation::ALL.into_iter().filter(|a| a.is_nonnegative());
     let fitting: Vec<&str> = fitting.map(Activation::name).collect();
+    let signs = if config.areas.is_empty() {
+        "model.dale"
+    } else {
+        "model.dale and the signs of areas"
+    };
     let violation = Violation::new(
         Topic::Connections,
         format!(
             "Dale's law needs rates that are never negative, but the activation is {name}: a negative rate turns an excitatory unit into an inhibitory one"
         ),
         format!(
-            "model.activation may be {}; or remove model.dale",
+            "model.activation may be {}; or remove {signs}",
             fitting.join(", ")
         ),
     );
     Some(
         violation
             .at("model.activation", "can be negative")
-            .at("model.dale", "Dale's law"),
+            .at("model.dale", "Dale's law")
+            .at("model.areas", "units with signs"),
     )
 }
 

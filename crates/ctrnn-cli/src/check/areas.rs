@@ -88,7 +88,7 @@ fn cell(pair: &PairOfAreas) -> String {
     }
 }
 
-/// Describes a projection: "20 % e to i, 40 ms".
+/// Describes a projection: "20 %, e to i, 40 ms".
 fn projection(own: &Projection) -> String {
     let mut words = match (own.density, own.in_degree, own.out_degree) {
         (Some(density), _, _) => format!("{} %", percent(density)),
@@ -100,7 +100,7 @@ fn projection(own: &Projection) -> String {
         (None, None) => String::new(),
         (from, to) => {
             let word = |end: &Option<String>| end.clone().unwrap_or_else(|| "all".to_owned());
-            format!(" {} to {}", word(from), word(to))
+            format!(", {} to {}", word(from), word(to))
         }
     };
     if let Some(delay) = own.delay_ms {

@@ -136,20 +136,70 @@ motor = { units = 4, excitatory_fraction = 0.5, inputs = ["fixation", "*_context
     #[test]
     fn broken_areas_are_shown_at_their_place() {
         let unknown = AREAS.replace("\"sensory -> motor\"", "\"sensori -> motor\"");
-        insta::assert_snapshot!(refused(&unknown), @"");
+        insta::assert_snapshot!(refused(&unknown), @r#"
+        error[C023]: "sensori" in model.projections."sensori -> motor" is not an area
+         --> areas.toml:9:22
+          |
+        9 | "sensori -> motor" = { density = 0.5, from = "pyr" }
+          |                      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        help: did you mean "sensory"? areas: "sensory", "motor"
+        "#);
         let sizes = AREAS.replace("[model.areas]", "[model]\nn_units = 12\n[model.areas]");
-        insta::assert_snapshot!(refused(&sizes), @"");
+        insta::assert_snapshot!(refused(&sizes), @r#"
+        error[C023]: the areas have 10 units together, but model.n_units = 12
+         --> areas.toml:6:1
+          |
+        6 | [model.areas]
+          | ^^^^^^^^^^^^^ the areas
+         ::: areas.toml:5:11
+          |
+        5 | n_units = 12
+          |           ^^ the number of units
+        help: remove model.n_units, or write 10
+        "#);
         let input = AREAS.replace("\"fixation\"", "\"fixtion\"");
-        insta::assert_snapshot!(refused(&input), @"");
+        insta::assert_snapshot!(refused(&input), @r#"
+        error[C003]: "fixtion" in model.areas.motor.inputs is not an input of the task
+         --> areas.toml:6:59
+          |
+        6 | motor = { units = 4, excitatory_fraction = 0.5, inputs = ["fixtion", "*_context", "colour_*"], read_out = true }
+          |                                                           ^^^^^^^^^
+        help: did you mean "fixation"? the task has: "fixation", "motion_context", "colour_context", "motion_left", "motion_right", "colour_left", "colour_right"
+        "#);
         let missing = AREAS.replace("motor = { units = 4, ", "motor = { ");
-        insta::assert_snapshot!(refused(&missing), @"");
+        insta::assert_snapshot!(refused(&missing), @r#"
+        error[C005]: model.areas.motor.units is missing
+         --> areas.toml:6:1
+          |
+        6 | motor = { excitatory_fraction = 0.5, inputs = ["fixation", "*_context", "colour_*"], read_out = true }
+          | ^^^^^ has no units
+        help: `train-ctrnn config explain model.areas.motor.units` says what it means
+        "#);
         let misspelt = AREAS.replace("density", "densty");
-        insta::assert_snapshot!(refused(&misspelt), @"");
+        insta::assert_snapshot!(refused(&misspelt), @r#"
+        error[C001]: unknown key model.projections.sensory -> motor.densty
+         --> areas.toml:9:24
+          |
+        9 | "sensory -> motor" = { densty = 0.5, from = "pyr" }
+          |                        ^^^^^^
+        help: did you mean "density"? Keys of [model.projections.sensory -> motor]: delay_ms, density, from, in_degree, out_degree, plasticity, to
+        "#);
         let activation = AREAS.replace(
             "[model.areas]",
             "[model]\nactivation = \"tanh\"\n[model.areas]",
         );
-        insta::assert_snapshot!(refused(&activation), @"");
+        insta::assert_snapshot!(refused(&activation), @r#"
+        error[C023]: Dale's law needs rates that are never negative, but the activation is tanh: a negative rate turns an excitatory unit into an inhibitory one
+         --> areas.toml:5:14
+          |
+        5 | activation = "tanh"
+          |              ^^^^^^ can be negative
+         ::: areas.toml:6:1
+          |
+        6 | [model.areas]
+          | ^^^^^^^^^^^^^ units with signs
+        help: model.activation may be relu, sigmoid, retanh, softplus, power; or remove model.dale and the signs of areas
+        "#);
     }
 
     #[test]
