@@ -16,7 +16,7 @@ def weights(run, checkpoint=None):
     """Returns the weights of a run by name: `input.weight` [N, I], `recurrent.weight` [N, N] (effective: after sign and mask),
     `recurrent.bias` [N], `output.weight` [O, N], `output.bias` [O], `initial_state` [N] or [condition, N] (the values of each condition are
     then in `initial_state.condition.NAME` [condition]), `tau_ms` [1 or N], and where a matrix is constrained its `weight_raw`, `mask`, `sign`
-    and `fixed`.
+    and `fixed`. A network with areas has `unit.area` and `unit.type` [N], indices of `area_names` and `cell_type_names` in `model.json`.
 
     `run` is a Run or a folder. `checkpoint` is "last", "best" or a number of steps, instead of the newest weights, of which
     `Run.step` is the step.
