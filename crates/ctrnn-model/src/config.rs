@@ -156,7 +156,7 @@ pub struct Sizes {
 }
 
 /// Fractions of the possible connections that exist: the nearest whole number of them, drawn from the seed, all choices
-/// equally likely. Possible connections are those that `self_connections`, `dale.readout` and the mask of a file allow.
+/// equally likely. Possible connections are those that `self_connections`, `dale.readout`, areas and the mask of a file allow.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Densities {

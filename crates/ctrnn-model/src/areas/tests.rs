@@ -101,7 +101,7 @@ fn a_single_area_constrains_nothing() {
     let config = resolved([("all", area(6))], []).unwrap();
     let plain = CtrnnConfig::new(2, 6, 2);
     let mut found = weights(&config, 3);
-    let labels: Vec<i64> = found.remove(crate::UNIT_AREA).unwrap().iter().collect();
+    let labels: Vec<i64> = found.remove(UNIT_AREA).unwrap().iter().collect();
     assert_eq!(labels, [0; 6]);
     assert_eq!(found, weights(&plain, 3));
 }
