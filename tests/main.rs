@@ -1,6 +1,7 @@
 //! Tests of the whole program: the built `train-ctrnn` runs on real folders.
 //!
 //! * `analysis`: analyses, figures and reports of real runs; eight fixed points of a trained flip-flop
+//! * `areas`: areas and cell types by name in every command and file
 //! * `bad_input`: every mistake has its message, its exit code, and leaves nothing behind
 //! * `command_line`: help, results on stdout, `--json`
 //! * `check`: what `check` says of a configuration: divergence, sizes, advice
@@ -30,6 +31,7 @@
 //! * `project`: the folder that each test works in
 
 mod analysis;
+mod areas;
 mod bad_input;
 mod check;
 mod checkpoints;

@@ -22,7 +22,7 @@ pub mod low_rank;
 pub mod lyapunov;
 pub mod noise_correlations;
 #[cfg(test)]
-mod observer;
+pub mod observer;
 pub mod pca;
 pub mod psth;
 pub mod psychometric;
@@ -61,6 +61,7 @@ macro_rules! analyses {
             section: Section::$section,
             basis: $name::$answer::BASIS,
             sees_peers: $name::$answer::SEES_PEERS,
+            needs_whole: $name::$answer::NEEDS_WHOLE,
             arrays: $name::$answer::ARRAYS,
             options: options::<$name::$answer>,
             parse: |given| parsed::<<$name::$answer as Answer>::Options>(given).map(drop),
@@ -115,6 +116,8 @@ pub trait Answer: Sized {
     /// True if the analysis follows the map of [`Dynamics`](crate::Dynamics) from state to state, which knows potentials or rates but
     /// not the synapses of short-term plasticity.
     const FOLLOWS_DYNAMICS: bool = false;
+    /// True if the analysis runs the network or linearises it, which some of its units alone do not allow.
+    const NEEDS_WHOLE: bool = false;
     /// Documentation of each array of `<name>.npz`.
     const ARRAYS: &'static [ArrayDoc] = &[];
 
@@ -149,6 +152,8 @@ pub struct Analysis {
     pub basis: Basis,
     /// True if the analysis compares with other runs.
     pub sees_peers: bool,
+    /// True if the analysis needs all units of the network.
+    pub needs_whole: bool,
     /// Documentation of each array of `<name>.npz`.
     pub arrays: &'static [ArrayDoc],
     options: fn() -> Vec<AnalysisOption>,
@@ -344,6 +349,11 @@ impl Analysis {
         study: &Study,
         options: &Map<String, Value>,
     ) -> Result<Findings, Unsuitable> {
+        if let Some(area) = study.area.as_ref().filter(|_| self.needs_whole) {
+            return Err(Unsuitable::lacks(format!(
+                "needs the whole network, not only the area {area}: its units receive input from others"
+            )));
+        }
         match study.first_nonfinite() {
             Some(place) if self.basis == Basis::FiniteStates => {
                 Err(Unsuitable::diverges("the network", place))

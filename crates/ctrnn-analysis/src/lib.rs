@@ -21,6 +21,7 @@
 //! ```
 
 pub mod analyses;
+mod area;
 mod arrays;
 mod blocks;
 mod clusters;

@@ -8,7 +8,8 @@ use std::ops::Range;
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 use ctrnn_model::{
-    Biases, CtrnnConfig, CtrnnModule, ModelError, Parameter, TimeConstants, Weights,
+    Biases, CtrnnConfig, CtrnnModule, ModelError, Parameter, TimeConstants, UNIT_AREA, UNIT_TYPE,
+    Weights,
 };
 use ctrnn_tasks::Timeline;
 use thiserror::Error;
@@ -341,7 +342,10 @@ fn unconstrained<B: Backend>(network: &CtrnnModule<B>) -> (CtrnnConfig, Weights)
     };
     let behind = ["mask", "sign", "fixed", "weight_raw", "left", "right"];
     let mut weights = network.weights();
-    weights.retain(|name, _| !name.split('.').any(|part| behind.contains(&part)));
+    weights.retain(|name, _| {
+        let is_label = [UNIT_AREA, UNIT_TYPE].contains(&name.as_str());
+        !is_label && !name.split('.').any(|part| behind.contains(&part))
+    });
     if config.tau_ms.need_cell_types() {
         let tau_ms = weights["tau_ms"].iter().collect();
         config.tau_ms = TimeConstants::PerUnit(tau_ms);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ctrnn_files::Array;
-use ctrnn_model::Form;
+use ctrnn_model::{Form, UnitGroup};
 use ctrnn_tasks::{Layout, Task, Timeline, TrialBatch};
 use ndarray::{Array1, Array2, Array3, Axis};
 
@@ -31,6 +31,10 @@ pub struct Study<'a> {
     pub synapses: Option<SynapseStates<Array3<f64>>>,
     /// Sign of each unit, +1 or -1, under Dale's law.
     pub signs: Option<Vec<f64>>,
+    /// Areas and cell types of the units; empty for a network without areas.
+    pub groups: Vec<UnitGroup>,
+    /// Area to which the study is restricted ([`Study::restrict_to_area`]).
+    pub area: Option<String>,
     /// Training metrics of the run.
     pub metrics: Option<Metrics>,
     /// Other networks on the same trials.
@@ -186,12 +190,15 @@ impl Study<'_> {
     /// Returns the arrays that name or number the positions along some axes.
     pub(crate) fn axis_arrays(&self, has_axis: impl Fn(&str) -> bool) -> BTreeMap<String, Array> {
         let signs = self.signs.as_deref();
-        let mut arrays = channel_arrays(self.layout(), self.dynamics.n_units(), signs);
+        let mut arrays =
+            channel_arrays(self.layout(), self.dynamics.n_units(), signs, &self.groups);
         let t_ms = self.times_ms(self.batch.max_steps).to_array();
         arrays.insert("t_ms".to_owned(), t_ms);
         let axes = [
             ("t_ms", "time"),
             ("unit_names", "unit"),
+            ("unit_areas", "unit"),
+            ("unit_types", "unit"),
             ("input_names", "input"),
             ("output_names", "output"),
         ];

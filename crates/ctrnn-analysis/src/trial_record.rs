@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ctrnn_files::Array;
+use ctrnn_model::UnitGroup;
 use ctrnn_tasks::{Layout, Task, Timeline, Trial, TrialBatch};
 
 use crate::ArrayDoc;
@@ -80,6 +81,18 @@ pub const TRIAL_ARRAYS: &[ArrayDoc] = &[
         shape: "[unit]",
         unit: "",
         meaning: "names of the units, numbered from 0: e for excitatory, i for inhibitory, u without a type",
+    },
+    ArrayDoc {
+        name: "unit_areas",
+        shape: "[unit]",
+        unit: "",
+        meaning: "area of each unit; missing without model.areas",
+    },
+    ArrayDoc {
+        name: "unit_types",
+        shape: "[unit]",
+        unit: "",
+        meaning: "cell type of each unit, empty without one; missing without model.areas",
     },
 ];
 
@@ -210,11 +223,13 @@ impl TrialRecord<'_> {
     }
 }
 
-/// Returns the names of inputs, outputs and units; `signs` are those of the units' outgoing weights under Dale's law.
+/// Returns the names of inputs, outputs and units, and the areas and cell types of the units; `signs` are those of the units'
+/// outgoing weights under Dale's law, `groups` is empty for a network without areas.
 pub fn channel_arrays(
     layout: Layout,
     n_units: usize,
     signs: Option<&[f64]>,
+    groups: &[UnitGroup],
 ) -> BTreeMap<String, Array> {
     let unit = |k: usize| {
         let kind = match signs.map(|signs| signs[k]) {
@@ -224,12 +239,27 @@ pub fn channel_arrays(
         };
         format!("{kind}{k}")
     };
-    BTreeMap::from([
+    let of_groups = |name: &str, text: &dyn Fn(&UnitGroup) -> String| {
+        let units = groups.iter();
+        let texts = units.flat_map(|group| vec![text(group); group.units.len()]);
+        (!groups.is_empty()).then(|| (name.to_owned(), Array::texts(texts)))
+    };
+    let areas = [
+        of_groups("unit_areas", &|group| group.area.clone()),
+        of_groups("unit_types", &|group| {
+            group.cell_type.clone().unwrap_or_default()
+        }),
+    ];
+    let names = [
         ("input_names".to_owned(), Array::texts(layout.inputs)),
         ("output_names".to_owned(), Array::texts(layout.outputs)),
         (
             "unit_names".to_owned(),
             Array::texts((0..n_units).map(unit)),
         ),
-    ])
+    ];
+    names
+        .into_iter()
+        .chain(areas.into_iter().flatten())
+        .collect()
 }

@@ -485,14 +485,14 @@ pub enum Recorded {
 }
 
 /// Perturbations of a network while it runs. UNITS are numbers from 0 and ranges, such as 3,8-11, and groups: all, e and
-/// i (Dale's law), sign:+ and sign:- (by their outgoing weights); GROUP:FRACTION is a random fraction of a group, by the
-/// seed of the run. WINDOW is a time in ms, such as 200..400, 200.. or ..400, or an epoch of the trials, such as
+/// i (Dale's law), area:NAME and the names of cell types (model.areas), sign:+ and sign:- (by their outgoing weights);
+/// GROUP:FRACTION is a random fraction of a group, by the seed of the run. WINDOW is a time in ms, such as 200..400, 200.. or ..400, or an epoch of the trials, such as
 /// stimulus; without it the perturbation lasts for the whole trial.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(next_help_heading = "Perturbations")]
 pub struct PerturbArgs {
-    /// Set the rates of these units to 0: e:0.25@stimulus. UNITS: 3,8-11, all, e, i, sign:+, GROUP:FRACTION. WINDOW: ms, such
-    /// as 200..400, or an epoch.
+    /// Set the rates of these units to 0: e:0.25@stimulus. UNITS: 3,8-11, all, e, i, sign:+, area:NAME, a cell type,
+    /// GROUP:FRACTION. WINDOW: ms, such as 200..400, or an epoch.
     #[arg(long, value_name = "UNITS[@WINDOW]")]
     pub silence: Vec<String>,
     /// Set the outgoing weights of these units to zero; their own rates go on: 3,8-11@200..400.
@@ -544,6 +544,9 @@ pub struct AnalyzedTrials {
     /// Analyse only the trials in which all these conditions hold: context=motion,coh>0.1.
     #[arg(long = "where", value_name = "NAME=VALUE,...")]
     pub selection: Option<Selection>,
+    /// Analyse only the units of this area of model.areas; analyses of the whole network refuse it.
+    #[arg(long, value_name = "NAME")]
+    pub area: Option<String>,
     /// Group or split the trials by these conditions, crossed: context,coh.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub by: Vec<String>,

@@ -1,6 +1,7 @@
 //! `check`: all errors of a configuration at once; without any, a description of the training.
 
 mod advice;
+mod areas;
 mod description;
 mod first_steps;
 mod size;
@@ -42,6 +43,7 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
     terminal.notes(run.notes.iter().chain(&run.unused_keys()));
     terminal.notes(initial_states_note(&run));
     terminal.notes(advice::plain_path_note(&run));
+    terminal.notes(run.unconnected());
     let size = Size::of(&run)?;
     if let Some(mib) = size.training_mib.filter(|&mib| mib > MUCH_MIB) {
         // If there is less memory, the process is killed before it can print anything else.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn::tensor::backend::Backend;
 use ctrnn_analysis::{Clamp, Current, Cut, Lesion, Perturbation, PerturbationError, Window};
 use ctrnn_config::Run;
-use ctrnn_model::{CtrnnModule, Matrix, Parameter};
+use ctrnn_model::{CtrnnConfig, CtrnnModule, Matrix, Parameter};
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{Clock, Trial};
 
@@ -114,6 +114,8 @@ struct Groups {
     signs: Option<Vec<f64>>,
     /// Sums of the outgoing recurrent weights of each unit.
     outgoing: Vec<f64>,
+    /// Units of each area, `area:NAME`, and of each cell type.
+    named: Vec<(String, Vec<usize>)>,
 }
 
 impl Groups {
@@ -129,6 +131,7 @@ impl Groups {
             seed,
             signs: network.config().signs(Matrix::Recurrent),
             outgoing: (0..n_units).map(sum).collect(),
+            named: named(network.config()),
         }
     }
 
@@ -169,8 +172,7 @@ impl Groups {
         Ok(units)
     }
 
-    /// Returns the units of a named group. Groups that a network knows by name, such as areas or cell types, belong
-    /// here, and in [`Groups::known`].
+    /// Returns the units of a named group.
     fn group(&self, name: &str) -> Result<Vec<usize>, NoUnits> {
         let those =
             |is_in: &dyn Fn(usize) -> bool| (0..self.n_units).filter(|&i| is_in(i)).collect();
@@ -180,7 +182,11 @@ impl Groups {
             ("i", Some(signs)) => those(&|i| signs[i] < 0.0),
             ("sign:+", _) => those(&|i| self.outgoing[i] > 0.0),
             ("sign:-", _) => those(&|i| self.outgoing[i] < 0.0),
-            _ => return Err(NoUnits::Group(name.to_owned())),
+            _ => {
+                let named = self.named.iter().find(|(own, _)| own == name);
+                let named = named.ok_or_else(|| NoUnits::Group(name.to_owned()))?;
+                named.1.clone()
+            }
         };
         if units.is_empty() {
             return Err(NoUnits::Empty(name.to_owned()));
@@ -189,12 +195,30 @@ impl Groups {
     }
 
     /// Lists the names of the groups.
-    fn known(&self) -> &'static str {
-        match self.signs {
+    fn known(&self) -> String {
+        let of_signs = match self.signs {
             Some(_) => "all, e, i, sign:+, sign:-",
             None => "all, sign:+, sign:- (e and i under Dale's law)",
-        }
+        };
+        let named = self.named.iter().map(|(name, _)| name.as_str());
+        [of_signs]
+            .into_iter()
+            .chain(named)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
+}
+
+/// Returns the units of each area and of each cell type that the network knows by name.
+fn named(config: &CtrnnConfig) -> Vec<(String, Vec<usize>)> {
+    let areas = config.areas.names().filter_map(|area| {
+        let units = config.area_units(area)?;
+        Some((format!("area:{area}"), units.collect()))
+    });
+    let types = config.type_names().into_iter();
+    let types = types.filter(|name| !["e", "i"].contains(name));
+    let types = types.map(|name| (name.to_owned(), config.type_units(name)));
+    areas.chain(types).collect()
 }
 
 /// Reason why a word names no units.
@@ -435,7 +459,35 @@ mod tests {
             seed: 1,
             signs: Some((0..30).map(|i| if i < 20 { 1.0 } else { -1.0 }).collect()),
             outgoing: (0..30).map(|i| f64::from(i) - 10.0).collect(),
+            named: vec![
+                ("area:motor".to_owned(), (10..30).collect()),
+                ("pv".to_owned(), vec![25, 26]),
+            ],
         }
+    }
+
+    #[test]
+    fn areas_and_cell_types_are_groups() {
+        let args = PerturbArgs {
+            silence: words(&["pv", "area:motor:0.5@delay"]),
+            ..PerturbArgs::default()
+        };
+        let found = read(&args).unwrap_err();
+        assert!(found.contains("clamped twice"), "{found}"); // all of pv are in the motor area, half of which is drawn
+        let args = PerturbArgs {
+            lesion: words(&["area:motor"]),
+            cut: words(&["pv>area:motor"]),
+            ..PerturbArgs::default()
+        };
+        let found = read(&args).unwrap();
+        assert_eq!(found.lesioned[0].units, (10..30).collect::<Vec<_>>());
+        assert_eq!(found.cut[0].pre, [25, 26]);
+        let args = PerturbArgs {
+            lesion: words(&["area:sensory"]),
+            ..PerturbArgs::default()
+        };
+        let refused = read(&args).unwrap_err();
+        assert!(refused.contains("sign:-, area:motor, pv;"), "{refused}");
     }
 
     fn read(args: &PerturbArgs) -> Result<Perturbation, String> {

@@ -269,7 +269,13 @@ impl Inputs<'_> {
         writer: &mut NpzWriter,
     ) -> Result<(), Failure> {
         let signs = network.config().signs(Matrix::Recurrent);
-        let mut names = channel_arrays(run.task.layout(), run.model.n_units, signs.as_deref());
+        let groups = &run.model.groups;
+        let mut names = channel_arrays(
+            run.task.layout(),
+            run.model.n_units,
+            signs.as_deref(),
+            groups,
+        );
         if let Self::Trials(trials) = self {
             names.extend(trials.epochs.names(run.task.as_ref()));
         }

@@ -249,10 +249,25 @@ pub fn with_study<T>(
         terminal,
     };
     let mut study = with_backend(&loaded.run, job)?;
+    if let Some(area) = &args.area
+        && !study.restrict_to_area(area)
+    {
+        return Err(no_area(area, "the network", &study.area_names()));
+    }
     if study.batch.n_trials > 0 {
         select(&mut study, args)?;
     }
     then(&study)
+}
+
+/// Creates the error of an area that a network does not have.
+fn no_area(area: &str, network: &str, areas: &[&str]) -> Failure {
+    let what = format!("--area: {network} has no area {area}");
+    let help = match areas {
+        [] => "a network has areas if its configuration has [model.areas]".to_owned(),
+        areas => format!("areas: {}", areas.join(", ")),
+    };
+    Failure::new(USAGE, "C033", what, help)
 }
 
 /// Restricts a study to the trials of `--where`, and checks the conditions of `--by`.
@@ -335,11 +350,19 @@ impl<'a> Job for StudyJob<'a> {
             let other = peer.weights.network::<B::InnerBackend>(&peer.run, device)?;
             same_channels(name, network.config(), other.config())?;
             let states = pass(&other, &peer.run, &batch, noise(), &Perturbation::default())?;
-            Ok(Peer {
+            let mut peer = Peer {
                 name: name.clone(),
                 rates: three_dimensional(&states.rates),
                 metrics: peer.metrics(),
-            })
+            };
+            if let Some(area) = &args.area {
+                let config = other.config();
+                let units = config.area_units(area).ok_or_else(|| {
+                    no_area(area, name, &config.areas.names().collect::<Vec<_>>())
+                })?;
+                peer.restrict_to_units(units);
+            }
+            Ok(peer)
         });
         let before = match initial_network::<B>(run, device) {
             Ok(before) => Some(Dynamics::of(&before)),
@@ -365,6 +388,8 @@ impl<'a> Job for StudyJob<'a> {
             task: run.task.as_ref(),
             by: Vec::new(),
             signs,
+            groups: network.config().groups.clone(),
+            area: None,
             metrics: loaded.metrics(),
             seed: run.config.seed,
             batch,

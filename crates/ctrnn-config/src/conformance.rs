@@ -132,7 +132,7 @@ impl Walk<'_> {
         let Some(name) = node.get("name") else {
             return match kinds.into_iter().find(|shape| !is_required(shape, "name")) {
                 Some(default) => self.shape_conforms(node, default, path),
-                None => self.reject(self.missing(&node.key, &join(path, "name"))),
+                None => self.reject(self.missing(node.start(), &join(path, "name"))),
             };
         };
         let Value::String(word) = &name.value else {
@@ -207,15 +207,13 @@ impl Walk<'_> {
     }
 
     fn table_conforms(&mut self, node: &mut Node, shape: &Json, path: &str) -> bool {
-        let others = &shape["additionalProperties"];
+        let (others, entry) = (&shape["additionalProperties"], schema::entry_of(shape));
         node.table_mut().retain(|key, child| {
             if self.found.problems.len() >= MAX_PROBLEMS {
                 return false;
             }
             let child_path = join(path, key);
-            let schema = shape["properties"]
-                .get(key)
-                .or(others.is_object().then_some(others));
+            let schema = shape["properties"].get(key).or(entry);
             let stays = match schema {
                 Some(schema) => self.conforms(child, schema, &child_path),
                 None if *others != Json::Bool(false) => true,
@@ -234,7 +232,7 @@ impl Walk<'_> {
             let key = join(path, key);
             is_whole = false;
             if !self.found.removed.contains(&key) {
-                self.reject(self.missing(&node.key, &key));
+                self.reject(self.missing(node.start(), &key));
             }
         }
         is_whole

@@ -137,6 +137,15 @@ impl Node {
         }
     }
 
+    /// Returns the place of the key, or that of the value if an override has replaced the one that the key was written with.
+    pub(crate) fn start(&self) -> &Place {
+        if Arc::ptr_eq(&self.key.source, &self.place.source) {
+            &self.key
+        } else {
+            &self.place
+        }
+    }
+
     /// Returns the value at a path such as `task.npz.files[0]`.
     pub(crate) fn get(&self, path: &str) -> Option<&Self> {
         let mut keys = path.split(['.', '[']).map(|key| key.trim_end_matches(']'));

@@ -169,7 +169,9 @@ impl Override {
         match self.value {
             None => drop(table.remove(last)),
             Some(mut value) => {
-                value.key = places[places.len() - 1].clone();
+                // A value that replaces another stays in its place among the entries of the table.
+                let replaced = table.get(last).map(|old| old.key.clone());
+                value.key = replaced.unwrap_or_else(|| places[places.len() - 1].clone());
                 table.insert(last.clone(), value);
             }
         }

@@ -1,5 +1,6 @@
 //! The resolved configuration: every value decided and every file found, or a list of all errors.
 
+mod areas;
 mod connectivity;
 mod task;
 mod trained_on;
@@ -620,6 +621,7 @@ impl Check<'_> {
 
     fn deserialize(&mut self) -> Option<RunConfig> {
         let read = from_toml(self.document.to_toml());
+        let read = read.map(|config| self.with_areas_in_order(config));
         read.map_err(|RefusedValue { path, message }| {
             let problem = Diagnostic::new(Code::UnknownWord, format!("{path}: {message}")).help(
                 format!("`train-ctrnn config explain {path}` says what it may be"),
@@ -684,6 +686,7 @@ impl Check<'_> {
             ..config.model.clone()
         };
         network.init.file = None; // it is `Run::init_file`
+        network = self.with_areas(network);
         if let PreactivationNoise::CovarianceFile { covariance } = &config.model.noise.preactivation
         {
             match covariance::read(&covariance.0) {
@@ -704,6 +707,7 @@ impl Check<'_> {
     fn network_of_task(&mut self, network: CtrnnConfig, task: &dyn Task) -> CtrnnConfig {
         let network = network.with_sizes(sizes_of(task));
         self.report_violations(network.violations_of_sizes());
+        let network = self.with_channels(network, &task.layout());
         let network = self.with_connections(network);
         if self.problems.is_empty() {
             self.report_violations(network.violations_of_arrays());

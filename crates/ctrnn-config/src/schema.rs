@@ -203,11 +203,26 @@ fn explanation(root: &Json, key: &str, of: Option<&str>, schema: &Json) -> Expla
         range: range(root, schema),
         words: words(root, schema).into_iter().map(str::to_owned).collect(),
         text: text(root, schema),
-        keys: keys_of(root, schema)
-            .into_iter()
-            .map(|key| (key.to_owned(), summary(root, schema, key)))
-            .collect(),
+        keys: lines(root, schema),
     }
+}
+
+/// Returns the keys of a table, or those of an entry of a table of names, each with the first sentence of its description.
+fn lines(root: &Json, schema: &Json) -> Vec<(String, String)> {
+    let entries = shapes(root, schema).into_iter().find_map(entry_of);
+    let (table, name) = match entries {
+        Some(entry) => (entry, "NAME."),
+        None => (schema, ""),
+    };
+    keys_of(root, table)
+        .into_iter()
+        .map(|key| (format!("{name}{key}"), summary(root, table, key)))
+        .collect()
+}
+
+/// Returns the schema of the entries of a table whose keys are names that the user chooses.
+pub(crate) fn entry_of(shape: &Json) -> Option<&Json> {
+    Some(&shape["additionalProperties"]).filter(|entry| entry.is_object())
 }
 
 /// Returns true if a key is the `name` of a table of several kinds; the lookup then finds the schema of the table
@@ -322,7 +337,7 @@ fn child<'a>(
     }
     let mut found: Vec<(Option<&str>, &Json)> = Vec::new();
     for shape in shapes(root, schema) {
-        if let Some(child) = shape["properties"].get(key) {
+        if let Some(child) = shape["properties"].get(key).or_else(|| entry_of(shape)) {
             found.push((name_of(shape).or(of), resolved(root, child)));
         }
     }
@@ -375,7 +390,9 @@ pub(crate) fn unknown_key(
         Some(rest) => given_tasks.contains(&rest.split('.').next().unwrap_or(rest)),
         None => true,
     };
-    let keys = keys_that(schema, &suits);
+    let mut keys = keys_that(schema, &suits);
+    let own = table.iter().flat_map(|shape| keys_of(schema, shape));
+    keys.extend(own.map(|key| join(parent, key))); // those of a table with a name of the user are not in the schema
     let known: Vec<&str> = keys.iter().map(String::as_str).collect();
     let near = suggestion::keys_like(path, &known)
         .into_iter()

@@ -1,5 +1,8 @@
 //! Suggestions for misspelt keys and words.
 
+use ctrnn_model::edit_distance;
+pub use ctrnn_model::word_like;
+
 /// Common names of our keys in other tools and in the literature.
 const ALIASES: [(&str, &str); 88] = [
     ("random_seed", "seed"),
@@ -111,7 +114,7 @@ pub(crate) fn keys_like<'a>(unknown: &str, keys: &[&'a str]) -> Vec<&'a str> {
         let distance = names
             .chain([own])
             .chain(without_unit)
-            .filter_map(|name| distance(&word, name))
+            .filter_map(|name| edit_distance(&word, name))
             .min()?;
         if distance > 0 && word.len() < LONG && !is_beside(table, split(key).0) {
             return None;
@@ -192,32 +195,10 @@ pub fn tasks_like<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Ve
     containing
 }
 
-/// Returns the word closest to `unknown`, if one is close enough.
-pub fn word_like<'a>(unknown: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let unknown = unknown.to_lowercase();
-    let near = words
-        .into_iter()
-        .filter_map(|word| Some((distance(&unknown, word)?, word)));
-    near.min_by_key(|(distance, _)| *distance)
-        .map(|(_, word)| word)
-}
-
 /// Quotes the words and separates them by commas.
 pub(crate) fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| format!("{word:?}")).collect();
     words.join(", ")
-}
-
-/// Returns the edit distance (a swap of neighbours counts as one edit); `None` if more than a third of the letters
-/// differ.
-fn distance(a: &str, b: &str) -> Option<usize> {
-    let most = a.len().max(b.len()) / 3;
-    let lengths = a.chars().count().abs_diff(b.chars().count());
-    if lengths > most {
-        return None; // the distance is at least this: a key of a million letters takes no time
-    }
-    let distance = strsim::osa_distance(a, b);
-    (distance <= most).then_some(distance)
 }
 
 /// Splits a path into its table and its last part.

@@ -8,8 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Connectivity, Dale, InitialState, Integrator, LowRank, NoiseLevels, OutputNonlinearity,
-    ShortTermPlasticity, TimeConstants, WeightInits,
+    Area, Connectivity, Dale, InitialState, Integrator, LowRank, Named, NoiseLevels,
+    OutputNonlinearity, Projections, ShortTermPlasticity, TimeConstants, UnitGroup, WeightInits,
 };
 
 /// Configuration of a network.
@@ -26,7 +26,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CtrnnConfig {
-    /// Number of recurrent units, N. The numbers of inputs and outputs are the task's.
+    /// Number of recurrent units, N. With `model.areas` it may be left out: it is their sum. The numbers of inputs and outputs are the task's.
     #[schemars(range(min = 1, max = 16384))]
     pub n_units: usize,
     /// Variable that the leak acts on. `voltage`: `v' = (1 - alpha) v + alpha [W_rc r + W_in u + b + eps]`, `r = f(v)`.
@@ -95,6 +95,15 @@ pub struct CtrnnConfig {
     /// for each unit. Needs an activation that is never negative. Absent: connections transmit r.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub short_term_plasticity: Option<ShortTermPlasticity>,
+    /// Areas of units by name, each in its place in the network: `sensory = { units = 100, inputs = ["motion"] }`. Their units
+    /// add up to `n_units`, which may be left out.
+    #[serde(skip_serializing_if = "Named::is_empty")]
+    pub areas: Named<Area>,
+    /// Projections between areas, `"FROM -> TO" = { density = 0.2 }`, or a list of them between different cell types. `*` means
+    /// all areas; of several keys that hold for two areas, the one that names more of them counts. Without one, all units of an
+    /// area are connected, and none of different areas.
+    #[serde(skip_serializing_if = "Named::is_empty")]
+    pub projections: Named<Projections>,
     /// Number of inputs, I; 0 is legal.
     #[serde(skip)]
     pub n_inputs: usize,
@@ -111,9 +120,12 @@ pub struct CtrnnConfig {
     #[serde(skip)]
     pub integrator: Integrator,
     /// Parameters that training leaves as they are, `train.freeze`: the name of one (`recurrent.bias`), or the word before
-    /// the dot (`input`, `recurrent`, `output`) for all of a group.
+    /// the dot (`input`, `recurrent`, `output`) for all of a group, or a projection between areas (`sensory -> motor`).
     #[serde(skip)]
     pub frozen: Vec<String>,
+    /// Groups of units by area and cell type, once the areas are resolved ([`CtrnnConfig::resolved`]).
+    #[serde(skip)]
+    pub groups: Vec<UnitGroup>,
 }
 
 impl Default for CtrnnConfig {
@@ -136,12 +148,15 @@ impl Default for CtrnnConfig {
             self_connections: true,
             connectivity: Connectivity::default(),
             short_term_plasticity: None,
+            areas: Named::default(),
+            projections: Named::default(),
             n_inputs: 0,
             n_outputs: 0,
             n_conditions: 0,
             dt_ms: 20.0,
             integrator: Integrator::Euler,
             frozen: Vec::new(),
+            groups: Vec::new(),
         }
     }
 }
@@ -158,7 +173,7 @@ pub struct Sizes {
 }
 
 /// Fractions of the possible connections that exist: the nearest whole number of them, drawn from the seed, all choices
-/// equally likely. Possible connections are those that `self_connections`, `dale.readout` and the mask of a file allow.
+/// equally likely. Possible connections are those that `self_connections`, `dale.readout`, areas and the mask of a file allow.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Densities {

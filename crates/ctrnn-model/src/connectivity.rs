@@ -16,7 +16,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{InputPath, Parameter, words};
+use crate::{InputPath, Parameter, SparseBlock, words};
 
 /// Dale's law: column j of `W_rc`, all outgoing weights of unit j, has one sign.
 ///
@@ -56,7 +56,7 @@ impl Default for Dale {
 
 impl Dale {
     /// Default fraction of excitatory units.
-    const EXCITATORY_FRACTION: f64 = 0.8;
+    pub(crate) const EXCITATORY_FRACTION: f64 = 0.8;
 
     /// Returns the sign, +1 or -1, of each of `n` units.
     pub fn unit_signs(&self, n: usize) -> Vec<f64> {
@@ -130,6 +130,9 @@ pub struct Connectivity {
     /// +1 or -1 for each unit, in place of the signs of [`Dale`].
     #[serde(skip)]
     pub signs: Option<Vec<f64>>,
+    /// Transmission delay in ms of each recurrent connection `[N,N]`.
+    #[serde(skip)]
+    pub delay_ms: Option<Vec<f64>>,
 }
 
 /// Arrays of one weight matrix `[post, pre]`, row-major.
@@ -141,6 +144,9 @@ pub struct Connections {
     pub fixed: Option<Vec<f64>>,
     /// Multiplies every update of a weight, whatever the optimizer: at least 0; 0 leaves the weight as it is, to the bit.
     pub plasticity: Option<Vec<f64>>,
+    /// Parts of the matrix in which only some of the possible connections exist, drawn from the seed; no two of them share an
+    /// entry.
+    pub sparse: Vec<SparseBlock>,
 }
 
 /// A weight matrix.

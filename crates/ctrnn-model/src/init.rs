@@ -9,7 +9,7 @@ use faer::Mat;
 
 use crate::connectivity::Matrix;
 use crate::spectrum::{MOST_UNITS_FOR_RADIUS, has_loop, positive_radius, spectral_radius};
-use crate::synapses::{Constraints, n_connections};
+use crate::synapses::Constraints;
 use crate::{Activation, Balance, CtrnnConfig, LowRank, ModelError, WeightInit, Weights, low_rank};
 
 impl CtrnnConfig {
@@ -67,7 +67,9 @@ impl CtrnnConfig {
         if let Some(radius) = radius {
             self.init.spectral_radius = Some(radius.into());
         }
+        // The fraction is a default of areas.
         if let Some(dale) = &mut self.dale
+            && self.areas.is_empty()
             && (dale.signs.is_some() || self.connectivity.signs.is_some())
         {
             dale.excitatory_fraction = None;
@@ -113,7 +115,7 @@ pub(crate) fn draw(config: &CtrnnConfig, seed: u64) -> Result<Weights, ModelErro
             continue;
         }
         // Masks have generators of their own, 3 to 5, after those of the weights, 0 to 2.
-        let mask = draw_mask(config, matrix, &mut Rng::new(key, 3 + index, 0));
+        let mask = draw_mask(config, matrix, |address| Rng::new(key, 3 + index, address));
         let constraints = Constraints::new(config, matrix, mask);
         let mut effective = draw_effective(config, &constraints, &mut Rng::new(key, index, 0));
         if matrix == Matrix::Recurrent {
@@ -137,24 +139,29 @@ pub(crate) fn draw(config: &CtrnnConfig, seed: u64) -> Result<Weights, ModelErro
     Ok(weights)
 }
 
-/// Draws the connections of a matrix: the possible ones, or as many of them as the density asks for, all such choices equally
-/// likely; fixed ones are always among them.
-fn draw_mask(config: &CtrnnConfig, matrix: Matrix, rng: &mut Rng) -> Option<Vec<f64>> {
+/// Draws the connections of a matrix: the possible ones, or as many of them as densities and degrees ask for; `rng` makes the
+/// generator of an address.
+fn draw_mask(config: &CtrnnConfig, matrix: Matrix, rng: impl Fn(u64) -> Rng) -> Option<Vec<f64>> {
     let possible = config.possible(matrix);
-    if config.density_of(matrix) == 1.0 {
+    if !config.has_drawn_connections(matrix) {
         return possible;
     }
+    let choices = config.choices(matrix, possible.as_deref());
     let size: usize = matrix.shape(config).iter().product();
+    let mut mask = possible.unwrap_or_else(|| vec![1.0; size]);
     let fixed = config.connectivity.of(matrix).fixed.as_ref();
     let is_fixed = |k: usize| fixed.is_some_and(|fixed| fixed[k] != 0.0);
-    let is_possible = |k: &usize| possible.as_ref().is_none_or(|p| p[*k] == 1.0);
-    let (mut chosen, mut others): (Vec<usize>, Vec<usize>) =
-        (0..size).filter(is_possible).partition(|&k| is_fixed(k));
-    rng.shuffle(&mut others);
-    others.truncate(n_connections(config, matrix) - chosen.len());
-    chosen.append(&mut others);
-    let mut mask = vec![0.0; size];
-    chosen.into_iter().for_each(|k| mask[k] = 1.0);
+    for block in choices.chunk_by(|a, b| a.address == b.address) {
+        let mut rng = rng(block[0].address);
+        for choice in block {
+            let all = choice.candidates.iter().copied();
+            let (fixed, mut others): (Vec<usize>, Vec<usize>) = all.partition(|&k| is_fixed(k));
+            rng.shuffle(&mut others);
+            others[choice.count - fixed.len()..]
+                .iter()
+                .for_each(|&k| mask[k] = 0.0);
+        }
+    }
     Some(mask)
 }
 

@@ -38,6 +38,7 @@
 //! The same module trains under `Autodiff<NdArray>`; the `ctrnn-train` crate wraps it with a loss and an optimizer.
 
 pub mod activation;
+mod areas;
 mod config;
 mod connectivity;
 mod error;
@@ -48,6 +49,7 @@ mod input_path;
 mod lengths;
 mod low_rank;
 mod module;
+mod named;
 mod noise;
 mod noise_sources;
 mod parameters;
@@ -55,6 +57,8 @@ mod readout;
 mod recurrence;
 mod rules;
 mod short_term_plasticity;
+mod similar;
+mod sparse;
 mod spectrum;
 mod starting_states;
 mod step_factors;
@@ -68,6 +72,10 @@ mod weights;
 mod wiring;
 mod words;
 
+pub use areas::{
+    Area, CellType, Direction, PairOfAreas, Projection, Projections, ReadOut, Sign, UNIT_AREA,
+    UNIT_TYPE, UnitGroup,
+};
 pub use config::{Biases, CtrnnConfig, Densities, InputStage, Sizes};
 pub use connectivity::{Connections, Connectivity, Dale, Matrix, Parametrization, ReadoutSigns};
 #[cfg(feature = "gpu")]
@@ -82,6 +90,7 @@ pub use initial_state::InitialState;
 pub use input_path::InputPath;
 pub use low_rank::{Factor, FactorInit, FullMatrix, LowRank};
 pub use module::CtrnnModule;
+pub use named::Named;
 pub use noise::{NoiseConvention, NoiseLevels, PreactivationNoise};
 pub use parameters::{CONDITION_VALUES, Parameter, ParameterSpec, Role, Weights, host_tensor};
 pub use readout::OutputNonlinearity;
@@ -96,6 +105,8 @@ pub use recurrence::{
 pub use short_term_plasticity::{
     GivenSynapses, PerUnit, ShortTermPlasticity, Synapse, SynapseKind,
 };
+pub use similar::{edit_distance, word_like};
+pub use sparse::{Share, SparseBlock};
 pub use spectrum::spectral_radius;
 pub use summary::{ParameterSummary, Summary};
 pub use synapses::Synapses;

@@ -10,7 +10,7 @@ mod single_keys;
 
 use crate::{
     Activation, Balance, CtrnnConfig, InitialState, Integrator, Matrix, ModelError,
-    OutputNonlinearity, Parametrization, Role, TimeConstants, Topic, Violation, WeightInit,
+    OutputNonlinearity, Parametrization, Role, TimeConstants, Topic, Violation, WeightInit, areas,
 };
 
 impl CtrnnConfig {
@@ -35,6 +35,8 @@ impl CtrnnConfig {
     /// Returns the violations of rules that need neither the sizes of the task nor arrays of files.
     pub fn violations_of_table(&self) -> Vec<Violation> {
         let mut found = single_keys::of_table(self);
+        found.extend(areas::rules::unresolved(self));
+        found.extend(delays(self));
         found.extend(time_step(self));
         found.extend(gain(self));
         found.extend(initial_state(self));
@@ -187,20 +189,26 @@ fn dale_activation(config: &CtrnnConfig) -> Option<Violation> {
     let name = config.activation.name();
     let fitting = Activation::ALL.into_iter().filter(|a| a.is_nonnegative());
     let fitting: Vec<&str> = fitting.map(Activation::name).collect();
+    let signs = if config.areas.is_empty() {
+        "model.dale"
+    } else {
+        "model.dale and the signs of areas"
+    };
     let violation = Violation::new(
         Topic::Connections,
         format!(
             "Dale's law needs rates that are never negative, but the activation is {name}: a negative rate turns an excitatory unit into an inhibitory one"
         ),
         format!(
-            "model.activation may be {}; or remove model.dale",
+            "model.activation may be {}; or remove {signs}",
             fitting.join(", ")
         ),
     );
     Some(
         violation
             .at("model.activation", "can be negative")
-            .at("model.dale", "Dale's law"),
+            .at("model.dale", "Dale's law")
+            .at("model.areas", "units with signs"),
     )
 }
 
@@ -307,15 +315,35 @@ fn diagonal(config: &CtrnnConfig) -> Option<Violation> {
     })
 }
 
-/// Checks that every frozen word is a parameter or a group of them.
+/// Checks that no connection has a delay.
+fn delays(config: &CtrnnConfig) -> Option<Violation> {
+    config.connectivity.delay_ms.as_ref().map(|_| {
+        Violation::new(
+            Topic::Connections,
+            "this version has no transmission delays",
+            "remove delay_ms from model.projections",
+        )
+        .at("model.projections", "")
+    })
+}
+
+/// Checks that every frozen word is a parameter, a group of them, or a projection between areas.
 fn frozen(config: &CtrnnConfig) -> Vec<Violation> {
-    let is_unknown = |word: &str| !Role::ALL.into_iter().any(|role| role.is_called(word));
+    let is_unknown = |word: &str| {
+        let is_parameter = Role::ALL.into_iter().any(|role| role.is_called(word));
+        !is_parameter && !areas::rules::is_projection(config, word)
+    };
+    let projections = if config.areas.is_empty() {
+        ""
+    } else {
+        "; projections: FROM -> TO, where there are connections between two areas"
+    };
     let violation = |(index, word): (usize, &String)| {
         Violation::new(
             Topic::Word,
             format!("{word:?} in train.freeze is not a parameter or a group of them"),
             format!(
-                "parameters: {}; groups: input, recurrent, output",
+                "parameters: {}; groups: input, recurrent, output{projections}",
                 Role::ALL.map(Role::name).join(", ")
             ),
         )

@@ -50,7 +50,7 @@ impl Constraints {
     pub fn of(config: &CtrnnConfig, matrix: Matrix, weights: &Weights) -> Result<Self, ModelError> {
         let possible = config.possible(matrix);
         let given = weights.get(&matrix.array("mask")).map(host_values);
-        let mask = match (given, config.density_of(matrix) < 1.0) {
+        let mask = match (given, config.has_drawn_connections(matrix)) {
             (None, true) => return Err(missing(matrix.array("mask"))),
             (None, false) => possible,
             (Some(mask), true) => {
@@ -275,44 +275,42 @@ impl Constraints {
     }
 }
 
-/// Checks that a drawn mask has the number of connections that its density asks for, all of them possible ones.
+/// Checks that a drawn mask has the number of connections that densities and degrees ask for, all of them possible ones.
 fn check_drawn_mask(mask: &[f64], config: &CtrnnConfig, matrix: Matrix) -> Result<(), ModelError> {
     let possible = config.possible(matrix);
     let fixed = config.connectivity.of(matrix).fixed.as_ref();
+    let choices = config.choices(matrix, possible.as_deref());
+    let mut is_candidate = vec![false; mask.len()];
+    let candidates = choices.iter().flat_map(|choice| &choice.candidates);
+    candidates.for_each(|&k| is_candidate[k] = true);
     let is_wrong = |k: usize| {
         let x = mask[k];
         let is_possible = possible.as_ref().is_none_or(|p| p[k] == 1.0);
         let is_fixed = fixed.is_some_and(|fixed| fixed[k] != 0.0);
-        !(x == 1.0 && is_possible || x == 0.0 && !is_fixed)
+        !(x == 1.0 && is_possible
+            || x == 0.0 && is_candidate[k] && !is_fixed
+            || x == 0.0 && !is_possible)
     };
     if let Some(k) = (0..mask.len()).find(|&k| is_wrong(k)) {
         return Err(contradiction(matrix.array("mask"), k, mask[k]));
     }
-    let (found, asked) = (
-        mask.iter().filter(|&&x| x == 1.0).count(),
-        n_connections(config, matrix),
-    );
-    if found == asked {
-        return Ok(());
+    for choice in choices {
+        let found = choice
+            .candidates
+            .iter()
+            .filter(|&&k| mask[k] == 1.0)
+            .count();
+        if found != choice.count {
+            let asked = choice.count;
+            return Err(ModelError::Contradiction {
+                name: matrix.array("mask"),
+                reason: format!(
+                    "it has {found} connections, the configured density asks for {asked}"
+                ),
+            });
+        }
     }
-    Err(ModelError::Contradiction {
-        name: matrix.array("mask"),
-        reason: format!("it has {found} connections, the configured density asks for {asked}"),
-    })
-}
-
-/// Returns the number of connections that the density of a matrix asks for: a fraction of the possible ones, and no fewer than are
-/// fixed.
-pub(crate) fn n_connections(config: &CtrnnConfig, matrix: Matrix) -> usize {
-    let possible = config.possible(matrix);
-    let n_possible = match possible {
-        Some(possible) => possible.iter().filter(|&&p| p == 1.0).count(),
-        None => matrix.shape(config).iter().product(),
-    };
-    let is_fixed = |fixed: &Vec<f64>| fixed.iter().filter(|&&w| w != 0.0).count();
-    let fixed = config.connectivity.of(matrix).fixed.as_ref();
-    let n_fixed = fixed.map_or(0, is_fixed);
-    ((config.density_of(matrix) * n_possible as f64).round() as usize).max(n_fixed)
+    Ok(())
 }
 
 fn host_values(data: &TensorData) -> Vec<f64> {

@@ -11,7 +11,7 @@ use crate::parameters::{CONDITION_VALUES, TAU_MS, host_tensor};
 use crate::synapses::{Constraints, Synapses};
 use crate::{
     CtrnnConfig, CtrnnModule, InitialState, LowRank, ModelError, Parameter, ParameterSpec, Role,
-    Weights, init, low_rank,
+    UNIT_AREA, UNIT_TYPE, Weights, init, low_rank,
 };
 
 impl CtrnnConfig {
@@ -181,7 +181,7 @@ impl<B: Backend> CtrnnModule<B> {
     /// parameter is not trained), `tau_ms [1 or N]` and, where the network has them, `tau_raw`, `carried_state [B,N]` and the
     /// values of conditions ([`CONDITION_VALUES`]). The `weight` of a constrained matrix is the effective one, accompanied by
     /// `weight_raw`, `mask`, `sign` and `fixed`; that of a recurrent matrix of low rank by `left` and `right`, and by `weight_raw`,
-    /// its full matrix, if it has one.
+    /// its full matrix, if it has one. A network with areas has [`UNIT_AREA`] and, with cell types, [`UNIT_TYPE`], `[N]`.
     pub fn weights(&self) -> Weights {
         let mut weights = Weights::new();
         let mut put = |p: Parameter, data: TensorData| weights.insert(p.name(), data);
@@ -216,6 +216,7 @@ impl<B: Backend> CtrnnModule<B> {
         for matrix in Matrix::ALL {
             weights.extend(self.constraint_arrays(matrix));
         }
+        weights.extend(self.config.unit_labels());
         weights
     }
 
@@ -352,6 +353,9 @@ fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), ModelError> {
                 check_untrained(spec, data, config)?;
             }
             None if name == TAU_MS => check_tau(data, config)?,
+            None if [UNIT_AREA, UNIT_TYPE].contains(&name.as_str()) => {
+                check_labels(name, data, config)?;
+            }
             None if CARRIED_STATE.into_array().contains(&name.as_str()) => {
                 check_carried(name, data, config)?;
             }
@@ -388,7 +392,7 @@ fn unknown(name: &str, config: &CtrnnConfig) -> ModelError {
     ModelError::UnknownTensor {
         name: name.to_owned(),
         known: format!(
-            "{known}, {TAU_MS}, {carried}, and weight_raw, mask, sign and fixed of input, recurrent and output"
+            "{known}, {TAU_MS}, {carried}, {UNIT_AREA}, {UNIT_TYPE}, and weight_raw, mask, sign and fixed of input, recurrent and output"
         ),
     }
 }
@@ -443,6 +447,18 @@ fn check_untrained(
     Err(ModelError::Contradiction {
         name: parameter.name(),
         reason: "the configuration holds it fixed at another value".to_owned(),
+    })
+}
+
+/// Checks that areas or cell types of units are those of the configuration.
+fn check_labels(name: &str, data: &TensorData, config: &CtrnnConfig) -> Result<(), ModelError> {
+    let own = config.unit_labels().remove(name);
+    if own.is_some_and(|own| own.iter::<i64>().eq(data.iter::<i64>())) {
+        return Ok(());
+    }
+    Err(ModelError::Contradiction {
+        name: name.to_owned(),
+        reason: "the areas of the configuration have other units".to_owned(),
     })
 }
 

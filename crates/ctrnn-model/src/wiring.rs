@@ -188,6 +188,29 @@ impl CtrnnConfig {
         possible
     }
 
+    /// Returns the inputs that can reach no unit.
+    pub fn unheard_inputs(&self) -> Vec<usize> {
+        self.empty_columns(Matrix::Input, |_, _| true)
+    }
+
+    /// Returns the units that can reach neither another unit nor the readout.
+    pub fn unheard_units(&self) -> Vec<usize> {
+        let mut units = self.empty_columns(Matrix::Recurrent, |post, pre| post != pre);
+        let unread = self.empty_columns(Matrix::Output, |_, _| true);
+        units.retain(|unit| unread.contains(unit));
+        units
+    }
+
+    /// Returns the columns of a matrix without a possible connection among those that count.
+    fn empty_columns(&self, matrix: Matrix, counts: impl Fn(usize, usize) -> bool) -> Vec<usize> {
+        let [n_post, n_pre] = matrix.shape(self);
+        let possible = self.possible(matrix);
+        let is_possible =
+            |i: usize, j: usize| possible.as_ref().is_none_or(|p| p[i * n_pre + j] == 1.0);
+        let is_empty = |j: &usize| !(0..n_post).any(|i| counts(i, *j) && is_possible(i, *j));
+        (0..n_pre).filter(is_empty).collect()
+    }
+
     /// Returns the same network without constraints on its connections: no Dale's law, no masks, no fixed weights, no factors, and
     /// the default initial weights, since a balance needs Dale's law. So do time constants of cell types, which remain; short-term
     /// plasticity of cell types becomes that of each unit.
@@ -204,6 +227,9 @@ impl CtrnnConfig {
             density: free.density,
             self_connections: free.self_connections,
             connectivity: free.connectivity,
+            areas: free.areas,
+            projections: free.projections,
+            groups: free.groups,
             init: free.init,
             ..self
         }

@@ -150,31 +150,24 @@ impl TensorSummary {
     }
 }
 
-/// Returns the metadata of a weight file, with which the file alone describes the model.
-pub(crate) fn weight_metadata(resolved_json: &str) -> BTreeMap<String, String> {
-    [
-        ("format", "pt"),
-        ("ctrnn.schema", "1"),
-        ("ctrnn.config", resolved_json),
-    ]
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .into()
-}
-
 /// Observer that writes checkpoints into a run folder and keeps the newest and the best.
 pub struct CheckpointWriter<'a> {
     folder: &'a RunFolder,
-    resolved_json: &'a str,
+    metadata: BTreeMap<String, String>,
     keep_last: usize,
 }
 
 impl<'a> CheckpointWriter<'a> {
-    /// Creates a writer that keeps the `keep_last` newest checkpoints and the best ones; `resolved_json` is stored in
-    /// the weight files.
-    pub fn new(folder: &'a RunFolder, resolved_json: &'a str, keep_last: usize) -> Self {
+    /// Creates a writer that keeps the `keep_last` newest checkpoints and the best ones; `metadata` is that of the weight
+    /// files.
+    pub fn new(
+        folder: &'a RunFolder,
+        metadata: BTreeMap<String, String>,
+        keep_last: usize,
+    ) -> Self {
         Self {
             folder,
-            resolved_json,
+            metadata,
             keep_last,
         }
     }
@@ -187,7 +180,7 @@ impl<'a> CheckpointWriter<'a> {
             good: good.map(|good| good.counters.clone()),
         };
         let state = serde_json::to_vec_pretty(&state).expect("counters are plain numbers");
-        let weights = |weights| safetensors_bytes(weights, weight_metadata(self.resolved_json));
+        let weights = |weights| safetensors_bytes(weights, self.metadata.clone());
         let optimizer = |optimizer| safetensors_bytes(optimizer, BTreeMap::new());
         let mut files = vec![
             (WEIGHTS, weights(&snapshot.weights)),
@@ -300,7 +293,7 @@ mod tests {
         (settings.checkpoint.every_steps, settings.validate.trials) = (1, 2);
         let task = GoNogo::default();
         let mut trainer = Trainer::new(network, &task, settings).unwrap();
-        let mut writer = CheckpointWriter::new(&run, "{}", 2);
+        let mut writer = CheckpointWriter::new(&run, BTreeMap::new(), 2);
         trainer.run_with(&mut [&mut writer]).unwrap();
         (folder, run)
     }

@@ -10,8 +10,7 @@ use ctrnn_files::{Array, ArrayData, FileError, atomic, npz};
 use ctrnn_model::CtrnnModule;
 
 use crate::RunError;
-use crate::checkpoint::weight_metadata;
-use crate::record::portable_json;
+use crate::record::{portable_json, weight_metadata};
 use crate::weights::description::description;
 use crate::weights::weight_file::{CONFIG, arrays_of, safetensors_bytes};
 
@@ -50,12 +49,11 @@ impl Export {
         force: bool,
     ) -> Result<(), RunError> {
         let weights = network.weights();
-        let resolved = portable_json(run);
-        let safetensors = || safetensors_bytes(&weights, weight_metadata(&resolved));
+        let safetensors = || safetensors_bytes(&weights, weight_metadata(run));
         match self {
             Self::Npz => {
                 let mut arrays = arrays_of(&weights);
-                let config = resolved.clone().into_bytes();
+                let config = portable_json(run).into_bytes();
                 let shape = [config.len()];
                 arrays.insert(CONFIG.to_owned(), Array::new(&shape, ArrayData::U8(config)));
                 npz::write_to(OutputFile::create(path, force)?, &arrays)?;

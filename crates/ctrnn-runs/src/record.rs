@@ -30,7 +30,7 @@ use ctrnn_model::{CtrnnModule, RecurrenceBackend, Weights};
 use serde_json::json;
 
 use crate::RunError;
-use crate::checkpoint::{Checkpoint, CheckpointWriter, WEIGHTS, weight_metadata};
+use crate::checkpoint::{Checkpoint, CheckpointWriter, WEIGHTS};
 use crate::record::machine_history::note_changes;
 use crate::record::manifest::{manifest, note_channels};
 use crate::record::resumed::{changes_json, effects, parts_header, recorded};
@@ -269,12 +269,11 @@ impl RunRecord {
         B: AutodiffBackend + RecurrenceBackend,
         B::InnerBackend: RecurrenceBackend,
     {
-        let resolved_json = portable_json(run);
         let mut log = RunLog::open(&self.folder, &trainer.term_names(), &run.task.mixed_tasks())?;
         log.event("started", json!({ "step": trainer.counters().step, "pid": self.json.pid, "host": self.json.host }))?;
         let mut checkpoints = CheckpointWriter::new(
             &self.folder,
-            &resolved_json,
+            weight_metadata(run),
             run.config.checkpoint.keep_last,
         );
         let mut tensorboard = TensorBoardLog::new(&self.folder, trainer.counters().step);
@@ -487,6 +486,24 @@ pub(crate) fn portable_json(run: &Run) -> String {
     value.to_string()
 }
 
+/// Returns the metadata of a weight file, with which the file alone describes the model: its configuration, and the names to
+/// which the numbers in `unit.area` and `unit.type` belong.
+pub(crate) fn weight_metadata(run: &Run) -> BTreeMap<String, String> {
+    let (areas, types) = (run.model.areas.names().collect(), run.model.type_names());
+    let list = |names: Vec<&str>| (!names.is_empty()).then(|| json!(names).to_string());
+    let entries = [
+        ("format", Some("pt".to_owned())),
+        ("ctrnn.schema", Some("1".to_owned())),
+        ("ctrnn.config", Some(portable_json(run))),
+        ("ctrnn.areas", list(areas)),
+        ("ctrnn.cell_types", list(types)),
+    ];
+    let given = entries.into_iter();
+    given
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+        .collect()
+}
+
 /// Returns `run` with the initial weights that this folder keeps.
 ///
 /// # Errors
@@ -544,7 +561,7 @@ impl ModelFiles {
             "config": serde_json::from_str::<serde_json::Value>(&resolved).expect("written a line above"),
         });
         Self {
-            safetensors: safetensors_bytes(&weights, weight_metadata(&resolved)),
+            safetensors: safetensors_bytes(&weights, weight_metadata(run)),
             json: serde_json::to_string_pretty(&description).expect("a JSON value"),
             weights,
         }

@@ -196,7 +196,7 @@ def read_safetensors(path):
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])
     header.pop("__metadata__", None)
-    types = {"F32": torch.float32, "F64": torch.float64}
+    types = {"F32": torch.float32, "F64": torch.float64, "I64": torch.int64}
     tensors = {}
     for name, entry in header.items():
         begin, end = (8 + length + offset for offset in entry["data_offsets"])

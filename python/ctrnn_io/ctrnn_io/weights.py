@@ -17,6 +17,7 @@ def weights(run, checkpoint=None):
     `recurrent.bias` [N], `output.weight` [O, N], `output.bias` [O], `initial_state` [N] or [condition, N] (the values of each condition are
     then in `initial_state.condition.NAME` [condition]), `tau_ms` [1 or N], and where a matrix is constrained its `weight_raw`, `mask`, `sign`
     and `fixed`; a recurrent matrix of low rank has its `left` and `right` factor [N, R], and its full part as `weight_raw`.
+    A network with areas has `unit.area` and `unit.type` [N], indices of `area_names` and `cell_type_names` in `model.json`.
 
     `run` is a Run or a folder. `checkpoint` is "last", "best" or a number of steps, instead of the newest weights, of which
     `Run.step` is the step.

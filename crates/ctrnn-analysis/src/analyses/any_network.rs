@@ -287,6 +287,8 @@ impl Drawn {
         let array = |values: &Array| -> Array3<f64> { three_dimensional(values) };
         Study {
             by: Vec::new(),
+            groups: Vec::new(),
+            area: None,
             task: &self.trials,
             dynamics,
             before: self.others[0].map(|gain| ran(gain).0),

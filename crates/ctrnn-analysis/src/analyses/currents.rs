@@ -24,6 +24,7 @@ pub struct Currents {
 
 impl Answer for Currents {
     type Options = NoOptions;
+    const NEEDS_WHOLE: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "excitatory",

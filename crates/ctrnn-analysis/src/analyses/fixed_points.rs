@@ -55,6 +55,7 @@ pub struct FixedPoints {
 impl Answer for FixedPoints {
     type Options = Search;
     const FOLLOWS_DYNAMICS: bool = true;
+    const NEEDS_WHOLE: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         HELD_ARRAYS[0],
         HELD_ARRAYS[1],

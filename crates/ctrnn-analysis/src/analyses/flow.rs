@@ -60,6 +60,7 @@ pub struct Flow {
 impl Answer for Flow {
     type Options = Options;
     const FOLLOWS_DYNAMICS: bool = true;
+    const NEEDS_WHOLE: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc {
             name: "axes",

@@ -67,6 +67,7 @@ pub struct Lyapunov {
 impl Answer for Lyapunov {
     type Options = Options;
     const FOLLOWS_DYNAMICS: bool = true;
+    const NEEDS_WHOLE: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc {
             name: "exponents_per_s",

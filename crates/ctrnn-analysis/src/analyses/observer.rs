@@ -40,6 +40,8 @@ pub fn study(task: &dyn Task, batch: TrialBatch, outputs: Array3<f64>) -> Study<
         outputs,
         synapses: None,
         signs: None,
+        groups: Vec::new(),
+        area: None,
         metrics: None,
         peers: Vec::new(),
         by: Vec::new(),

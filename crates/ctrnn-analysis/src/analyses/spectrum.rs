@@ -58,6 +58,7 @@ pub struct Spectrum {
 impl Answer for Spectrum {
     type Options = Options;
     const BASIS: Basis = Basis::Trials;
+    const NEEDS_WHOLE: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc {
             name: "{}_real",

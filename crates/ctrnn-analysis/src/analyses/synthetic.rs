@@ -163,6 +163,8 @@ impl Synthetic {
             outputs: self.outputs.clone(),
             synapses: None,
             signs: None,
+            groups: Vec::new(),
+            area: None,
             metrics: None,
             peers: Vec::new(),
             by: Vec::new(),

@@ -54,6 +54,7 @@ pub struct Lesions {
 impl Answer for TaskVariance {
     type Options = NoOptions;
 
+    const NEEDS_WHOLE: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "task_variance",

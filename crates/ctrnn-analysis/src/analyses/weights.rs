@@ -1,5 +1,6 @@
 //! Weight matrices sorted by cell type and preference, and block statistics.
 
+use ctrnn_model::UnitGroup;
 use ndarray::{Array2, Axis};
 
 use super::{Answer, Basis, NoOptions, Unsuitable};
@@ -17,8 +18,8 @@ const SHOWN: f64 = 0.98;
 pub struct SortedWeights {
     /// Order of units in the sorted matrices.
     pub order: Vec<usize>,
-    /// Group of each unit: excitatory and inhibitory units under Dale's law, otherwise units that prefer either choice,
-    /// those without a preference, and silent ones.
+    /// Group of each unit: areas and cell types where the network has them, else excitatory and inhibitory units under
+    /// Dale's law, otherwise units that prefer either choice, those without a preference, and silent ones.
     pub groups: Vec<usize>,
     /// Names of the groups.
     pub names: Vec<String>,
@@ -34,7 +35,8 @@ pub struct SortedWeights {
     pub preferences: Option<Preferences>,
     /// Names of inputs and outputs.
     channels: [Vec<String>; 2],
-    has_types: bool,
+    /// Criteria of the order of units, in words.
+    sorted_by: &'static str,
 }
 
 impl Answer for SortedWeights {
@@ -69,7 +71,7 @@ impl Answer for SortedWeights {
             "group",
             "[unit]",
             "",
-            "group of each unit, as an index of group_names: of excitatory and inhibitory under Dale's law, otherwise of prefer second choice, prefer first choice, no preference, silent, those that exist",
+            "group of each unit, as an index of group_names: of areas and cell types where the network has them, of excitatory and inhibitory under Dale's law, otherwise of prefer second choice, prefer first choice, no preference, silent, those that exist",
         ),
         ArrayDoc::new("group_names", "[group]", "", "names of the groups"),
         ArrayDoc::new(
@@ -130,7 +132,11 @@ impl Answer for SortedWeights {
             names,
             preferences,
             channels: [layout.inputs, layout.outputs],
-            has_types: study.signs.is_some(),
+            sorted_by: match (study.groups.is_empty(), &study.signs) {
+                (false, _) => "area, type and preference",
+                (true, Some(_)) => "type and preference",
+                (true, None) => "preference",
+            },
         })
     }
 
@@ -237,11 +243,7 @@ impl SortedWeights {
         let names = self.names.iter().enumerate().filter(|_| n_groups > 1);
         let ticks = names.map(|(k, name)| (middle(k), name.clone()));
         panel
-            .title(if self.has_types {
-                "recurrent, sorted by type and preference"
-            } else {
-                "recurrent, sorted by preference"
-            })
+            .title(format!("recurrent, sorted by {}", self.sorted_by))
             .x_ticks(Ticks::At(Vec::new()))
             .y_ticks(Ticks::At(ticks.collect()));
         reach
@@ -269,10 +271,20 @@ fn draw_signed(panel: &mut Panel, weights: &Array2<f64>) -> f64 {
     reach
 }
 
-/// Returns the names of the groups and the group of each unit: excitatory and inhibitory units under Dale's law,
-/// otherwise units that prefer either choice, those without a preference, and silent ones. Groups without a unit are
+/// Returns the names of the groups and the group of each unit: areas and cell types where the network has them, else
+/// excitatory and inhibitory units under Dale's law, otherwise units that prefer either choice, those without a preference, and silent ones. Groups without a unit are
 /// left out.
 fn unit_groups(study: &Study, preferences: Option<&Preferences>) -> (Vec<String>, Vec<usize>) {
+    if !study.groups.is_empty() {
+        let groups = study.groups.iter();
+        let name = |group: &UnitGroup| match &group.cell_type {
+            Some(cell_type) => format!("{} {cell_type}", group.area),
+            None => group.area.clone(),
+        };
+        let of_unit = groups.clone().enumerate();
+        let of_unit = of_unit.flat_map(|(k, group)| vec![k; group.units.len()]);
+        return (groups.map(name).collect(), of_unit.collect());
+    }
     let layout = study.layout();
     let name = |choice: usize| format!("prefer {}", spoken(&layout.choice_name(choice)));
     let (names, groups): (Vec<String>, Vec<usize>) =

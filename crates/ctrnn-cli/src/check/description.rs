@@ -8,6 +8,7 @@ use ctrnn_train::{Objective, Overflow};
 use serde_json::json;
 
 use super::advice::advice;
+use super::areas;
 use super::first_steps::{Outcome, Tried};
 use super::size::Size;
 use super::words::{Row, channels, parameters, table};
@@ -18,6 +19,7 @@ pub fn text(run: &Run, size: &Size, tried: &Tried) -> String {
     let sections = [
         task_rows(run),
         network_rows(run, &tried.network),
+        areas::rows(run),
         vec![("time", time(run, &tried.network, size))],
         training_rows(run, size),
         device_rows(run, size, tried),
@@ -255,6 +257,9 @@ pub fn json(run: &Run, size: &Size, tried: &Tried) -> serde_json::Value {
         "threads": tried.threads,
         "kernel_path": kernels(run),
     });
+    if !run.model.areas.is_empty() {
+        json["areas"] = areas::json(run);
+    }
     match &tried.outcome {
         Outcome::Timed { steps_per_s } => {
             json["steps_per_s"] = (*steps_per_s).into();

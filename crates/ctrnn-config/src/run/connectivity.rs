@@ -42,7 +42,9 @@ impl Check<'_> {
             ));
             self.report(problem, &[(FILE, "")]);
         }
-        self.check_fraction_beside_signs(&network);
+        if network.areas.is_empty() {
+            self.check_fraction_beside_signs(&network);
+        }
         network
     }
 
@@ -88,6 +90,9 @@ fn fill(
             .to_f64()
             .map_err(|error| (Code::Data, format!("{name} {error}")))?;
         if name == "recurrent.sign" {
+            if connectivity.signs.is_some() {
+                return refuse(GIVEN_BY_AREAS.to_owned());
+            }
             connectivity.signs = Some(values);
             continue;
         }
@@ -109,9 +114,15 @@ fn fill(
                 array.shape()
             ));
         }
+        if place.is_some() {
+            return refuse(GIVEN_BY_AREAS.to_owned());
+        }
         *place = Some(values);
     }
     Ok(())
 }
+
+const GIVEN_BY_AREAS: &str =
+    "says the same as model.areas and model.projections: keep one of the two";
 
 const UNKNOWN: &str = "is not an array of connections: those are mask, fixed and plasticity of input, recurrent and output, and recurrent.sign";

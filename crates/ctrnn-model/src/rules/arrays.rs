@@ -84,10 +84,10 @@ fn signs(config: &CtrnnConfig) -> Option<Violation> {
     )))
 }
 
-/// Checks that no density is asked for where a mask is given.
+/// Checks that no density is asked for where a mask is given, other than by areas.
 fn density(config: &CtrnnConfig, matrix: Matrix) -> Option<Violation> {
     let density = config.density_of(matrix);
-    let is_masked = config.connectivity.of(matrix).mask.is_some();
+    let is_masked = config.connectivity.of(matrix).mask.is_some() && config.areas.is_empty();
     (is_masked && density != 1.0).then(|| {
         let key = format!("density.{}", matrix.name());
         let message = format!("model: {key} = {density} cannot be asked for where a mask is given");

@@ -51,6 +51,9 @@ pub(super) fn of_sizes(config: &CtrnnConfig) -> Vec<Violation> {
 
 /// Returns the violations of the rules about arrays of a file of connections.
 pub(super) fn of_arrays(config: &CtrnnConfig) -> Option<Violation> {
+    if !config.areas.is_empty() {
+        return None; // the areas made them, and are refused themselves
+    }
     let given = &config.connectivity.recurrent;
     let arrays = [
         ("recurrent.mask", &given.mask),
@@ -148,7 +151,12 @@ fn entries(config: &CtrnnConfig) -> Vec<Violation> {
             "no self-connections",
         )
     });
-    [dale, density, loops].into_iter().flatten().collect()
+    let has_blocks = config.areas.names().count() > 1 || !config.projections.is_empty();
+    let areas = has_blocks.then_some(()).and_then(|()| {
+        let message = "model.areas decides which entries of W_rc exist, and a product of factors has no entries to leave out";
+        refused(config, message.to_owned(), "model.areas", "the areas")
+    });
+    [areas, dale, density, loops].into_iter().flatten().collect()
 }
 
 fn refused(

@@ -152,6 +152,15 @@ impl TimeConstants {
         }
     }
 
+    /// Returns the one number that holds for all units of a sign (0: without Dale's law), if there is one.
+    pub(crate) fn shared_by(&self, sign: f64) -> Option<f64> {
+        match self {
+            Self::Shared(tau) => Some(*tau),
+            Self::PerType(types) if sign != 0.0 => types.of(sign).shared_by(0.0),
+            _ => None,
+        }
+    }
+
     /// Returns true if each unit draws its own, so that the configuration alone does not determine them.
     pub(crate) fn are_drawn(&self) -> bool {
         match self {

@@ -4,7 +4,8 @@ use ctrnn_model::{CtrnnConfig, InitialState, Synapse};
 use serde_json::{Value, json};
 
 /// Returns the table `[model]` with every value, and what the task, `[time]` and `[train]` decide: sizes, time step, integrator, frozen
-/// parameters. With short-term plasticity `synapses` holds its constants for each unit.
+/// parameters. With short-term plasticity `synapses` holds its constants for each unit; with areas there are the names to which the
+/// numbers in `unit.area` and `unit.type` belong.
 pub(crate) fn description(config: &CtrnnConfig) -> Value {
     let mut model = serde_json::to_value(config).expect("a configuration is plain data");
     let mut put = |key: &str, value: Value| model[key] = value;
@@ -21,6 +22,13 @@ pub(crate) fn description(config: &CtrnnConfig) -> Value {
             "tau_x_ms": list(|synapse| synapse.tau_x_ms),
         });
         put("synapses", constants);
+    }
+    if !config.areas.is_empty() {
+        put(
+            "area_names",
+            json!(config.areas.names().collect::<Vec<_>>()),
+        );
+        put("cell_type_names", json!(config.type_names()));
     }
     if config.initial_state == InitialState::LearnedPerCondition {
         put("n_conditions", config.n_conditions.into());

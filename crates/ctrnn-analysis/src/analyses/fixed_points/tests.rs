@@ -53,6 +53,8 @@ fn study(task: &dyn Task, dynamics: Dynamics, n_trials: usize) -> Study<'_> {
         outputs,
         synapses: None,
         signs: None,
+        groups: Vec::new(),
+        area: None,
         metrics: None,
         peers: Vec::new(),
         by: Vec::new(),
