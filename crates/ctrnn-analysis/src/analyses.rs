@@ -20,7 +20,7 @@ pub mod flow;
 pub mod lyapunov;
 pub mod noise_correlations;
 #[cfg(test)]
-mod observer;
+pub mod observer;
 pub mod pca;
 pub mod psth;
 pub mod psychometric;
@@ -59,6 +59,7 @@ macro_rules! analyses {
             section: Section::$section,
             basis: $name::$answer::BASIS,
             sees_peers: $name::$answer::SEES_PEERS,
+            sees_groups: $name::$answer::SEES_GROUPS,
             arrays: $name::$answer::ARRAYS,
             options: options::<$name::$answer>,
             parse: |given| parsed::<<$name::$answer as Answer>::Options>(given).map(drop),
@@ -108,6 +109,8 @@ pub trait Answer: Sized {
     const BASIS: Basis = Basis::FiniteStates;
     /// True if the analysis compares with other runs.
     const SEES_PEERS: bool = false;
+    /// True if the analysis groups or splits the trials by `study.by`.
+    const SEES_GROUPS: bool = true;
     /// Documentation of each array of `<name>.npz`.
     const ARRAYS: &'static [ArrayDoc] = &[];
 
@@ -142,6 +145,8 @@ pub struct Analysis {
     pub basis: Basis,
     /// True if the analysis compares with other runs.
     pub sees_peers: bool,
+    /// True if the analysis groups or splits the trials by conditions on request.
+    pub sees_groups: bool,
     /// Documentation of each array of `<name>.npz`.
     pub arrays: &'static [ArrayDoc],
     options: fn() -> Vec<AnalysisOption>,

@@ -1,6 +1,6 @@
 //! Evidence: the number that determines the correct one of two choices.
 
-use ctrnn_tasks::{Meaning, Quantity, Task, TrialBatch};
+use ctrnn_tasks::{Meaning, Quantity, Task, TrialBatch, counted};
 
 use crate::text::{short, spoken};
 use crate::{Study, Unsuitable};
@@ -156,8 +156,8 @@ pub struct Contexts {
 impl Contexts {
     /// Returns sentences on the trials that are left out.
     pub fn statements(&self) -> Vec<String> {
-        let catch =
-            (self.n_catch > 0).then(|| format!("{} catch trials are left out", self.n_catch));
+        let catch = (self.n_catch > 0)
+            .then(|| format!("left out: {}", counted(self.n_catch, "catch trial")));
         let without = self.without_evidence.iter().map(|name| {
             format!("{name}: no condition says by its size which of two choices is right")
         });

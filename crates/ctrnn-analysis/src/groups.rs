@@ -8,7 +8,7 @@ use crate::evidence::{distinct, evidence, level_name, quantity_of, shown_trials}
 use crate::plot::{Rgb, level_colour};
 use crate::selection::condition;
 use crate::text::{short, spoken};
-use crate::{Study, Unsuitable};
+use crate::{ArrayDoc, Study, Unsuitable};
 
 /// Trials of one group.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,15 @@ pub struct Group {
 
 /// Largest number of groups that can be distinguished in a figure.
 const MOST_LEVELS: usize = 12;
+/// Largest number of groups that have a panel each.
+pub const MOST_GROUP_PANELS: usize = 8;
+/// Documentation of the names of the groups of `--by`.
+pub const BY_NAMES: ArrayDoc = ArrayDoc::new(
+    "by_names",
+    "[group]",
+    "",
+    "names of the groups of --by, in their order; missing without --by",
+);
 
 impl Study<'_> {
     /// Returns the groups of trials with equal values of all these conditions, in ascending order of the values.
@@ -31,6 +40,17 @@ impl Study<'_> {
     /// If the trials lack one of the conditions.
     pub fn cells(&self, names: &[String]) -> Result<Vec<Group>, Unsuitable> {
         cells(self, names)
+    }
+
+    /// Returns the groups of trials of `study.by`; none if it is empty.
+    ///
+    /// # Errors
+    /// If the trials lack one of the conditions.
+    pub fn groups_by(&self) -> Result<Vec<Group>, Unsuitable> {
+        if self.by.is_empty() {
+            return Ok(Vec::new());
+        }
+        cells(self, &self.by)
     }
 }
 

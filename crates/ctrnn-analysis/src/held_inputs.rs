@@ -101,11 +101,11 @@ impl HeldInputs {
         if !by_hand.is_empty() {
             return Self::by_hand(by_hand, study.batch.n_inputs);
         }
-        let medians = Medians::of(study);
+        let medians = study.shared.medians.get_or_init(|| Medians::of(study));
         let mut collected = Collected::default();
         for e in 0..medians.epochs.len() {
             let grouping = medians.groups(study, e)?;
-            collected.add_epoch(study, &medians, e, grouping);
+            collected.add_epoch(study, medians, e, grouping);
         }
         if collected.inputs.is_empty() {
             let why = "the trials do not say when their epochs are";
@@ -308,7 +308,7 @@ struct Grouping {
 }
 
 /// Inputs of every trial in every epoch.
-struct Medians {
+pub(crate) struct Medians {
     epochs: Vec<&'static str>,
     /// Inputs `[trial][epoch]`; `None` if the trial lacks the epoch.
     inputs: Vec<Vec<Option<EpochInput>>>,

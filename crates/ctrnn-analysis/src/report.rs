@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use ctrnn_files::{FileError, RunFolder, RunJson, RunState, read_at_most};
 use ctrnn_model::CtrnnConfig;
+use ctrnn_tasks::counted;
 use serde_json::Value as Json;
 
 use crate::analyses::{Analysis, Findings, Section};
@@ -65,7 +66,8 @@ pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String,
     sections.retain(|(_, body)| !body.is_empty());
     let [links, bodies] = linked(&sections);
     let (task, state_words) = (spoken(run.task), state_words(run, &state));
-    let lead = format!("{task} · {} units · {state_words}", run.model.n_units);
+    let units = counted(run.model.n_units, "unit");
+    let lead = format!("{task} · {units} · {state_words}");
     Ok(filled(
         TEMPLATE,
         &[

@@ -1,12 +1,14 @@
 //! Common input of all analyses: a network, its trials and its states.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use ctrnn_files::Array;
 use ctrnn_model::Form;
 use ctrnn_tasks::{Layout, Task, Timeline, TrialBatch};
 use ndarray::{Array1, Array2, Array3, Axis};
 
+use crate::held_inputs::Medians;
 use crate::metrics::Metrics;
 use crate::selectivity::d_prime;
 use crate::{Dynamics, EpochNames, ToArray, TrialRecord, channel_arrays};
@@ -37,6 +39,16 @@ pub struct Study<'a> {
     pub by: Vec<String>,
     /// Seed of all random numbers: bootstraps, initial states of searches.
     pub seed: u64,
+    /// Values that several analyses need.
+    pub shared: Shared,
+}
+
+/// Values of a study that several analyses need, computed for the first of them. Code that changes trials or states
+/// replaces them by the default.
+#[derive(Default)]
+pub struct Shared {
+    nonfinite: OnceLock<Option<[usize; 2]>>,
+    pub(crate) medians: OnceLock<Medians>,
 }
 
 /// Another network that was run on the same trials.
@@ -104,10 +116,10 @@ impl Study<'_> {
 
     /// Returns trial and time step of the first non-finite state or output.
     pub fn first_nonfinite(&self) -> Option<[usize; 2]> {
-        [&self.potentials, &self.rates, &self.outputs]
-            .into_iter()
-            .filter_map(first_nonfinite)
-            .min()
+        *self.shared.nonfinite.get_or_init(|| {
+            let all = [&self.potentials, &self.rates, &self.outputs];
+            all.into_iter().filter_map(first_nonfinite).min()
+        })
     }
 
     /// Returns the inputs `[time, input]` of a trial.
@@ -129,8 +141,7 @@ impl Study<'_> {
 
     /// Returns the choices of the network, `[trial]`.
     pub fn choices(&self) -> Vec<Option<usize>> {
-        let choices = self.layout().choices;
-        let choice = |b: usize| self.batch.trial(b).choice(&self.readout(b), &choices);
+        let choice = |b: usize| self.task.choice(&self.batch.trial(b), &self.readout(b));
         (0..self.batch.n_trials).map(choice).collect()
     }
 

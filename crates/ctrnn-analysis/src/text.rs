@@ -32,6 +32,11 @@ pub fn spoken(name: &str) -> String {
     name.replace('_', " ")
 }
 
+/// Returns the form of a verb for a number of things, of the singular and the plural.
+pub fn verb<'a>(n: usize, [one, several]: [&'a str; 2]) -> &'a str {
+    if n == 1 { one } else { several }
+}
+
 /// Replaces every `{{name}}` of a template by its value; values are not expanded again.
 pub fn filled(template: &str, values: &[(&str, &str)]) -> String {
     let mut parts = template.split("{{");

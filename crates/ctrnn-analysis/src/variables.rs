@@ -1,8 +1,8 @@
 //! Variables of a task that differ from trial to trial: signed evidence, contexts, categories and the choice.
 
-use ctrnn_tasks::{Meaning, TrialBatch, value_bits};
+use ctrnn_tasks::{Meaning, Quantity, Task, TrialBatch, value_bits};
 
-use crate::evidence::{column, distinct, evidence};
+use crate::evidence::{column, distinct, evidence, quantity_of};
 use crate::text::{short, spoken};
 use crate::{Study, Unsuitable};
 
@@ -26,11 +26,13 @@ pub enum Role {
 pub struct Variable {
     /// Name, such as `choice`, `motion` or `coh × side`.
     pub name: String,
+    /// Label, unit and scale in texts and figures; the evidence `coh × side` has those of `coh`.
+    pub quantity: Quantity,
     /// Value in each trial; NaN if the variable does not apply to it.
     pub values: Vec<f64>,
     /// Kind of the variable.
     pub role: Role,
-    /// Different values in ascending order, each with its name.
+    /// Different values in ascending order, each with its name, or as a number in the unit of the quantity.
     pub levels: Vec<(f64, String)>,
 }
 
@@ -39,6 +41,8 @@ pub struct Variable {
 pub struct Regressor {
     /// Name, such as `motion`, `cos direction` or `task: go`.
     pub name: String,
+    /// Name in texts and figures, from the label of the variable.
+    pub label: String,
     /// Value in each trial, from -1 to 1; NaN if the variable does not apply to it.
     pub values: Vec<f64>,
     /// Index of its variable.
@@ -56,13 +60,20 @@ pub struct Selector {
 
 impl Variable {
     fn new(study: &Study, name: String, values: Vec<f64>, role: Role) -> Self {
+        let is_condition = column(&study.batch, &name).is_some();
+        let quantity = if is_condition {
+            quantity_of(study.task, &name)
+        } else {
+            quantity_of_two(study.task, &name, role)
+        };
         let named = |level: f64| match study.task.value_name(&name, level) {
             Some(name) => (level, spoken(&name)),
-            None => (level, short(level)),
+            None => (level, short(quantity.factor * level)),
         };
         let levels = distinct(values.iter().copied()).into_iter().map(named);
         Self {
             levels: levels.collect(),
+            quantity,
             name,
             values,
             role,
@@ -118,8 +129,9 @@ impl Variable {
     /// direction as cosine and sine, and more than two categories as contrasts. The contrast of a category is its
     /// difference from the mean of all categories; that of the last follows from the others and is left out.
     fn regressors(&self, variable: usize) -> Vec<Regressor> {
-        let column = |name: String, value: &dyn Fn(f64) -> f64| Regressor {
-            name,
+        let column = |text: &dyn Fn(&str) -> String, value: &dyn Fn(f64) -> f64| Regressor {
+            name: text(&self.name),
+            label: text(&self.quantity.label),
             values: self.values.iter().map(|&x| value(x)).collect(),
             variable,
         };
@@ -130,10 +142,8 @@ impl Variable {
         match self.role {
             Role::Direction => [("cos", f64::cos as fn(f64) -> f64), ("sin", f64::sin)]
                 .map(|(part, of)| {
-                    column(
-                        format!("{part} {}", self.name),
-                        &|x: f64| of(x.to_radians()),
-                    )
+                    let text = |name: &str| format!("{part} {name}");
+                    column(&text, &|x: f64| of(x.to_radians()))
                 })
                 .into(),
             Role::Category | Role::Choice if self.n_levels() > 2 => self.levels
@@ -146,12 +156,12 @@ impl Variable {
                         x if x == high => -1.0,
                         _ => 0.0,
                     };
-                    column(format!("{}: {name}", self.name), &contrast)
+                    column(&|of: &str| format!("{of}: {name}"), &contrast)
                 })
                 .collect(),
             _ => {
                 let scaled = |x: f64| (2.0 * x - low - high) / (high - low).max(1e-300);
-                vec![column(self.name.clone(), &scaled)]
+                vec![column(&str::to_owned, &scaled)]
             }
         }
     }
@@ -342,6 +352,30 @@ fn derived(study: &Study, name: &str) -> Option<Variable> {
     }
 }
 
+/// Returns label, unit and scale of a product or difference of two conditions. Evidence that is a strength times a side
+/// has those of the strength.
+fn quantity_of_two(task: &dyn Task, name: &str, role: Role) -> Quantity {
+    let of = |name: &str| quantity_of(task, name.trim());
+    if let Some((a, b)) = name.split_once(['×', '*']) {
+        let strength = of(a);
+        return match role {
+            Role::Evidence => strength,
+            _ => Quantity {
+                label: format!("{} × {}", strength.label, of(b).label),
+                unit: String::new(),
+                factor: 1.0,
+            },
+        };
+    }
+    match name.split_once(['−', '-']) {
+        Some((a, b)) => Quantity {
+            label: format!("{} − {}", of(a).label, of(b).label),
+            ..of(a)
+        },
+        None => of(name),
+    }
+}
+
 fn role(study: &Study, name: &str, values: &[f64], is_selector: bool) -> Role {
     let levels = distinct(values.iter().copied());
     let has_name = |&level: &f64| study.task.value_name(name, level).is_some();
@@ -385,8 +419,17 @@ fn choice_among_all(study: &Study, choices: &[Option<usize>], name: &str) -> Opt
         )
     };
     let levels: Vec<(f64, String)> = levels.map(named).collect();
+    let label = match name {
+        "correct" => "correct choice",
+        name => name,
+    };
     (!levels.is_empty()).then(|| Variable {
         name: name.to_owned(),
+        quantity: Quantity {
+            label: label.to_owned(),
+            unit: String::new(),
+            factor: 1.0,
+        },
         values,
         role: Role::Choice,
         levels,

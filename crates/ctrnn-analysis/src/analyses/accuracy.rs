@@ -1,6 +1,6 @@
 //! Accuracy by condition.
 
-use ctrnn_tasks::{Meaning, Quantity};
+use ctrnn_tasks::{Meaning, Quantity, counted};
 use ndarray::Array2;
 
 use super::{Answer, NoOptions, Unsuitable};
@@ -117,15 +117,15 @@ impl Answer for Accuracy {
         let whole = self.whole();
         let percent = |level: &Level| 100.0 * level.fraction();
         let mut statements = vec![format!(
-            "{:.1} % of {} trials are right",
+            "{:.1} % of {} are right",
             percent(&whole),
-            whole.n
+            counted(whole.n, "trial")
         )];
         for condition in &self.conditions {
             let named = condition.levels.iter().zip(&condition.level_names);
             statements.extend(named.map(|(level, name)| {
-                let (label, n) = (&condition.quantity.label, level.n);
-                let text = format!("{label} {name}: {:.1} % of {n} trials", percent(level));
+                let (label, n) = (&condition.quantity.label, counted(level.n, "trial"));
+                let text = format!("{label} {name}: {:.1} % of {n}", percent(level));
                 text.trim_start().to_owned()
             }));
         }

@@ -18,7 +18,7 @@ use proptest::test_runner::RngSeed;
 use super::{ANALYSES, Analysis, Findings};
 use crate::metrics::Metrics;
 use crate::plot::is_clean;
-use crate::{Dynamics, Peer, Study, simulate, three_dimensional};
+use crate::{Dynamics, Peer, Shared, Study, simulate, three_dimensional};
 
 /// Size limit of the figures of a small network; none should need more.
 const MOST_BYTES: usize = 2_000_000;
@@ -259,6 +259,7 @@ impl Drawn {
         let array = |values: &Array| -> Array3<f64> { three_dimensional(values) };
         Study {
             by: Vec::new(),
+            shared: Shared::default(),
             task: &self.trials,
             dynamics,
             before: self.others[0].map(|gain| ran(gain).0),

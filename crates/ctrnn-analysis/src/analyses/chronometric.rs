@@ -1,6 +1,6 @@
 //! Chronometric curves: decision time as a function of the strength of the evidence.
 
-use ctrnn_tasks::Quantity;
+use ctrnn_tasks::{Quantity, counted};
 use ndarray::Array2;
 
 use super::{Answer, NoOptions, Unsuitable};
@@ -139,8 +139,8 @@ impl Answer for Chronometric {
             .collect();
         if self.n_early > 0 {
             statements.push(format!(
-                "{} trials are decided before the onset of the stimulus, and count as undecided",
-                self.n_early
+                "{} decided before the onset of the stimulus, counted as undecided",
+                counted(self.n_early, "trial")
             ));
         }
         statements.extend(self.contexts.statements());

@@ -57,6 +57,7 @@ pub struct Measure {
 
 impl Answer for Comparison {
     type Options = Options;
+    const SEES_GROUPS: bool = false;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "names",

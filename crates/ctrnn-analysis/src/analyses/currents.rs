@@ -24,6 +24,7 @@ pub struct Currents {
 
 impl Answer for Currents {
     type Options = NoOptions;
+    const SEES_GROUPS: bool = false;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "excitatory",

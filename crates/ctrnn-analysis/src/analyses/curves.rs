@@ -19,6 +19,7 @@ impl Answer for Curves {
     type Options = NoOptions;
     const BASIS: Basis = Basis::Metrics;
     const SEES_PEERS: bool = true;
+    const SEES_GROUPS: bool = false;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "{}_step",

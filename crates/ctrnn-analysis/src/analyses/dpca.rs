@@ -2,6 +2,7 @@
 
 mod demixing;
 
+use ctrnn_tasks::{Quantity, counted};
 use ndarray::{Array1, Array2, Array3, Axis, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use crate::epochs::Epochs;
 use crate::plot::{Figure, Layer, Panel, Ticks, colour, level_colour};
 use crate::responses::{common_steps, smoothed};
 use crate::statistics::permutation;
-use crate::text::{rounded, short, spoken};
+use crate::text::{rounded, short};
 use crate::variables::{Role, Variable, natural, of_conditions, requested, shown};
 use crate::{Arrays, Study};
 
@@ -185,7 +186,11 @@ impl Answer for Dpca {
             demixed,
             n_trials: grid.cells.iter().map(Vec::len).collect(),
             is_ordered: grid.factors.iter().map(is_ordered).collect(),
-            factors: grid.factors.iter().map(|v| spoken(&v.name)).collect(),
+            factors: grid
+                .factors
+                .iter()
+                .map(|v| v.quantity.label.clone())
+                .collect(),
             levels: grid.names,
             left_out,
             is_cross_validated: !splits.is_empty(),
@@ -237,8 +242,8 @@ impl Answer for Dpca {
         let mut lines = vec![
             format!("variance of the condition averages: {}", parts.join(", ")),
             format!(
-                "{} conditions ({}); regularisation {}",
-                self.n_trials.len(),
+                "{} ({}); regularisation {}",
+                counted(self.n_trials.len(), "condition"),
                 self.factors.join(" × "),
                 if self.is_cross_validated {
                     format!("{} by cross-validation", short(self.demixed.strength))
@@ -444,11 +449,9 @@ impl Grid {
         let name = |&cell: &usize| {
             let levels = levels(&self.n_levels, cell);
             let parts = levels.iter().enumerate().map(|(k, &level)| {
-                format!(
-                    "{} = {}",
-                    spoken(&self.factors[k].name),
-                    self.names[k][level]
-                )
+                let Quantity { label, unit, .. } = &self.factors[k].quantity;
+                let value = format!("{} {unit}", self.names[k][level]);
+                format!("{label} = {}", value.trim_end())
             });
             parts.collect::<Vec<_>>().join(", ")
         };
@@ -480,7 +483,7 @@ fn grid(study: &Study, names: &[String]) -> Result<(Grid, Vec<String>), Unsuitab
     let mut factors: Vec<Variable> = Vec::new();
     let mut left_out = Vec::new();
     for variable in conditions.into_iter().chain(choice) {
-        let name = spoken(&variable.name);
+        let name = variable.quantity.label.clone();
         let mut more = factors.clone();
         more.push(variable);
         if more.len() > MOST_FACTORS {

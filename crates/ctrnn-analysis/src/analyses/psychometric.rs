@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
 use crate::evidence::{Context, Contexts, Evidence, column, contexts, distinct};
-use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, level_colour, panel_mm, range_of};
+use crate::plot::{
+    Figure, Layer, Marker, Panel, Rgb, Ticks, colour, level_colour, panel_mm, range_of,
+};
 use crate::sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals, percentiles};
 use crate::text::{rounded, short, spoken};
 use crate::{ArrayDoc, Arrays, Study};
@@ -467,12 +469,11 @@ impl Combination {
             )
             .extend(Layer::error_bars(&x, &intervals, Rgb::BLACK))
             .add(Layer::points(x[..3].to_vec(), sigma[..3].to_vec(), Rgb::BLACK).radius(0.8))
-            .extend(Layer::rings(
-                x[3..].to_vec(),
-                sigma[3..].to_vec(),
-                Rgb::BLACK,
-                0.8,
-            ));
+            .add(
+                Layer::points(x[3..].to_vec(), sigma[3..].to_vec(), Rgb::BLACK)
+                    .marked(Marker::Ring)
+                    .radius(0.8),
+            );
     }
 }
 

@@ -74,6 +74,7 @@ pub struct RateMaps {
 
 impl Answer for RateMaps {
     type Options = RateMapsOptions;
+    const SEES_GROUPS: bool = false;
 
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
@@ -195,19 +196,19 @@ impl Answer for RateMaps {
         } else {
             let n = self.q.iter().filter(|q| **q < LEVEL).count();
             format!(
-                "{n} of {n_units} units carry spatial information (shuffles, false discovery rate {LEVEL})"
+                "units that carry spatial information: {n} of {n_units} (shuffles, false discovery rate {LEVEL})"
             )
         }];
-        lines.push(format!("{with_fields} units have a field"));
+        lines.push(format!("units with a field: {with_fields}"));
         lines.push(match self.grid_bound() {
             Some(bound) => format!(
-                "{} units have a grid score above {}, the percentile {} of shuffled maps",
-                count(&self.grid_score, bound),
+                "units with a grid score above {}, the percentile {} of shuffled maps: {}",
                 short(bound),
-                short(100.0 * PERCENTILE)
+                short(100.0 * PERCENTILE),
+                count(&self.grid_score, bound)
             ),
             None => format!(
-                "{} units have a grid score above 0.3",
+                "units with a grid score above 0.3: {}",
                 count(&self.grid_score, 0.3)
             ),
         });

@@ -1,6 +1,6 @@
 //! Distributions of reaction times.
 
-use ctrnn_tasks::Quantity;
+use ctrnn_tasks::{Quantity, counted};
 use ndarray::Array2;
 
 use super::{Answer, NoOptions, Unsuitable};
@@ -194,11 +194,11 @@ impl Answer for ReactionTimes {
             let n = times.len();
             (n > 0).then(|| {
                 let name = match kind {
-                    2 => "trials without a correct answer".to_owned(),
-                    _ => format!("{name} trials"),
+                    2 => format!("{} without a correct answer", counted(n, "trial")),
+                    _ => counted(n, &format!("{name} trial")),
                 };
                 format!(
-                    "median {} of {n} {name}: {middle} ms (10 % to 90 %: {low} to {high} ms)",
+                    "median {} of {name}: {middle} ms (10 % to 90 %: {low} to {high} ms)",
                     self.name
                 )
             })
@@ -207,10 +207,16 @@ impl Answer for ReactionTimes {
         let n_undecided: usize = self.groups.iter().map(Distribution::n_undecided).sum();
         if n_undecided > 0 {
             let n: usize = self.groups.iter().map(|own| own.n).sum();
-            statements.push(format!("{n_undecided} of {n} trials are undecided"));
+            statements.push(format!(
+                "undecided: {n_undecided} of {}",
+                counted(n, "trial")
+            ));
         }
         if self.n_catch > 0 {
-            statements.push(format!("{} catch trials are left out", self.n_catch));
+            statements.push(format!(
+                "left out: {}",
+                counted(self.n_catch, "catch trial")
+            ));
         }
         statements
     }

@@ -143,7 +143,7 @@ impl Answer for Tuning {
             rates,
             names: chosen
                 .iter()
-                .map(|variable| spoken(&variable.name))
+                .map(|variable| variable.quantity.label.clone())
                 .collect(),
             d_prime: study.choice_preference(),
             choices: choices.map(|c| spoken(&layout.choice_name(c))).collect(),
@@ -304,7 +304,7 @@ mod tests {
         let conditions = [("coh", coh), ("side", side)];
         let synthetic = Synthetic::with_choices(&conditions, rates, &choices, &[4; 48], 3);
         let found = Tuning::compute(&synthetic.study(), &TuningOptions::default()).unwrap();
-        assert_eq!(found.names, ["coh × side"]);
+        assert_eq!(found.names, ["coh"], "the label of the strength");
         assert!(found.split.by_interaction.iter().all(|part| *part < 1e-9));
         assert!(
             found.split.by_variable[[0, 0]] > 0.99,

@@ -1,9 +1,11 @@
 //! Weight matrices sorted by cell type and preference, and block statistics.
 
+use ctrnn_tasks::counted;
 use ndarray::{Array2, Axis};
 
 use super::{Answer, Basis, NoOptions, Unsuitable};
 use crate::blocks::{Block, blocks, reach_of, reordered, sorted_units};
+use crate::channels::channel_ticks;
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks};
 use crate::preference::{Preference, Preferences};
 use crate::text::{short, spoken};
@@ -40,6 +42,7 @@ pub struct SortedWeights {
 impl Answer for SortedWeights {
     type Options = NoOptions;
     const BASIS: Basis = Basis::Weights;
+    const SEES_GROUPS: bool = false;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "recurrent_sorted",
@@ -184,13 +187,13 @@ impl Answer for SortedWeights {
                 short(block.density)
             )
         };
-        std::iter::once(format!("{} units: {}", self.order.len(), sizes.join(", ")))
+        let n_units = counted(self.order.len(), "unit");
+        std::iter::once(format!("{n_units}: {}", sizes.join(", ")))
             .chain(self.blocks.iter().map(statement))
             .collect()
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
-        let side_mm = |n: usize| (2.5 * n as f64).clamp(5.0, 26.0);
         let columns_mm = [side_mm(self.input.ncols()), 48.0, BAR_MM];
         let mut figure = Figure::new(&columns_mm, &[48.0, side_mm(self.output.nrows())]);
         if self.input.ncols() > 0 {
@@ -207,16 +210,10 @@ impl Answer for SortedWeights {
 impl SortedWeights {
     fn draw_input(&self, panel: &mut Panel) {
         let reach = draw_signed(panel, &self.input);
-        let names = &self.channels[0];
-        let n = self.input.ncols();
-        let initials = names.iter().map(|name| name.chars().take(1).collect());
+        let side_mm = side_mm(self.input.ncols());
         panel
             .title(format!("input (±{})", short(reach)))
-            .x_ticks(if n <= 3 {
-                Ticks::named(&initials.collect::<Vec<String>>())
-            } else {
-                Ticks::first_and_last(n)
-            })
+            .x_ticks(channel_ticks(&self.channels[0], side_mm))
             .y_label("postsynaptic unit")
             .y_ticks(Ticks::first_and_last(self.order.len()));
     }
@@ -249,17 +246,18 @@ impl SortedWeights {
 
     fn draw_output(&self, panel: &mut Panel) {
         let reach = draw_signed(panel, &self.output);
-        let names: Vec<String> = self.channels[1].iter().map(|name| spoken(name)).collect();
+        let side_mm = side_mm(self.output.nrows());
         panel
             .title(format!("output (±{})", short(reach)))
             .x_label("presynaptic unit")
             .x_ticks(Ticks::first_and_last(self.order.len()))
-            .y_ticks(if self.output.nrows() <= 8 {
-                Ticks::named(&names)
-            } else {
-                Ticks::At(Vec::new())
-            });
+            .y_ticks(channel_ticks(&self.channels[1], side_mm));
     }
+}
+
+/// Returns the length of the side of a matrix with `n` channels.
+fn side_mm(n: usize) -> f64 {
+    (2.5 * n as f64).clamp(5.0, 26.0)
 }
 
 /// Draws weights of both signs; returns the largest magnitude of the colour scale.
@@ -304,7 +302,7 @@ fn unit_groups(study: &Study, preferences: Option<&Preferences>) -> (Vec<String>
 
 #[cfg(test)]
 mod tests {
-    use ctrnn_tasks::PerceptualDecision;
+    use ctrnn_tasks::{PerceptualDecision, Task};
     use ndarray::{Array3, s};
 
     use super::*;
@@ -344,5 +342,8 @@ mod tests {
         assert_eq!(first, expected);
         let svg = found.figures()[0].1.to_svg();
         assert!(is_clean(&svg) && svg.contains(">no preference</text>"));
+        for input in task.layout().inputs {
+            assert!(svg.contains(&format!(">{input}</text>")), "{input}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use ndarray::{Array1, ArrayView2};
 use super::selection::{oriented, slowest};
 use super::{FixedPoint, FixedPoints, SelectionVectors};
 use crate::analyses::spectrum::draw_on_complex_plane;
-use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, drawable, panel_mm, range_of};
+use crate::plot::{Figure, Layer, Marker, Panel, Rgb, Ticks, colour, drawable, panel_mm, range_of};
 use crate::text::spoken;
 
 /// Largest number of inputs drawn, and of panels in a row.
@@ -23,21 +23,23 @@ const LEFT_LENGTH: f64 = 0.35;
 const PALE: Rgb = Rgb([205, 205, 205]);
 const SELECTION: Rgb = Rgb([0, 158, 115]);
 
-/// Kind of points, with its own shape and colour.
+/// Kind of points, with its own marker and colour.
 #[derive(Clone, Copy)]
 struct Kind {
     name: &'static str,
     colour: Rgb,
-    shape: Shape,
+    marker: Marker,
+    radius_mm: f64,
     holds: fn(&FixedPoint) -> bool,
 }
 
-#[derive(Clone, Copy)]
-enum Shape {
-    Disc,
-    Ring,
-    Square,
-    Cross,
+impl Kind {
+    /// Returns the markers of points at these places.
+    fn marks(&self, places: &[[f64; 2]]) -> Layer {
+        let (x, y) = places.iter().map(|[x, y]| (*x, *y)).unzip();
+        let points = Layer::points(x, y, self.colour).marked(self.marker);
+        points.radius(self.radius_mm)
+    }
 }
 
 /// Kinds of points in the order in which they are drawn.
@@ -45,25 +47,29 @@ const KINDS: [Kind; 4] = [
     Kind {
         name: "slow",
         colour: Rgb([0, 158, 115]),
-        shape: Shape::Cross,
+        marker: Marker::Cross,
+        radius_mm: 0.8,
         holds: |point| !point.is_fixed,
     },
     Kind {
         name: "saddle",
         colour: Rgb([213, 94, 0]),
-        shape: Shape::Ring,
+        marker: Marker::Ring,
+        radius_mm: 0.85,
         holds: |point| point.is_fixed && point.n_unstable > 0,
     },
     Kind {
         name: "marginal",
         colour: Rgb([0, 114, 178]),
-        shape: Shape::Square,
+        marker: Marker::Square,
+        radius_mm: 0.65,
         holds: |point| point.is_fixed && point.is_marginal(),
     },
     Kind {
         name: "stable",
         colour: Rgb::BLACK,
-        shape: Shape::Disc,
+        marker: Marker::Disc,
+        radius_mm: 0.95,
         holds: |point| point.is_fixed && point.is_stable(),
     },
 ];
@@ -79,38 +85,6 @@ impl Plane {
     fn length(&self, side: usize, mm: f64) -> f64 {
         let [low, high] = self.ranges[side];
         (high - low) * mm / self.size_mm[side]
-    }
-
-    /// Returns the marks of some points of a kind.
-    fn marks(&self, kind: Kind, points: &[[f64; 2]]) -> Vec<Layer> {
-        let (x, y): (Vec<f64>, Vec<f64>) = points.iter().map(|[x, y]| (*x, *y)).unzip();
-        let half = |mm: f64| [0, 1].map(|side| self.length(side, mm));
-        match kind.shape {
-            Shape::Disc => vec![Layer::points(x, y, kind.colour).radius(0.95)],
-            Shape::Ring => Layer::rings(x, y, kind.colour, 0.85).to_vec(),
-            Shape::Square => {
-                let [dx, dy] = half(0.65);
-                let square = |[x, y]: &[f64; 2]| Layer::Box {
-                    x: [x - dx, x + dx],
-                    y: [y - dy, y + dy],
-                    colour: kind.colour,
-                };
-                points.iter().map(square).collect()
-            }
-            Shape::Cross => {
-                let [dx, dy] = half(0.8);
-                let stroke = |a: [f64; 2], b: [f64; 2]| {
-                    Layer::line(vec![a[0], b[0]], vec![a[1], b[1]], kind.colour).wide(0.25)
-                };
-                let cross = |&[x, y]: &[f64; 2]| {
-                    [
-                        stroke([x - dx, y], [x + dx, y]),
-                        stroke([x, y - dy], [x, y + dy]),
-                    ]
-                };
-                points.iter().flat_map(cross).collect()
-            }
-        }
     }
 }
 
@@ -149,19 +123,16 @@ fn grid(n: usize, most_mm: f64, height_mm: Option<f64>) -> (Figure, [f64; 2]) {
     (figure, [width, height])
 }
 
-/// Adds the names of the kinds that exist to the legend of a panel.
+/// Adds the markers of some kinds to the legend of a panel.
 fn name_kinds(panel: &mut Panel, kinds: &[Kind]) {
-    for kind in kinds.iter().rev() {
-        panel.add(match kind.shape {
-            Shape::Cross => Layer::line(Vec::new(), Vec::new(), kind.colour).named(kind.name),
-            _ => Layer::points(Vec::new(), Vec::new(), kind.colour).named(kind.name),
-        });
-    }
+    let entries = kinds.iter().rev();
+    panel.extend(entries.map(|kind| kind.marks(&[]).named(kind.name)));
 }
 
-/// Returns the kinds of which there is a point.
-fn existing(found: &FixedPoints) -> Vec<Kind> {
-    let exists = |kind: &Kind| found.points().any(|(_, point)| (kind.holds)(point));
+/// Returns the kinds of which there is a point under one of the inputs.
+fn existing(found: &FixedPoints, inputs: &[usize]) -> Vec<Kind> {
+    let points = || inputs.iter().flat_map(|&k| &found.found[k].points);
+    let exists = |kind: &Kind| points().any(|point| (kind.holds)(point));
     KINDS.into_iter().filter(exists).collect()
 }
 
@@ -177,7 +148,7 @@ fn state_space(found: &FixedPoints) -> Figure {
         _ => shown.iter().map(|&k| (k, 1)).collect(),
     };
     let (mut figure, size_mm) = grid(panels.len(), 42.0, Some(HEIGHT_MM));
-    let kinds = existing(found);
+    let kinds = existing(found, &shown);
     for (place, &(k, second)) in panels.iter().enumerate() {
         let [first_axis, second_axis] =
             [0, second].map(|axis| found.pca.components.row(axis).to_owned());
@@ -190,7 +161,8 @@ fn state_space(found: &FixedPoints) -> Figure {
             .y_label(&format!("PC {}", second + 1));
         if place + 1 == panels.len().min(IN_A_ROW) {
             name_kinds(panel, &kinds);
-            if found.points().any(|(_, point)| has_direction(point)) {
+            let mut drawn = shown.iter().flat_map(|&k| &found.found[k].points);
+            if drawn.any(has_direction) {
                 panel.add(Layer::line(Vec::new(), Vec::new(), Rgb::GREY).named("leading mode"));
             }
         }
@@ -241,7 +213,7 @@ fn draw_points(
             .zip(&places)
             .filter(|(point, _)| (kind.holds)(point));
         let own: Vec<[f64; 2]> = own.map(|(_, place)| *place).collect();
-        panel.extend(plane.marks(kind, &own));
+        panel.add(kind.marks(&own));
     }
     plane
 }
@@ -309,7 +281,7 @@ fn contexts(found: &FixedPoints, selection: &SelectionVectors) -> Figure {
     let width = panel_mm(shown.len(), 42.0);
     let size_mm = [width, HEIGHT_MM];
     let mut figure = Figure::new(&vec![width; shown.len()], &vec![HEIGHT_MM; n_rows]);
-    let kinds = existing(found);
+    let kinds = existing(found, &shown);
     for row in 0..n_rows {
         let stimulus_axis = selection.stimulus_axes.row(row).to_owned();
         let axes = [&selection.choice_axis, &stimulus_axis];
@@ -349,7 +321,7 @@ fn eigenvalues(found: &FixedPoints) -> Figure {
         .take(MOST_INPUTS)
         .collect();
     let (mut figure, _) = grid(shown.len(), HEIGHT_MM, None);
-    let kinds = existing(found);
+    let kinds = existing(found, &shown);
     let most = (MOST_EIGENVALUES / found.dynamics.n_units()).clamp(1, 16);
     for (place, &k) in shown.iter().enumerate() {
         let of = |kind: &Kind| {

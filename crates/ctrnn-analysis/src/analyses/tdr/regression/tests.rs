@@ -11,6 +11,7 @@ use crate::analyses::tdr::{Tdr, TdrOptions};
 /// Creates regressors of these names and values, `[trial, regressor]`.
 fn columns(names: &[&str], design: &Array2<f64>) -> Vec<Regressor> {
     let column = |(k, name): (usize, &&str)| Regressor {
+        label: (*name).to_owned(),
         name: (*name).to_owned(),
         values: design.column(k).to_vec(),
         variable: k,
