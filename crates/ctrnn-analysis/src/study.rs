@@ -225,12 +225,26 @@ impl Study<'_> {
         means
     }
 
-    /// Returns the last epoch before the answer that lasts longer than one time step, otherwise the last one.
+    /// Returns the last epoch of most trials in which the network knows what to choose before it has to answer, or in
+    /// which the last stimulus is shown; without one the last epoch of most trials.
     pub fn telling_epoch(&self) -> &'static str {
+        const TELLING: [&str; 6] = [
+            "delay",
+            "decision",
+            "stimulus",
+            "test",
+            "second",
+            "second_test",
+        ];
+        let is_common = |name: &&&'static str| {
+            let has_it = |b: &usize| !steps_of(&self.batch, *b, name).is_empty();
+            2 * (0..self.batch.n_trials).filter(has_it).count() > self.batch.n_trials
+        };
         let epochs = self.epochs();
-        let telling = ["delay", "decision", "stimulus"];
-        let found = epochs.iter().rev().find(|name| telling.contains(*name));
-        found.or(epochs.last()).copied().unwrap_or("trial")
+        let mut common = epochs.iter().filter(is_common).rev();
+        let last = common.clone().next().or(epochs.last());
+        let telling = common.find(|name| TELLING.contains(*name));
+        telling.or(last).copied().unwrap_or("trial")
     }
 
     /// Computes d' of every unit between the two choices of the network, in the [`telling_epoch`](Self::telling_epoch);

@@ -3,6 +3,7 @@
 use ctrnn_tasks::{Meaning, Quantity, Task, TrialBatch, value_bits};
 
 use crate::evidence::{column, distinct, evidence, quantity_of};
+use crate::plot::Scale;
 use crate::text::{short, spoken};
 use crate::{Study, Unsuitable};
 
@@ -58,8 +59,26 @@ pub struct Selector {
     pub evidence: Vec<(f64, String)>,
 }
 
+impl Role {
+    /// Returns the scale of the colours of its levels.
+    pub(crate) fn scale(self) -> Scale {
+        match self {
+            Self::Evidence | Self::Number => Scale::Signed,
+            Self::Direction => Scale::Cyclic,
+            Self::Category | Self::Choice => Scale::Names,
+        }
+    }
+}
+
 impl Variable {
-    fn new(study: &Study, name: String, values: Vec<f64>, role: Role) -> Self {
+    /// Creates a variable; its values do not apply to catch trials.
+    fn new(study: &Study, name: String, mut values: Vec<f64>, role: Role) -> Self {
+        if let Some(catch) = column(&study.batch, "catch").filter(|_| name != "catch") {
+            let shown = values.iter_mut().zip(catch);
+            shown
+                .filter(|(_, catch)| **catch == 1.0)
+                .for_each(|(value, _)| *value = f64::NAN);
+        }
         let is_condition = column(&study.batch, &name).is_some();
         let quantity = if is_condition {
             quantity_of(study.task, &name)
@@ -85,44 +104,40 @@ impl Variable {
         self.levels.len()
     }
 
-    /// Returns the number of groups of levels if more than `most` levels of a number are merged into `most` groups;
-    /// categories are never merged.
+    /// Returns the number of groups of levels if more than `most` levels of a number are merged; categories and
+    /// directions are never merged.
     pub fn n_groups(&self, most: usize) -> usize {
         match self.role {
-            Role::Category | Role::Choice => self.n_levels(),
-            _ => self.n_levels().min(most),
+            Role::Category | Role::Choice | Role::Direction => self.n_levels(),
+            Role::Evidence | Role::Number => n_merged(self.n_levels(), most),
         }
     }
 
     /// Returns the group of each trial, of [`n_groups`](Self::n_groups) with about equal numbers of levels; `None` if the
     /// variable does not apply.
     pub fn level_of(&self, most: usize) -> Vec<Option<usize>> {
-        let (n, most) = (self.n_levels(), self.n_groups(most));
+        let (n, n_groups) = (self.n_levels(), self.n_groups(most));
         let group = |value: &f64| {
             let is_level = |(level, _): &(f64, String)| value_bits(*level) == value_bits(*value);
             let place = self.levels.iter().position(is_level)?;
-            Some(if n > most { place * most / n } else { place })
+            Some(merged(place, n, n_groups))
         };
         self.values.iter().map(group).collect()
     }
 
     /// Returns the names of the groups of [`n_groups`](Self::n_groups).
     pub fn level_names(&self, most: usize) -> Vec<String> {
-        let (n, most) = (self.n_levels(), self.n_groups(most));
-        if n <= most {
-            return self.levels.iter().map(|(_, name)| name.clone()).collect();
-        }
-        let first = |group: usize| (group * n).div_ceil(most);
+        let (n, n_groups) = (self.n_levels(), self.n_groups(most));
         let name = |group: usize| {
-            let [first, last] = [first(group), first(group + 1) - 1];
-            let [first, last] = [first, last].map(|k| &self.levels[k].1);
-            if first == last {
-                first.clone()
-            } else {
-                format!("{first} to {last}")
+            let is_own = |k: &usize| merged(*k, n, n_groups) == group;
+            let own: Vec<&String> = (0..n).filter(is_own).map(|k| &self.levels[k].1).collect();
+            match own[..] {
+                [only] => only.clone(),
+                [first, .., last] => format!("{first} to {last}"),
+                [] => String::new(),
             }
         };
-        (0..most).map(name).collect()
+        (0..n_groups).map(name).collect()
     }
 
     /// Returns the regressors of the variable: a number scaled to the range from -1 to 1, two values as -1 and 1, a
@@ -352,6 +367,21 @@ fn derived(study: &Study, name: &str) -> Option<Variable> {
     }
 }
 
+/// Returns the number of groups into which `n` ordered levels are merged: at most `most`, and odd if `n` is, so that the
+/// level in the middle stays in the middle.
+pub(crate) fn n_merged(n: usize, most: usize) -> usize {
+    if n <= most {
+        return n;
+    }
+    let n_groups = most - usize::from(most % 2 != n % 2);
+    n_groups.max(1)
+}
+
+/// Returns the group of level `place` of `n`, of `n_groups` groups that are symmetric about the middle.
+pub(crate) fn merged(place: usize, n: usize, n_groups: usize) -> usize {
+    (2 * place + 1) * n_groups / (2 * n)
+}
+
 /// Returns label, unit and scale of a product or difference of two conditions. Evidence that is a strength times a side
 /// has those of the strength.
 fn quantity_of_two(task: &dyn Task, name: &str, role: Role) -> Quantity {
@@ -434,4 +464,21 @@ fn choice_among_all(study: &Study, choices: &[Option<usize>], name: &str) -> Opt
         role: Role::Choice,
         levels,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_merged_symmetrically() {
+        let groups = |n: usize, most: usize| -> Vec<usize> {
+            let n_groups = n_merged(n, most);
+            (0..n).map(|place| merged(place, n, n_groups)).collect()
+        };
+        assert_eq!(groups(9, 12), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(groups(9, 6), [0, 0, 1, 1, 2, 3, 3, 4, 4], "zero is alone");
+        assert_eq!(groups(10, 6), [0, 0, 1, 2, 2, 3, 3, 4, 5, 5]);
+        assert_eq!(groups(3, 1), [0, 0, 0]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Answer, Basis, NoOptions, Unsuitable};
 use crate::metrics::Metrics;
-use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, level_colour, range_of};
+use crate::plot::{Figure, Layer, Panel, Rgb, Scale, Ticks, colour, level_colour, range_of};
 use crate::text::short;
 use crate::{ArrayDoc, Arrays, Study};
 
@@ -114,7 +114,7 @@ impl Curves {
         let mut end = 1.0;
         for (k, (name, metrics)) in self.runs.iter().enumerate() {
             let dark = if n > 1 {
-                level_colour(k, n, false)
+                level_colour(k, n, Scale::Names)
             } else {
                 colour(0)
             };

@@ -243,7 +243,13 @@ impl Correlations {
         let (centres, means) = binned(&pairs);
         panel
             .x("signal correlation", [-1.0, 1.0])
-            .y("noise correlation", [-1.0, 1.0])
+            .y("noise correlation", [-1.0, 1.0]);
+        if self.counts[1] < 3 {
+            // The means of two conditions are always correlated by -1 or 1.
+            panel.add(Layer::text(0.0, 0.0, "needs three conditions", Rgb::GREY));
+            return;
+        }
+        panel
             .add(Layer::points(x, y, Rgb([190, 190, 190])).radius(0.25))
             .add(Layer::guide([-1.0, 1.0], [0.0, 0.0]))
             .add(

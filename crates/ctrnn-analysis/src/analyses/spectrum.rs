@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Basis, Unsuitable};
-use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, as_text};
+use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, as_text, drawn_of};
 use crate::linear_algebra::eigenvalues;
 use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, drawable, range_of, up_to};
 use crate::text::short;
@@ -174,6 +174,8 @@ impl Spectrum {
         let mut drawn = Vec::new();
         for (k, (held, times)) in self.timescales().take(MOST_DRAWN).enumerate() {
             let Some(times) = times else { continue };
+            let mut times = times.clone();
+            times.sort_by(|a, b| b.total_cmp(a));
             let slowest = times.iter().zip(1..=MOST_MODES);
             let (x, y): (Vec<f64>, Vec<f64>) = slowest
                 .filter(|(time, _)| (gone..=lasting).contains(*time))
@@ -189,7 +191,11 @@ impl Spectrum {
             panel.add(Layer::text(5.5, middle, "none on this axis", Rgb::GREY));
         }
         panel
-            .title("linearised")
+            .title(drawn_of(
+                "linearised at mean end states",
+                MOST_DRAWN,
+                self.timescales().count(),
+            ))
             .x("mode", [0.4, MOST_MODES as f64 + 0.6])
             .y("timescale (ms)", range)
             .y_ticks(Ticks::logarithmic(range));

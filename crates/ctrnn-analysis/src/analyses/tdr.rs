@@ -12,7 +12,7 @@ use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
 use crate::epochs::Epochs;
 use crate::groups::Group;
-use crate::plot::{Figure, Layer, Panel, Rgb, colour, level_colour, panel_mm};
+use crate::plot::{Figure, Layer, Panel, Rgb, Scale, colour, level_colour, panel_mm};
 use crate::responses::Responses;
 use crate::text::short;
 use crate::variables::{self, Regressor, Role, Variable, regressors, selector, shown};
@@ -25,7 +25,7 @@ const MOST_REGRESSORS: usize = 6;
 const MOST_PANELS: usize = 4;
 
 /// Largest number of levels by which trajectories are sorted in a panel.
-const MOST_LEVELS: usize = 6;
+const MOST_LEVELS: usize = 12;
 
 /// Settings of targeted dimensionality reduction; the defaults are those of Mante et al. (2013).
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -103,7 +103,7 @@ pub struct Line {
     pub n_trials: usize,
     /// Coordinates on all axes, `[time, axis]`.
     pub values: Array2<f64>,
-    is_ordered: bool,
+    scale: Scale,
 }
 
 impl Answer for Tdr {
@@ -344,7 +344,7 @@ impl Sorting {
         let mut named: Vec<usize> = Vec::new();
         for line in &self.lines {
             let [level, n_levels] = line.level;
-            let ink = level_colour(level, n_levels, line.is_ordered);
+            let ink = level_colour(level, n_levels, line.scale);
             let [x, y] = self.axes.map(|axis| line.values.column(axis).to_vec());
             let start = [&x, &y].map(|side| side.iter().take(1).copied().collect::<Vec<f64>>());
             let [x0, y0] = start;
@@ -610,7 +610,7 @@ fn lines(
                 choice: side,
                 n_trials: members.len(),
                 values: course(&members),
-                is_ordered: by.role != Role::Category && by.role != Role::Choice,
+                scale: by.role.scale(),
             });
         }
     }

@@ -253,7 +253,11 @@ impl Figure {
         here.fold([0.0, 0.0], |[before, after], ([row, column], panel)| {
             let size = [self.columns_mm[*column], self.rows_mm[*row]];
             let [first, second] = match side {
-                0 => [panel.above(size[0], tilted), panel.below(size[0])],
+                0 => {
+                    let label = panel.label_overhang(size[1]);
+                    let below = panel.below(size[0]).max(panel.legend_overhang(size[1]));
+                    [panel.above(size[0], tilted).max(label), below.max(label)]
+                }
                 _ => [panel.left(), panel.right(size[0], tilted)],
             };
             [f64::max(before, first), f64::max(after, second)]
@@ -303,6 +307,18 @@ impl Panel {
             _ => TEXT_MM * LINE_HEIGHT + SPACE_MM / 2.0,
         };
         ticks + label
+    }
+
+    /// Returns the length of the label of the y axis beyond either end of the data area.
+    fn label_overhang(&self, height_mm: f64) -> f64 {
+        let length = font::width(&self.y.label) * TEXT_MM;
+        ((length - height_mm) / 2.0).max(0.0)
+    }
+
+    /// Returns the height of the legend below the data area.
+    fn legend_overhang(&self, height_mm: f64) -> f64 {
+        let n = self.layers.iter().filter_map(Layer::legend).count();
+        n as f64 * TEXT_MM * LINE_HEIGHT - height_mm
     }
 
     /// Returns true if the labels of the x axis are upright, because neighbouring ones would touch.
@@ -623,6 +639,28 @@ mod tests {
             .collect();
         assert_eq!(discs.len(), 2);
         assert!(discs.iter().all(|k| Some(*k) > last_line));
+    }
+
+    /// A label longer than its axis, and a legend higher than its panel, have room on the sheet.
+    #[test]
+    fn long_labels_and_legends_fit_on_the_sheet() {
+        let height = |label: &str, n_names: usize| {
+            let mut figure = Figure::new(&[40.0], &[10.0]);
+            let panel = figure.cell(0, 0).y_label(label);
+            for k in 0..n_names {
+                panel.add(Layer::line(Vec::new(), Vec::new(), colour(k)).named("name"));
+            }
+            figure.size_mm()[1]
+        };
+        assert!(height("rate", 0) < 20.0);
+        let long = "task variance of every unit / its maximum over all tasks";
+        let length = font::width(long) * TEXT_MM;
+        assert!(
+            height(long, 0) >= length,
+            "{} for {length}",
+            height(long, 0)
+        );
+        assert!(height("rate", 9) >= 9.0 * TEXT_MM * LINE_HEIGHT);
     }
 
     /// Labels that would touch are upright, and the axis has room for them.
