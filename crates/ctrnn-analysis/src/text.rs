@@ -9,7 +9,7 @@ pub fn short(x: f64) -> String {
         a if a.is_nan() => "undefined".to_owned(),
         f64::INFINITY if x > 0.0 => "∞".to_owned(),
         f64::INFINITY => "−∞".to_owned(),
-        a if !(1e-3..1e4).contains(&a) => format!("{x:.1e}"),
+        a if !(1e-3..1e6).contains(&a) => format!("{x:.1e}"),
         a => {
             let decimals = (2 - a.log10().floor() as i32).max(0) as usize;
             let text = format!("{x:.decimals$}");

@@ -129,6 +129,7 @@ impl Answer for Accuracy {
                 text.trim_start().to_owned()
             }));
         }
+        statements.push("error bars: 95 % intervals (Wilson 1927)".to_owned());
         statements
     }
 
@@ -197,7 +198,7 @@ impl Accuracy {
             .y("fraction correct", [0.0, 1.02])
             .extend(
                 self.chance
-                    .map(|chance| Layer::guide([0.0, n], [chance; 2])),
+                    .map(|chance| Layer::guide([0.0, n], [chance; 2]).named("chance")),
             )
             .extend(Layer::error_bars(&x, &intervals, colour(0)));
         let y = levels.iter().map(Level::fraction).collect();

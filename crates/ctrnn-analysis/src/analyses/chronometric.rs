@@ -141,6 +141,7 @@ impl Answer for Chronometric {
             ));
         }
         statements.extend(self.contexts.statements());
+        statements.push("error bars: standard errors of the mean".to_owned());
         statements
     }
 

@@ -85,6 +85,9 @@ impl Answer for Curves {
             let panel = figure.cell(0, 1).y("accuracy (%)", [0.0, 101.0]);
             self.draw(panel, "accuracy", true, |accuracy| 100.0 * accuracy);
         }
+        if self.runs.len() > 1 {
+            figure.title = "thick: validation, thin: training".to_owned();
+        }
         vec![("", figure)]
     }
 }

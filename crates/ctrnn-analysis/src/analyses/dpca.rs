@@ -356,8 +356,17 @@ impl Dpca {
             panel.add(layer);
         }
         let explained = rounded(100.0 * component.explained, 1);
+        let others: Vec<&str> = set.iter().skip(1).map(|&f| &self.factors[f][..]).collect();
+        let dashes = match &others[..] {
+            [] => String::new(),
+            others => {
+                let first = set.iter().skip(1).map(|&f| &self.levels[f][0][..]);
+                let first: Vec<&str> = first.collect();
+                format!("; solid: {} {}", others.join(", "), first.join(", "))
+            }
+        };
         panel
-            .title(format!("{explained} % of variance"))
+            .title(format!("{explained} % of variance{dashes}"))
             .time_axis();
         self.epochs.mark(panel);
     }

@@ -28,6 +28,7 @@ pub struct NoiseCorrelations {
     pub groups: Vec<(String, Correlations)>,
     /// Units in order of their preference.
     pub order: Vec<usize>,
+    is_sorted: bool,
 }
 
 /// Correlations of pairs of units in some trials.
@@ -84,7 +85,9 @@ impl Answer for NoiseCorrelations {
             ));
         }
         let mut order: Vec<usize> = (0..rates.ncols()).collect();
-        if let Some(preference) = study.choice_preference() {
+        let preference = study.choice_preference();
+        let is_sorted = preference.is_some();
+        if let Some(preference) = preference {
             order.sort_by(|&a, &b| preference[a].total_cmp(&preference[b]));
         }
         let in_group = |group: Group| {
@@ -96,6 +99,7 @@ impl Answer for NoiseCorrelations {
             all,
             groups: study.groups_by()?.into_iter().map(in_group).collect(),
             order,
+            is_sorted,
         })
     }
 
@@ -130,6 +134,13 @@ impl Answer for NoiseCorrelations {
                 short(both)
             ));
         }
+        let constant = self.all.noise.diag().iter().filter(|x| x.is_nan()).count();
+        if constant > 0 {
+            lines.push(format!(
+                "grey: {} without differences between trials of one condition",
+                counted(constant, "unit")
+            ));
+        }
         let groups = self.groups.iter();
         lines.extend(groups.map(|(name, found)| found.statement(&format!("{name}: "), "")));
         lines
@@ -151,7 +162,11 @@ impl Answer for NoiseCorrelations {
             figure
                 .cell(row, 0)
                 .title(name)
-                .x_label("unit (sorted by preference)")
+                .x_label(if self.is_sorted {
+                    "unit (sorted by preference)"
+                } else {
+                    "unit"
+                })
                 .matrix(&sorted, [-1.0, 1.0], ColourMap::BlueWhiteRed);
             found.draw_pairs(figure.cell(row, 2));
         }

@@ -192,6 +192,9 @@ impl Answer for Psth {
             .chain(self.units.iter().copied().map(Some))
             .collect();
         let mut figure = Figure::new(&vec![width_mm; shown.len()], &vec![24.0; rows.len()]);
+        if shown.len() < self.aligned.len() {
+            figure.title = format!("{} of {} events", shown.len(), self.aligned.len());
+        }
         for (row, &unit) in rows.iter().enumerate() {
             let courses: Vec<Array2<f64>> =
                 shown.iter().map(|aligned| aligned.course(unit)).collect();

@@ -142,7 +142,7 @@ impl Answer for Spectrum {
             Layer::points(re, im, ink).radius(0.55).named(name)
         });
         let panel = figure.cell(0, 0).title("recurrent weights");
-        draw_on_complex_plane(panel, discs);
+        draw_on_complex_plane(panel, "λ", discs);
         self.draw_timescales(figure.cell(0, 1));
         vec![("", figure)]
     }
@@ -221,8 +221,13 @@ fn timescales_ms(study: &Study, held: &HeldInput) -> Result<Option<Vec<f64>>, Un
     Ok(Some(times.collect()))
 }
 
-/// Draws layers on the complex plane, above the axes and the unit circle; both axes have the same scale.
-pub(super) fn draw_on_complex_plane(panel: &mut Panel, layers: impl IntoIterator<Item = Layer>) {
+/// Draws layers on the complex plane of the eigenvalues `symbol`, above the axes and the unit circle; both axes have the
+/// same scale.
+pub(super) fn draw_on_complex_plane(
+    panel: &mut Panel,
+    symbol: &str,
+    layers: impl IntoIterator<Item = Layer>,
+) {
     let layers: Vec<Layer> = layers.into_iter().collect();
     let points = layers
         .iter()
@@ -232,8 +237,8 @@ pub(super) fn draw_on_complex_plane(panel: &mut Panel, layers: impl IntoIterator
     let angle = |k: usize| k as f64 / 180.0 * std::f64::consts::PI;
     let (x, y) = (0..=360).map(|k| (angle(k).cos(), angle(k).sin())).unzip();
     panel
-        .x("Re λ", [-reach, reach])
-        .y("Im λ", [-reach, reach])
+        .x(&format!("Re {symbol}"), [-reach, reach])
+        .y(&format!("Im {symbol}"), [-reach, reach])
         .add(Layer::guide([-reach, reach], [0.0, 0.0]))
         .add(Layer::guide([0.0, 0.0], [-reach, reach]))
         .add(Layer::line(x, y, Rgb([170, 170, 170])).wide(0.2))

@@ -555,7 +555,7 @@ fn rows(study: &Study, variables: &[Variable], context: Option<usize>) -> Vec<Ro
         }];
     };
     let row = |(level, name): &(f64, String)| Row {
-        name: format!("{} {name}", variables[k].quantity.label),
+        name: format!("{} = {name}", variables[k].quantity.label),
         value: Some((k, *level)),
         own: all
             .clone()

@@ -391,7 +391,7 @@ fn eigenvalues(found: &FixedPoints) -> Figure {
             layers = named.map(|(layer, kind)| layer.named(kind.name)).collect();
         }
         let panel = figure.cell(place / IN_A_ROW, place % IN_A_ROW);
-        draw_on_complex_plane(panel.title(&*found.held.inputs[k].name), layers);
+        draw_on_complex_plane(panel.title(&*found.held.inputs[k].name), "m", layers);
         if place % IN_A_ROW > 0 {
             panel.y_label("");
         }
