@@ -1,6 +1,6 @@
 //! Layout of panels on a sheet.
 
-use super::canvas::{Anchor, Canvas, Shape};
+use super::canvas::{Anchor, Canvas};
 use super::draw::{Frame, draw_layer, draw_marker};
 use super::font::{SMALL_MM, TEXT_MM};
 use super::{
@@ -394,7 +394,7 @@ impl Panel {
                 font::width(label) * TEXT_MM
             }
         };
-        let ticks = self.x_ticks(width_mm).into_iter();
+        let ticks = self.ticks_across(width_mm).into_iter();
         let beyond = ticks.map(|(x, label)| width(&label) / 2.0 - from_right(x));
         beyond.fold(0.0, f64::max)
     }
@@ -409,7 +409,7 @@ impl Panel {
     }
 
     /// Returns the ticks of the x axis: of round ones whose labels would touch, every second, third, ... one.
-    fn x_ticks(&self, width_mm: f64) -> Vec<(f64, String)> {
+    fn ticks_across(&self, width_mm: f64) -> Vec<(f64, String)> {
         let range = self.ranges()[0];
         let all = self.x.ticks_on(range);
         if self.x.ticks != Ticks::Round || all.len() < 2 {
@@ -514,7 +514,7 @@ impl Panel {
             let is_upright = self.has_upright_labels(frame.size[0]);
             let top = bottom + TICK_MM + SPACE_MM / 2.0;
             below = top + self.x_label_height(frame.size[0]);
-            for (value, label) in self.x_ticks(frame.size[0]) {
+            for (value, label) in self.ticks_across(frame.size[0]) {
                 let x = frame.x(value);
                 canvas.line(&[[x, bottom], [x, bottom + TICK_MM]], Rgb::BLACK, AXIS_MM);
                 if is_upright {
@@ -587,6 +587,7 @@ fn label_height(label: &str, tilted: bool) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plot::canvas::Shape;
     use crate::plot::{Axis, ColourMap, HeatMap, Marker, colour};
 
     fn figure() -> Figure {
