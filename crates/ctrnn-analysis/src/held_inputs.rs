@@ -701,7 +701,7 @@ impl Collected {
         let mut notes: Vec<String> = Vec::new();
         for (conditions, epochs) in joined(&self.at_median) {
             notes.push(format!(
-                "{conditions} at the median, or at the value nearest to it, in {epochs}; --by tells the values apart"
+                "{conditions} at the median in {epochs}; --by tells the values apart"
             ));
         }
         if !self.changing.is_empty() {

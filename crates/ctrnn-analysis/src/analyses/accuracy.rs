@@ -395,6 +395,7 @@ mod tests {
                 "modality visual: 50.0 % of 20 trials",
                 "modality auditory: 50.0 % of 20 trials",
                 "modality both: 50.0 % of 20 trials",
+                "error bars: 95 % intervals (Wilson 1927)",
             ]
         );
         let svg = found.figures()[0].1.to_svg();
