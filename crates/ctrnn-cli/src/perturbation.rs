@@ -200,18 +200,16 @@ impl Groups {
 
     /// Returns the units of a cluster that the analysis `task_variance` of the run found.
     fn cluster(&self, k: usize) -> Result<Vec<usize>, NoUnits> {
-        let unreadable = |why: String| {
-            let path = self.clusters.display();
-            NoUnits::Clusters(format!("the clusters of {path} cannot be read: {why}"))
-        };
         let mut arrays =
-            npz::read(&self.clusters).map_err(|error| unreadable(error.to_string()))?;
+            npz::read(&self.clusters).map_err(|error| NoUnits::Clusters(error.to_string()))?;
         let labels = arrays
             .remove("cluster")
             .and_then(|array| array.to_f64().ok());
         let labels = labels.filter(|labels| labels.len() == self.n_units);
-        let labels = labels
-            .ok_or_else(|| unreadable(format!("it has no array cluster [{}]", self.n_units)))?;
+        let labels = labels.ok_or_else(|| {
+            let (path, n) = (self.clusters.display(), self.n_units);
+            NoUnits::Clusters(format!("{path} has no array cluster [{n}]"))
+        })?;
         let is_in = |unit: &usize| labels[*unit] == k as f64;
         let units: Vec<usize> = (0..self.n_units).filter(is_in).collect();
         if units.is_empty() {
@@ -606,7 +604,7 @@ mod tests {
             (lesion("e:1.5"), "is not a fraction of a group"),
             (
                 lesion("cluster:2"),
-                "without/task_variance.npz cannot be read",
+                "without/task_variance.npz does not exist",
             ),
             (lesion("cluster:2"), "analyze RUN task_variance"),
             (lesion("cluster:x"), "\"cluster:x\" is not a group of units"),
