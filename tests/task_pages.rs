@@ -9,8 +9,8 @@ use ctrnn::model::CtrnnConfig;
 use ctrnn::tasks::{BuildContext, Clock, Programs, Task, TaskEntry};
 use ctrnn::train::{TrainSettings, Trainer};
 
-/// Maximum size of a committed picture: the cells of noisy channels are drawn one by one.
-const MAX_BYTES: u64 = 250_000;
+/// Maximum size of a committed picture.
+const MAX_BYTES: u64 = 80_000;
 
 const INTRODUCTION: &str = "# Tasks
 
@@ -49,7 +49,7 @@ fn built(entry: &TaskEntry) -> Option<Box<dyn Task>> {
 fn picture(entry: &TaskEntry) -> Option<String> {
     let task = built(entry)?;
     let batch = example_trials(&*task, clock(), 0, 3).ok()?;
-    Some(trial_figure("", &task.layout(), &batch, clock()).to_svg())
+    Some(trial_figure("", &*task, &batch, clock()).to_svg())
 }
 
 fn picture_path(name: &str) -> String {

@@ -62,6 +62,7 @@ macro_rules! analyses {
             basis: $name::$answer::BASIS,
             sees_peers: $name::$answer::SEES_PEERS,
             needs_whole: $name::$answer::NEEDS_WHOLE,
+            sees_groups: $name::$answer::SEES_GROUPS,
             arrays: $name::$answer::ARRAYS,
             options: options::<$name::$answer>,
             parse: |given| parsed::<<$name::$answer as Answer>::Options>(given).map(drop),
@@ -118,6 +119,8 @@ pub trait Answer: Sized {
     const FOLLOWS_DYNAMICS: bool = false;
     /// True if the analysis runs the network or linearises it, which some of its units alone do not allow.
     const NEEDS_WHOLE: bool = false;
+    /// True if the analysis groups or splits the trials by `study.by`.
+    const SEES_GROUPS: bool = true;
     /// Documentation of each array of `<name>.npz`.
     const ARRAYS: &'static [ArrayDoc] = &[];
 
@@ -154,6 +157,8 @@ pub struct Analysis {
     pub sees_peers: bool,
     /// True if the analysis needs all units of the network.
     pub needs_whole: bool,
+    /// True if the analysis groups or splits the trials by conditions on request.
+    pub sees_groups: bool,
     /// Documentation of each array of `<name>.npz`.
     pub arrays: &'static [ArrayDoc],
     options: fn() -> Vec<AnalysisOption>,

@@ -265,6 +265,22 @@ A test generates this page: `UPDATE_DOCS=1 cargo test -p ctrnn-analysis page_of_
         }
     }
 
+    /// An array that all analyses share has one meaning.
+    #[test]
+    fn no_analysis_gives_its_own_array_a_common_name() {
+        for analysis in ANALYSES {
+            for common in TRIAL_ARRAYS {
+                let mut own = analysis.arrays.iter();
+                assert_eq!(
+                    own.find(|doc| doc.name == common.name),
+                    None,
+                    "{}",
+                    analysis.name
+                );
+            }
+        }
+    }
+
     #[test]
     fn a_name_with_holes_documents_several_arrays() {
         let doc = ArrayDoc::new("{}_log_likelihood{}", "[1]", "", "");

@@ -152,7 +152,34 @@ pub fn decision_step(
 
 #[cfg(test)]
 mod tests {
+    use ctrnn_tasks::ReactionTime;
+    use ndarray::{Array3, s};
+
     use super::*;
+    use crate::analyses::observer;
+
+    /// The response is right, and two time steps later the other output is larger.
+    #[test]
+    fn a_reaction_time_task_is_read_at_the_response() {
+        let task = ReactionTime {
+            input_noise: 0.0,
+            catch_fraction: 0.0,
+            ..ReactionTime::default()
+        };
+        let batch = observer::batch(&task, 10);
+        let mut outputs = Array3::zeros((batch.n_trials, batch.max_steps, batch.n_outputs));
+        for (b, correct) in batch.correct.iter().enumerate() {
+            let correct = correct.expect("a right choice");
+            let onset = steps_of(&batch, b, "stimulus").start;
+            outputs.slice_mut(s![b, onset + 3.., correct]).fill(1.1);
+            outputs.slice_mut(s![b, onset + 5.., 1 - correct]).fill(2.0);
+        }
+        let study = observer::study(&task, batch, outputs);
+        assert_eq!(study.choices(), study.batch.correct);
+        let found = DecisionTimes::of(&study);
+        assert_eq!((found.name(), found.n_early), ("reaction time", 0));
+        assert!(found.times_ms.iter().all(|time| *time == Some(80.0)));
+    }
 
     /// The lead is 1 at steps 0 and 2 to 4, and negative at step 1: decided at 2; it never reaches 3.
     #[test]

@@ -2,7 +2,7 @@
 
 use ctrnn_tasks::{Meaning, Quantity, Task, TrialBatch};
 
-use crate::text::{short, spoken};
+use crate::text::{are, short, spoken};
 use crate::{Study, Unsuitable};
 
 /// Signed evidence per trial: one of the two choices of a task is correct above a bound, the other below.
@@ -157,7 +157,7 @@ impl Contexts {
     /// Returns sentences on the trials that are left out.
     pub fn statements(&self) -> Vec<String> {
         let catch =
-            (self.n_catch > 0).then(|| format!("{} catch trials are left out", self.n_catch));
+            (self.n_catch > 0).then(|| format!("{} left out", are(self.n_catch, "catch trial")));
         let without = self.without_evidence.iter().map(|name| {
             format!("{name}: no condition says by its size which of two choices is right")
         });

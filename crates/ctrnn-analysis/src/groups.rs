@@ -2,13 +2,16 @@
 
 use std::cmp::Ordering;
 
-use ctrnn_tasks::Meaning;
+use ctrnn_tasks::{Meaning, Quantity};
 
-use crate::evidence::{distinct, evidence, level_name, quantity_of, shown_trials};
-use crate::plot::{Rgb, level_colour};
+use crate::evidence::{
+    Context, contexts, distinct, evidence, level_name, quantity_of, shown_trials,
+};
+use crate::plot::{Rgb, Scale, level_colour};
 use crate::selection::condition;
 use crate::text::{short, spoken};
-use crate::{Study, Unsuitable};
+use crate::variables::{merged, n_merged};
+use crate::{ArrayDoc, Study, Unsuitable};
 
 /// Trials of one group.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +26,15 @@ pub struct Group {
 
 /// Largest number of groups that can be distinguished in a figure.
 const MOST_LEVELS: usize = 12;
+/// Largest number of groups that have a panel each.
+pub const MOST_GROUP_PANELS: usize = 8;
+/// Documentation of the names of the groups of `--by`.
+pub const BY_NAMES: ArrayDoc = ArrayDoc::new(
+    "by_names",
+    "[group]",
+    "",
+    "names of the groups of --by, in their order; missing without --by",
+);
 
 impl Study<'_> {
     /// Returns the groups of trials with equal values of all these conditions, in ascending order of the values.
@@ -31,6 +43,17 @@ impl Study<'_> {
     /// If the trials lack one of the conditions.
     pub fn cells(&self, names: &[String]) -> Result<Vec<Group>, Unsuitable> {
         cells(self, names)
+    }
+
+    /// Returns the groups of trials of `study.by`; none if it is empty.
+    ///
+    /// # Errors
+    /// If the trials lack one of the conditions.
+    pub fn groups_by(&self) -> Result<Vec<Group>, Unsuitable> {
+        if self.by.is_empty() {
+            return Ok(Vec::new());
+        }
+        cells(self, &self.by)
     }
 }
 
@@ -54,6 +77,10 @@ pub fn cells(study: &Study, names: &[String]) -> Result<Vec<Group>, Unsuitable> 
     trials.sort_by(order);
     let cells: Vec<&[usize]> = trials.chunk_by(|a, b| order(a, b).is_eq()).collect();
     let n_cells = cells.len();
+    let scale = match (names, &columns[..]) {
+        ([name], [column]) => scale_of(study, name, column),
+        _ => Scale::Names,
+    };
     let cell = |(k, own): (usize, &&[usize])| Group {
         name: names
             .iter()
@@ -62,7 +89,7 @@ pub fn cells(study: &Study, names: &[String]) -> Result<Vec<Group>, Unsuitable> 
             .collect::<Vec<_>>()
             .join(", "),
         trials: own.to_vec(),
-        colour: level_colour(k, n_cells, n_cells > 4),
+        colour: level_colour(k, n_cells, scale),
     };
     Ok(cells.iter().enumerate().map(cell).collect())
 }
@@ -75,8 +102,23 @@ fn ascending(a: f64, b: f64) -> Ordering {
     }
 }
 
-/// Groups trials by `study.by`, if it is not empty; otherwise by evidence, with more than 12 levels merged into 12
-/// groups; without evidence by the condition with the most levels, up to 12; otherwise by the correct choice, if there
+/// Returns the scale of the colours of a condition.
+fn scale_of(study: &Study, name: &str, values: &[f64]) -> Scale {
+    let levels = distinct(values.iter().copied());
+    let has_name = |level: &f64| study.task.value_name(name, *level).is_some();
+    if levels.iter().all(has_name) {
+        Scale::Names
+    } else if name.ends_with("_deg") || name == "direction" {
+        Scale::Cyclic
+    } else if levels.iter().any(|level| *level < 0.0) {
+        Scale::Signed
+    } else {
+        Scale::Sizes
+    }
+}
+
+/// Groups trials by `study.by`, if it is not empty; otherwise by evidence, or by that which counts in the context of a
+/// trial, with more than 12 levels merged; without evidence by the condition with the most levels, up to 12; otherwise by the correct choice, if there
 /// are at most 12; otherwise all in one. Catch trials are left out of groups by evidence or condition. Returns the name
 /// of the grouping variable, too.
 pub fn groups(study: &Study) -> (String, Vec<Group>) {
@@ -88,12 +130,38 @@ pub fn groups(study: &Study) -> (String, Vec<Group>) {
     if let Some(found) = found {
         let quantity = found.quantity(study.task);
         let text = |value: f64| short(quantity.factor * value);
-        let groups = by_level(&found.values, &found.trials, true, text);
+        let groups = by_level(&found.values, &found.trials, Scale::Signed, text);
         return (quantity.axis(), groups);
     }
-    by_condition(study, &shown)
+    by_relevant_evidence(study)
+        .or_else(|| by_condition(study, &shown))
         .or_else(|| by_correct_choice(study))
         .unwrap_or_else(|| ("trials".to_owned(), vec![of_all(study)]))
+}
+
+/// Groups trials by the evidence that counts in their context, if there are several contexts with evidence in one unit.
+fn by_relevant_evidence(study: &Study) -> Option<(String, Vec<Group>)> {
+    let found = contexts(study).ok()?.contexts;
+    let quantity = found.first()?.evidence.quantity(study.task);
+    let is_alike = |context: &Context| {
+        let own = context.evidence.quantity(study.task);
+        own.unit == quantity.unit && own.factor == quantity.factor && context.evidence.bound == 0.0
+    };
+    if found.len() < 2 || !found.iter().all(is_alike) {
+        return None;
+    }
+    let mut values = vec![f64::NAN; study.batch.n_trials];
+    for Context { evidence, .. } in &found {
+        let own = evidence.trials.iter();
+        own.for_each(|&b| values[b] = evidence.values[b]);
+    }
+    let trials: Vec<usize> = (0..values.len())
+        .filter(|&b| values[b].is_finite())
+        .collect();
+    let text = |value: f64| short(quantity.factor * value);
+    let groups = by_level(&values, &trials, Scale::Signed, text);
+    let label = "evidence that counts".to_owned();
+    Some((Quantity { label, ..quantity }.axis(), groups))
 }
 
 /// Groups trials by the condition with the most levels, if there is one with two or more.
@@ -114,7 +182,7 @@ fn by_condition(study: &Study, shown: &[usize]) -> Option<(String, Vec<Group>)> 
         Some(name) => spoken(&name),
         None => short(quantity.factor * value),
     };
-    let groups = by_level(values, shown, n_levels(values) > 4, text);
+    let groups = by_level(values, shown, scale_of(study, name, values), text);
     Some((quantity.axis(), groups))
 }
 
@@ -128,7 +196,7 @@ fn by_correct_choice(study: &Study) -> Option<(String, Vec<Group>)> {
     }
     let layout = study.layout();
     let text = |choice: f64| spoken(&layout.choice_name(choice as usize));
-    let groups = by_level(&correct, &all, false, text);
+    let groups = by_level(&correct, &all, Scale::Names, text);
     Some(("correct choice".to_owned(), groups))
 }
 
@@ -136,16 +204,20 @@ fn by_correct_choice(study: &Study) -> Option<(String, Vec<Group>)> {
 fn by_level(
     values: &[f64],
     trials: &[usize],
-    is_ordered: bool,
+    scale: Scale,
     text: impl Fn(f64) -> String,
 ) -> Vec<Group> {
     let levels = distinct(trials.iter().map(|&b| values[b]));
-    let n_groups = levels.len().min(MOST_LEVELS);
+    let n = levels.len();
+    let n_groups = n_merged(n, MOST_LEVELS);
     let group = |k: usize| {
-        let own = &levels[k * levels.len() / n_groups..(k + 1) * levels.len() / n_groups];
+        let own: Vec<f64> = (0..n)
+            .filter(|&place| merged(place, n, n_groups) == k)
+            .map(|place| levels[place])
+            .collect();
         let [first, last] = [own[0], own[own.len() - 1]];
         Group {
-            name: match own {
+            name: match &own[..] {
                 [level] => text(*level),
                 _ => format!("{} to {}", text(first), text(last)),
             },
@@ -154,10 +226,18 @@ fn by_level(
                 .copied()
                 .filter(|&b| (first..=last).contains(&values[b]))
                 .collect(),
-            colour: level_colour(k, n_groups, is_ordered),
+            colour: level_colour(k, n_groups, scale),
         }
     };
     (0..n_groups).map(group).collect()
+}
+
+/// Returns the title of a figure with groups of trials; empty for all trials together.
+pub fn by_title(by: &str) -> String {
+    match by {
+        "trials" => String::new(),
+        by => format!("by {by}"),
+    }
 }
 
 /// Averages `values [trial, time, k]` over the trials of a group, as long as at least half of them are running.
@@ -194,6 +274,6 @@ pub fn of_all(study: &Study) -> Group {
     Group {
         name: "all trials".to_owned(),
         trials: (0..study.batch.n_trials).collect(),
-        colour: level_colour(0, 1, false),
+        colour: level_colour(0, 1, Scale::Names),
     }
 }

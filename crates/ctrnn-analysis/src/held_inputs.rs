@@ -84,6 +84,15 @@ pub const HELD_ARRAYS: [ArrayDoc; 2] = [
     },
 ];
 
+/// Returns the title of a panel that shows at most `most` of `n` inputs.
+pub(crate) fn drawn_of(title: &str, most: usize, n: usize) -> String {
+    if n > most {
+        format!("{title}: {most} of {n}")
+    } else {
+        title.to_owned()
+    }
+}
+
 impl HeldInputs {
     /// Returns the inputs given by the user in `by_hand`; if that is empty, those of each epoch, for each group of
     /// trials: the cells of `study.by` or, if that is empty, of the conditions that change the inputs of the epoch,
@@ -91,7 +100,8 @@ impl HeldInputs {
     /// are always among them. Catch trials are left out of the latter.
     ///
     /// The input of a condition is the median over its trials of the median over the time steps of the epoch, and that of
-    /// a group the median over its conditions. The inputs are those before noise is added, if the task can
+    /// a group the median over its conditions or, if all are about equally far from it, as directions on a ring are, the
+    /// nearest of them. The inputs are those before noise is added, if the task can
     /// draw its trials without. Inputs are merged only if they are equal. Of more than `most` inputs, those that are
     /// held longest in each group are kept.
     ///
@@ -101,11 +111,11 @@ impl HeldInputs {
         if !by_hand.is_empty() {
             return Self::by_hand(by_hand, study.batch.n_inputs);
         }
-        let medians = Medians::of(study);
+        let medians = study.shared.medians.get_or_init(|| Medians::of(study));
         let mut collected = Collected::default();
         for e in 0..medians.epochs.len() {
             let grouping = medians.groups(study, e)?;
-            collected.add_epoch(study, &medians, e, grouping);
+            collected.add_epoch(study, medians, e, grouping);
         }
         if collected.inputs.is_empty() {
             let why = "the trials do not say when their epochs are";
@@ -308,7 +318,7 @@ struct Grouping {
 }
 
 /// Inputs of every trial in every epoch.
-struct Medians {
+pub(crate) struct Medians {
     epochs: Vec<&'static str>,
     /// Inputs `[trial][epoch]`; `None` if the trial lacks the epoch.
     inputs: Vec<Vec<Option<EpochInput>>>,
@@ -447,7 +457,26 @@ impl Medians {
         });
         let rows: Vec<Vec<f64>> = rows.collect();
         let rows: Vec<&[f64]> = rows.iter().map(|row| &row[..]).collect();
-        Some(median_of_rows(&rows)?.into())
+        let median = median_of_rows(&rows)?;
+        Some(typical(median, &rows).into())
+    }
+}
+
+/// Returns the median of inputs or, if all of them are about equally far from it, as the directions of a stimulus on a
+/// ring are, the one that is nearest to it: such a median is no stimulus.
+fn typical(median: Vec<f64>, rows: &[&[f64]]) -> Vec<f64> {
+    /// Fraction of the largest distance that the least one exceeds.
+    const ALIKE: f64 = 0.7;
+    let distance = |row: &[f64]| {
+        let squares = row.iter().zip(&median).map(|(a, b)| (a - b).powi(2));
+        squares.sum::<f64>().sqrt()
+    };
+    let distances: Vec<f64> = rows.iter().map(|row| distance(row)).collect();
+    let nearest = (0..rows.len()).min_by(|&a, &b| distances[a].total_cmp(&distances[b]));
+    let largest = distances.iter().copied().fold(0.0, f64::max);
+    match nearest {
+        Some(k) if rows.len() > 2 && distances[k] > ALIKE * largest => rows[k].to_vec(),
+        _ => median,
     }
 }
 

@@ -24,6 +24,7 @@ pub mod analyses;
 mod area;
 mod arrays;
 mod blocks;
+mod channels;
 mod clusters;
 mod courses;
 mod decision_times;
@@ -91,7 +92,7 @@ pub use similarity::{cka, procrustes_angle};
 pub use simulation::{
     Injected, InjectedError, STATES_ARRAYS, States, simulate, simulate_perturbed,
 };
-pub use study::{Peer, Study, three_dimensional};
+pub use study::{Peer, Shared, Study, three_dimensional};
 pub use trial_figure::{example_trials, trial_figure};
 pub use trial_record::{EpochNames, TRIAL_ARRAYS, TrialRecord, channel_arrays};
 pub use unsuitable::Unsuitable;

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use ctrnn_files::{FileError, RunFolder, RunJson, RunState, read_at_most};
 use ctrnn_model::CtrnnConfig;
+use ctrnn_tasks::counted;
 use serde_json::Value as Json;
 
 use crate::analyses::{Analysis, Findings, Section};
 use crate::state_space_view::state_space_view;
-use crate::text::{filled, spoken};
+use crate::text::{filled, rounded, spoken};
 use crate::{Study, Unsuitable};
 
 const TEMPLATE: &str = include_str!("report.html");
@@ -65,7 +66,8 @@ pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String,
     sections.retain(|(_, body)| !body.is_empty());
     let [links, bodies] = linked(&sections);
     let (task, state_words) = (spoken(run.task), state_words(run, &state));
-    let lead = format!("{task} · {} units · {state_words}", run.model.n_units);
+    let units = counted(run.model.n_units, "unit");
+    let lead = format!("{task} · {units} · {state_words}");
     Ok(filled(
         TEMPLATE,
         &[
@@ -175,9 +177,18 @@ fn state_words(run: &ReportedRun, state: &RunJson) -> String {
         RunState::Failed => "failed",
     };
     match &state.reason {
-        Some(reason) => format!("{word} ({reason})"),
+        Some(reason) => format!("{word} ({})", rounded_numbers(reason)),
         None => word.to_owned(),
     }
+}
+
+/// Rounds the numbers with many decimals in a text.
+fn rounded_numbers(text: &str) -> String {
+    let word = |word: &str| match word.parse::<f64>() {
+        Ok(x) if word.len() > 8 && word.contains('.') => rounded(x, 4),
+        _ => word.to_owned(),
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns warnings about the reliability of the figures.

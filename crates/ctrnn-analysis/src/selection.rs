@@ -7,9 +7,9 @@ use ctrnn_tasks::{Task, TrialBatch};
 use ndarray::Axis;
 use thiserror::Error;
 
-use crate::Study;
 use crate::evidence::{distinct, values_of};
 use crate::text::spoken;
+use crate::{Shared, Study};
 
 /// Largest number of values that an error lists.
 const MOST_VALUES: usize = 20;
@@ -289,6 +289,7 @@ impl Study<'_> {
     /// If the selection does not fit the trials, or no trial is left.
     pub fn restrict(&mut self, selection: &Selection) -> Result<(), SelectionError> {
         let trials = selection.trials(&self.batch, self.task)?;
+        self.shared = Shared::default();
         self.batch = self.batch.select(&trials);
         let n_steps = self.batch.max_steps;
         let all = [&mut self.potentials, &mut self.rates, &mut self.outputs];

@@ -48,6 +48,10 @@ function disc([x, y], size, fill, edge) {
     ink.stroke();
   }
 }
+function square([x, y], size, fill) {
+  ink.fillStyle = fill;
+  ink.fillRect(x - size, y - size, 2 * size, 2 * size);
+}
 function draw() {
   const dots = window.devicePixelRatio || 1;
   const [wide, high] = [canvas.clientWidth, canvas.clientHeight].map(n => Math.round(n * dots));
@@ -74,10 +78,10 @@ function draw() {
     disc(project(course.at[0][0], course.at[1][0], course.at[2][0] || 0), 3, "#787878");
     disc(project(course.at[0][end], course.at[1][end], course.at[2][end] || 0), 5, course.colour);
   });
-  if (!hidden.has("points")) for (const [kind, at] of data.points) {
+  if (!hidden.has("points")) for (const [kind, at, held] of data.points) {
     const place = project(...at);
-    seen.push([place, kind, at]);
-    if (kind === "stable") disc(place, 4, "#000"); else disc(place, 4, "#fff", "#d55e00");
+    seen.push([place, `${kind} fixed point, ${held}`, at]);
+    if (kind === "saddle") disc(place, 4, "#fff", "#d55e00"); else if (kind === "stable") disc(place, 4, "#000"); else square(place, 3.5, "#0072b2");
   }
   const ms = time(now), name = epoch(ms);
   clock.textContent = `${Math.round(ms)} ms${name ? ", " + name : ""}`;
@@ -90,7 +94,7 @@ function draw() {
       const [place, n, k] = near[1];
       const isPoint = typeof n === "string", at = isPoint ? k : data.courses[n].at.map(a => a[k]);
       const numbers = data.axes.map((axis, i) => (at[i] * data.reach).toPrecision(3)).join(", ");
-      const name = isPoint ? n + " fixed point" : `${data.by} ${data.courses[n].name}, ${Math.round(time(k))} ms, ${epoch(time(k))}`;
+      const name = isPoint ? n : `${data.by} ${data.courses[n].name}, ${Math.round(time(k))} ms, ${epoch(time(k))}`;
       tip.textContent = `${name}: (${numbers})`;
       tip.style.left = Math.min(place[0] + 12, canvas.clientWidth - 190) + "px";
       tip.style.top = place[1] + 12 + "px";

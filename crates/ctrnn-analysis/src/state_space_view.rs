@@ -1,5 +1,6 @@
 //! Data of the interactive view of the state space in a report.
 
+use ctrnn_files::ArrayData;
 use ndarray::Array2;
 use serde_json::{Value, json};
 
@@ -7,7 +8,7 @@ use crate::analyses::pca::StateSpace;
 use crate::analyses::{Analysis, Answer, Findings};
 use crate::plot::Rgb;
 use crate::text::{short, spoken};
-use crate::{Arrays, Course, Study, Unsuitable};
+use crate::{Course, Study, Unsuitable};
 
 /// Largest number of times at which a trajectory is shown.
 const MOST_TIMES: usize = 240;
@@ -39,7 +40,10 @@ pub fn state_space_view(
     let course = |course: &Course| course_json(course, n_axes, every, reach);
     let explained = space.pca.explained();
     let axis = |k: usize| format!("PC {} ({} %)", k + 1, short(100.0 * explained[k]));
-    let point = |(kind, at): &(&str, [f64; 3])| json!([kind, at.map(|x| scaled(x, reach))]);
+    let point = |Point { kind, held, at }: &Point| {
+        let at = at.map(|x| scaled(x, reach));
+        json!([kind, at, held])
+    };
     Some(json!({
         "by": space.courses.by,
         "dt": study.dynamics.dt_ms * every as f64,
@@ -73,21 +77,42 @@ fn scaled(x: f64, reach: f64) -> i64 {
     (x / reach * REACH).round().clamp(-2.0 * REACH, 2.0 * REACH) as i64
 }
 
-/// Returns kind and place of each fixed point on the components.
+/// Fixed point in the view.
+struct Point {
+    /// Kind, as in the figure of fixed points.
+    kind: &'static str,
+    /// Name of the input that was held.
+    held: String,
+    /// Coordinates on the components.
+    at: [f64; 3],
+}
+
+/// Returns the fixed points among the results of analyses.
 fn fixed_points(
     found: &[(&Analysis, Result<Findings, Unsuitable>)],
     space: &StateSpace,
-) -> Vec<(&'static str, [f64; 3])> {
+) -> Vec<Point> {
     let of_points = found
         .iter()
         .find(|(analysis, _)| analysis.name == "fixed_points");
     let Some((_, Ok(findings))) = of_points else {
         return Vec::new();
     };
-    let column = |name: &str| numbers(&findings.arrays, name);
-    let (Some(states), Some(is_fixed), Some(is_stable)) =
-        (column("states"), column("is_fixed"), column("is_stable"))
-    else {
+    let arrays = &findings.arrays;
+    let column = |name: &str| arrays.get(name)?.to_f64().ok();
+    let names = arrays
+        .get("held_names")
+        .and_then(|array| match array.data() {
+            ArrayData::Text(names) => Some(names),
+            _ => None,
+        });
+    let (Some(states), Some(is_fixed), Some(n_unstable), Some(is_stable), Some(inputs)) = (
+        column("states"),
+        column("is_fixed"),
+        column("n_unstable"),
+        column("is_stable"),
+        column("input_index"),
+    ) else {
         return Vec::new();
     };
     let n_units = space.pca.mean.len();
@@ -95,21 +120,18 @@ fn fixed_points(
         return Vec::new();
     };
     let places = (&states - &space.pca.mean).dot(&space.axes.t());
-    let kinds = is_fixed.iter().zip(&is_stable);
-    let place =
-        |row: ndarray::ArrayView1<f64>| [0, 1, 2].map(|k| row.get(k).copied().unwrap_or(0.0));
-    let points = kinds
-        .zip(places.rows())
-        .filter(|((fixed, _), _)| **fixed == 1.0);
-    let points = points.map(|((_, stable), row)| {
-        (
-            if *stable == 1.0 { "stable" } else { "unstable" },
-            place(row),
-        )
-    });
-    points.collect()
-}
-
-fn numbers(arrays: &Arrays, name: &str) -> Option<Vec<f64>> {
-    arrays.get(name)?.to_f64().ok()
+    let point = |p: usize| {
+        let held = names.and_then(|names| names.get(inputs[p] as usize));
+        Point {
+            kind: match (n_unstable[p] > 0.0, is_stable[p] == 1.0) {
+                (true, _) => "saddle",
+                (false, true) => "stable",
+                (false, false) => "marginal",
+            },
+            held: held.cloned().unwrap_or_default(),
+            at: [0, 1, 2].map(|k| places.get([p, k]).copied().unwrap_or(0.0)),
+        }
+    };
+    let fixed = (0..is_fixed.len()).filter(|&p| is_fixed[p] == 1.0);
+    fixed.map(point).collect()
 }

@@ -1,12 +1,14 @@
 //! Common input of all analyses: a network, its trials and its states.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use ctrnn_files::Array;
 use ctrnn_model::{Form, UnitGroup};
 use ctrnn_tasks::{Layout, Task, Timeline, TrialBatch};
 use ndarray::{Array1, Array2, Array3, Axis};
 
+use crate::held_inputs::Medians;
 use crate::metrics::Metrics;
 use crate::selectivity::d_prime;
 use crate::{Dynamics, EpochNames, SynapseStates, ToArray, TrialRecord, channel_arrays};
@@ -43,6 +45,16 @@ pub struct Study<'a> {
     pub by: Vec<String>,
     /// Seed of all random numbers: bootstraps, initial states of searches.
     pub seed: u64,
+    /// Values that several analyses need.
+    pub shared: Shared,
+}
+
+/// Values of a study that several analyses need, computed for the first of them. Code that changes trials or states
+/// replaces them by the default.
+#[derive(Default)]
+pub struct Shared {
+    nonfinite: OnceLock<Option<[usize; 2]>>,
+    pub(crate) medians: OnceLock<Medians>,
 }
 
 /// Another network that was run on the same trials.
@@ -126,10 +138,10 @@ impl Study<'_> {
 
     /// Returns trial and time step of the first non-finite state or output.
     pub fn first_nonfinite(&self) -> Option<[usize; 2]> {
-        [&self.potentials, &self.rates, &self.outputs]
-            .into_iter()
-            .filter_map(first_nonfinite)
-            .min()
+        *self.shared.nonfinite.get_or_init(|| {
+            let all = [&self.potentials, &self.rates, &self.outputs];
+            all.into_iter().filter_map(first_nonfinite).min()
+        })
     }
 
     /// Returns the inputs `[time, input]` of a trial.
@@ -151,8 +163,7 @@ impl Study<'_> {
 
     /// Returns the choices of the network, `[trial]`.
     pub fn choices(&self) -> Vec<Option<usize>> {
-        let choices = self.layout().choices;
-        let choice = |b: usize| self.batch.trial(b).choice(&self.readout(b), &choices);
+        let choice = |b: usize| self.task.choice(&self.batch.trial(b), &self.readout(b));
         (0..self.batch.n_trials).map(choice).collect()
     }
 
@@ -239,12 +250,26 @@ impl Study<'_> {
         means
     }
 
-    /// Returns the last epoch before the answer that lasts longer than one time step, otherwise the last one.
+    /// Returns the last epoch of most trials in which the network knows what to choose before it has to answer, or in
+    /// which the last stimulus is shown; without one the last epoch of most trials.
     pub fn telling_epoch(&self) -> &'static str {
+        const TELLING: [&str; 6] = [
+            "delay",
+            "decision",
+            "stimulus",
+            "test",
+            "second",
+            "second_test",
+        ];
+        let is_common = |name: &&&'static str| {
+            let has_it = |b: &usize| !steps_of(&self.batch, *b, name).is_empty();
+            2 * (0..self.batch.n_trials).filter(has_it).count() > self.batch.n_trials
+        };
         let epochs = self.epochs();
-        let telling = ["delay", "decision", "stimulus"];
-        let found = epochs.iter().rev().find(|name| telling.contains(*name));
-        found.or(epochs.last()).copied().unwrap_or("trial")
+        let mut common = epochs.iter().filter(is_common).rev();
+        let last = common.clone().next().or(epochs.last());
+        let telling = common.find(|name| TELLING.contains(*name));
+        telling.or(last).copied().unwrap_or("trial")
     }
 
     /// Computes d' of every unit between the two choices of the network, in the [`telling_epoch`](Self::telling_epoch);

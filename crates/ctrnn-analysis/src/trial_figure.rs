@@ -1,12 +1,12 @@
 //! Figure of a few trials of a task: inputs, targets, mask and epochs.
 
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{
-    BatchRequest, Clock, ConditionOrder, Layout, Mask, Task, TaskError, Trial, TrialBatch,
-};
+use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Mask, Task, TaskError, Trial, TrialBatch};
 
+use crate::channels::{Channels, grouped};
+use crate::evidence::level_name;
 use crate::plot::{Axis, ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks, colour};
-use crate::text::short;
+use crate::text::spoken;
 
 /// Heights in millimetres: of a single channel, and of a channel in a group.
 const LANE_MM: f64 = 5.0;
@@ -19,14 +19,13 @@ const SMALLEST_PANEL_MM: f64 = 9.5;
 const WIDTH_MM: f64 = 150.0;
 /// Smallest width of a trial; with many trials the page becomes wider.
 const NARROWEST_MM: f64 = 5.0;
-/// Number of neighbouring channels with a common name from which they are drawn as a heat map.
-const SMALLEST_GROUP: usize = 6;
 
 /// Draws every trial of a batch in its own column: inputs, targets, and the weight of each time step in the loss.
 /// Shaded bands are epochs. Channels whose names differ only in a number, such as `ring 0`, `ring 1`, ..., form a heat
 /// map.
 #[must_use]
-pub fn trial_figure(title: &str, layout: &Layout, batch: &TrialBatch, clock: Clock) -> Figure {
+pub fn trial_figure(title: &str, task: &dyn Task, batch: &TrialBatch, clock: Clock) -> Figure {
+    let layout = task.layout();
     let inputs = lanes(&layout.inputs);
     let outputs = lanes(&layout.outputs);
     let targets = batch.target_rows();
@@ -44,7 +43,7 @@ pub fn trial_figure(title: &str, layout: &Layout, batch: &TrialBatch, clock: Clo
         let trial = Column {
             b,
             batch,
-            layout,
+            task,
             dt_ms: clock.dt_ms(),
         };
         let mut panels = Vec::new();
@@ -121,55 +120,25 @@ fn novelty(trial: &Trial, others: &[Trial]) -> usize {
 /// A channel, or a group of channels that are drawn as one heat map.
 #[derive(Clone, Debug, PartialEq)]
 struct Lane {
-    name: String,
-    first: usize,
-    n: usize,
+    channels: Channels,
     height_mm: f64,
 }
 
-/// Returns the channels in order; neighbours whose names differ only in a number, or after their first word, are
-/// grouped.
+/// Returns the channels in order, each on a line of its own or in a group that is drawn as a heat map.
 fn lanes(names: &[String]) -> Vec<Lane> {
-    let mut lanes: Vec<Lane> = Vec::new();
-    for (k, name) in names.iter().enumerate() {
-        let stem = match name.rsplit_once(' ') {
-            Some((stem, number)) if number.parse::<usize>().is_ok() => stem,
-            _ => name.split(' ').next().unwrap_or(name),
-        };
-        match lanes.last_mut() {
-            Some(lane) if lane.name == stem && stem != name => lane.n += 1,
-            _ => lanes.push(Lane {
-                name: stem.to_owned(),
-                first: k,
-                n: 1,
-                height_mm: LANE_MM,
-            }),
-        }
-    }
-    let mut lanes: Vec<Lane> = lanes
-        .into_iter()
-        .flat_map(|lane| drawn(lane, names))
-        .collect();
+    let lane = |channels: Channels| Lane {
+        height_mm: match channels.n {
+            1 => LANE_MM,
+            n => (GROUP_MM * n as f64).clamp(SMALLEST_GROUP_MM, 25.0),
+        },
+        channels,
+    };
+    let mut lanes: Vec<Lane> = grouped(names).into_iter().map(lane).collect();
     let stretch = SMALLEST_PANEL_MM / height(&lanes).min(SMALLEST_PANEL_MM);
     for lane in &mut lanes {
         lane.height_mm *= stretch;
     }
     lanes
-}
-
-/// Splits a group into single channels unless it is large enough for a heat map.
-fn drawn(lane: Lane, names: &[String]) -> Vec<Lane> {
-    if lane.n >= SMALLEST_GROUP {
-        let height_mm = (GROUP_MM * lane.n as f64).clamp(SMALLEST_GROUP_MM, 25.0);
-        return vec![Lane { height_mm, ..lane }];
-    }
-    let single = |k: usize| Lane {
-        name: names[k].clone(),
-        first: k,
-        n: 1,
-        height_mm: LANE_MM,
-    };
-    (lane.first..lane.first + lane.n).map(single).collect()
 }
 
 fn height(lanes: &[Lane]) -> f64 {
@@ -190,18 +159,18 @@ fn scale(values: &[f32]) -> [f64; 2] {
 struct Column<'a> {
     b: usize,
     batch: &'a TrialBatch,
-    layout: &'a Layout,
+    task: &'a dyn Task,
     dt_ms: f64,
 }
 
 impl Column<'_> {
     fn title(&self) -> String {
-        let conditions = &self.batch.conditions;
-        let values = conditions
-            .iter()
-            .map(|(name, column)| format!("{name} {}", decimal(column[self.b])));
+        let conditions = self.batch.conditions.iter();
+        let shown = conditions.filter(|(name, column)| name != "catch" || column[self.b] == 1.0);
+        let values = shown.map(|(name, column)| level_name(self.task, name, column[self.b]));
+        let layout = self.task.layout();
         let correct = self.batch.correct[self.b]
-            .map(|choice| format!("correct: {}", self.layout.choice_name(choice)));
+            .map(|choice| format!("correct: {}", spoken(&layout.choice_name(choice))));
         let unbroken = |part: String| part.replace(' ', "\u{a0}");
         let parts: Vec<String> = values.chain(correct).map(unbroken).collect();
         match parts.join(", ") {
@@ -239,7 +208,7 @@ impl Column<'_> {
         let width = rows.len() / self.batch.n_steps[self.b].max(1);
         for (k, lane) in lanes.iter().enumerate() {
             let bottom = top - lane.height_mm;
-            ticks.push(((top + bottom) / 2.0, lane.name.replace('_', " ")));
+            ticks.push(((top + bottom) / 2.0, spoken(&lane.channels.name)));
             layers.extend(self.lane(lane, [bottom, top], rows, width, scale, colour(k)));
             top = bottom;
         }
@@ -266,14 +235,15 @@ impl Column<'_> {
     ) -> Vec<Layer> {
         let n_steps = self.batch.n_steps[self.b];
         let value = |t: usize, channel: usize| f64::from(rows[t * width + channel]);
-        if lane.n == 1 {
+        let Channels { first, n, .. } = lane.channels;
+        if n == 1 {
             let room = 0.08 * lane.height_mm;
             let [low, high] = [bottom + room, top - room];
             let place = |v: f64| low + (high - low) * (v - scale[0]) / (scale[1] - scale[0]);
-            let line: Vec<f64> = (0..n_steps).map(|t| place(value(t, lane.first))).collect();
+            let line: Vec<f64> = (0..n_steps).map(|t| place(value(t, first))).collect();
             return self.stairs(&line, place(0.0), colour);
         }
-        let channels = lane.first..lane.first + lane.n;
+        let channels = first..first + n;
         let values = channels.flat_map(|channel| (0..n_steps).map(move |t| (t, channel)));
         let symmetric = scale[0].abs().max(scale[1]);
         let (scale, map) = if scale[0] < -0.5 * scale[1] {
@@ -360,42 +330,10 @@ fn label_bands(panel: &mut Panel, batch: &TrialBatch, b: usize) {
     }
 }
 
-/// Formats a number with at most three decimals.
-fn decimal(value: f64) -> String {
-    if value.is_nan() || value.abs() >= 1e12 {
-        return short(value);
-    }
-    let rounded = (value * 1000.0).round() / 1000.0;
-    (rounded + 0.0).to_string().replace('-', "−")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ctrnn_tasks::{BuildContext, Condition, Registry, Target, Timeline};
-
-    #[test]
-    fn neighbours_of_one_name_are_a_group() {
-        let names = |n: usize| (0..n).map(|k| format!("ring {k}"));
-        let many: Vec<String> = ["fixation".to_owned()]
-            .into_iter()
-            .chain(names(8))
-            .collect();
-        let found = lanes(&many);
-        assert_eq!(found.len(), 2);
-        assert_eq!(
-            (found[1].name.as_str(), found[1].first, found[1].n),
-            ("ring", 1, 8)
-        );
-        let few: Vec<String> = names(3).collect();
-        assert_eq!(
-            lanes(&few)
-                .iter()
-                .map(|lane| lane.name.as_str())
-                .collect::<Vec<_>>(),
-            few
-        );
-    }
+    use ctrnn_tasks::{BuildContext, Condition, Layout, Registry, Target, Timeline};
 
     /// Checks that the word at the side of a panel does not reach into the next panel.
     #[test]
@@ -450,11 +388,11 @@ mod tests {
             conditions: ConditionOrder::Balanced,
         };
         let batch = task.sample_batch(&request).unwrap();
-        let svg = trial_figure("perceptual_decision", &task.layout(), &batch, clock).to_svg();
+        let svg = trial_figure("perceptual_decision", &*task, &batch, clock).to_svg();
         for text in [
             "left",
             "stimulus",
-            "coh 0, side −1",
+            "coherence = 0 %, side = left",
             "mask",
             "time (ms)",
             "inputs",

@@ -213,7 +213,7 @@ impl TrialRecord<'_> {
         };
         let made = trials
             .iter()
-            .map(|(trial, y)| index(trial.choice(y, &layout.choices)));
+            .map(|(trial, y)| index(self.task.choice(trial, y)));
         let right = self.batch.correct.iter().map(|choice| index(*choice));
         let n = [trials.len()];
         vec![

@@ -1,8 +1,9 @@
 //! Variables of a task that differ from trial to trial: signed evidence, contexts, categories and the choice.
 
-use ctrnn_tasks::{Meaning, TrialBatch, value_bits};
+use ctrnn_tasks::{Meaning, Quantity, Task, TrialBatch, value_bits};
 
-use crate::evidence::{column, distinct, evidence};
+use crate::evidence::{column, distinct, evidence, quantity_of};
+use crate::plot::Scale;
 use crate::text::{short, spoken};
 use crate::{Study, Unsuitable};
 
@@ -26,11 +27,13 @@ pub enum Role {
 pub struct Variable {
     /// Name, such as `choice`, `motion` or `coh × side`.
     pub name: String,
+    /// Label, unit and scale in texts and figures; the evidence `coh × side` has those of `coh`.
+    pub quantity: Quantity,
     /// Value in each trial; NaN if the variable does not apply to it.
     pub values: Vec<f64>,
     /// Kind of the variable.
     pub role: Role,
-    /// Different values in ascending order, each with its name.
+    /// Different values in ascending order, each with its name, or as a number in the unit of the quantity.
     pub levels: Vec<(f64, String)>,
 }
 
@@ -39,6 +42,8 @@ pub struct Variable {
 pub struct Regressor {
     /// Name, such as `motion`, `cos direction` or `task: go`.
     pub name: String,
+    /// Name in texts and figures, from the label of the variable.
+    pub label: String,
     /// Value in each trial, from -1 to 1; NaN if the variable does not apply to it.
     pub values: Vec<f64>,
     /// Index of its variable.
@@ -54,15 +59,40 @@ pub struct Selector {
     pub evidence: Vec<(f64, String)>,
 }
 
+impl Role {
+    /// Returns the scale of the colours of its levels.
+    pub(crate) fn scale(self) -> Scale {
+        match self {
+            Self::Evidence | Self::Number => Scale::Signed,
+            Self::Direction => Scale::Cyclic,
+            Self::Category | Self::Choice => Scale::Names,
+        }
+    }
+}
+
 impl Variable {
-    fn new(study: &Study, name: String, values: Vec<f64>, role: Role) -> Self {
+    /// Creates a variable; its values do not apply to catch trials.
+    fn new(study: &Study, name: String, mut values: Vec<f64>, role: Role) -> Self {
+        if let Some(catch) = column(&study.batch, "catch").filter(|_| name != "catch") {
+            let shown = values.iter_mut().zip(catch);
+            shown
+                .filter(|(_, catch)| **catch == 1.0)
+                .for_each(|(value, _)| *value = f64::NAN);
+        }
+        let is_condition = column(&study.batch, &name).is_some();
+        let quantity = if is_condition {
+            quantity_of(study.task, &name)
+        } else {
+            quantity_of_two(study.task, &name, role)
+        };
         let named = |level: f64| match study.task.value_name(&name, level) {
             Some(name) => (level, spoken(&name)),
-            None => (level, short(level)),
+            None => (level, short(quantity.factor * level)),
         };
         let levels = distinct(values.iter().copied()).into_iter().map(named);
         Self {
             levels: levels.collect(),
+            quantity,
             name,
             values,
             role,
@@ -74,52 +104,49 @@ impl Variable {
         self.levels.len()
     }
 
-    /// Returns the number of groups of levels if more than `most` levels of a number are merged into `most` groups;
-    /// categories are never merged.
+    /// Returns the number of groups of levels if more than `most` levels of a number are merged; categories and
+    /// directions are never merged.
     pub fn n_groups(&self, most: usize) -> usize {
         match self.role {
-            Role::Category | Role::Choice => self.n_levels(),
-            _ => self.n_levels().min(most),
+            Role::Category | Role::Choice | Role::Direction => self.n_levels(),
+            Role::Evidence | Role::Number => n_merged(self.n_levels(), most),
         }
     }
 
     /// Returns the group of each trial, of [`n_groups`](Self::n_groups) with about equal numbers of levels; `None` if the
     /// variable does not apply.
     pub fn level_of(&self, most: usize) -> Vec<Option<usize>> {
-        let (n, most) = (self.n_levels(), self.n_groups(most));
+        let (n, n_groups) = (self.n_levels(), self.n_groups(most));
         let group = |value: &f64| {
             let is_level = |(level, _): &(f64, String)| value_bits(*level) == value_bits(*value);
             let place = self.levels.iter().position(is_level)?;
-            Some(if n > most { place * most / n } else { place })
+            Some(merged(place, n, n_groups))
         };
         self.values.iter().map(group).collect()
     }
 
     /// Returns the names of the groups of [`n_groups`](Self::n_groups).
     pub fn level_names(&self, most: usize) -> Vec<String> {
-        let (n, most) = (self.n_levels(), self.n_groups(most));
-        if n <= most {
-            return self.levels.iter().map(|(_, name)| name.clone()).collect();
-        }
-        let first = |group: usize| (group * n).div_ceil(most);
+        let (n, n_groups) = (self.n_levels(), self.n_groups(most));
         let name = |group: usize| {
-            let [first, last] = [first(group), first(group + 1) - 1];
-            let [first, last] = [first, last].map(|k| &self.levels[k].1);
-            if first == last {
-                first.clone()
-            } else {
-                format!("{first} to {last}")
+            let is_own = |k: &usize| merged(*k, n, n_groups) == group;
+            let own: Vec<&String> = (0..n).filter(is_own).map(|k| &self.levels[k].1).collect();
+            match own[..] {
+                [only] => only.clone(),
+                [first, .., last] => format!("{first} to {last}"),
+                [] => String::new(),
             }
         };
-        (0..most).map(name).collect()
+        (0..n_groups).map(name).collect()
     }
 
     /// Returns the regressors of the variable: a number scaled to the range from -1 to 1, two values as -1 and 1, a
     /// direction as cosine and sine, and more than two categories as contrasts. The contrast of a category is its
     /// difference from the mean of all categories; that of the last follows from the others and is left out.
     fn regressors(&self, variable: usize) -> Vec<Regressor> {
-        let column = |name: String, value: &dyn Fn(f64) -> f64| Regressor {
-            name,
+        let column = |text: &dyn Fn(&str) -> String, value: &dyn Fn(f64) -> f64| Regressor {
+            name: text(&self.name),
+            label: text(&self.quantity.label),
             values: self.values.iter().map(|&x| value(x)).collect(),
             variable,
         };
@@ -130,10 +157,8 @@ impl Variable {
         match self.role {
             Role::Direction => [("cos", f64::cos as fn(f64) -> f64), ("sin", f64::sin)]
                 .map(|(part, of)| {
-                    column(
-                        format!("{part} {}", self.name),
-                        &|x: f64| of(x.to_radians()),
-                    )
+                    let text = |name: &str| format!("{part} {name}");
+                    column(&text, &|x: f64| of(x.to_radians()))
                 })
                 .into(),
             Role::Category | Role::Choice if self.n_levels() > 2 => self.levels
@@ -146,12 +171,12 @@ impl Variable {
                         x if x == high => -1.0,
                         _ => 0.0,
                     };
-                    column(format!("{}: {name}", self.name), &contrast)
+                    column(&|of: &str| format!("{of}: {name}"), &contrast)
                 })
                 .collect(),
             _ => {
                 let scaled = |x: f64| (2.0 * x - low - high) / (high - low).max(1e-300);
-                vec![column(self.name.clone(), &scaled)]
+                vec![column(&str::to_owned, &scaled)]
             }
         }
     }
@@ -342,6 +367,45 @@ fn derived(study: &Study, name: &str) -> Option<Variable> {
     }
 }
 
+/// Returns the number of groups into which `n` ordered levels are merged: at most `most`, and odd if `n` is, so that the
+/// level in the middle stays in the middle.
+pub(crate) fn n_merged(n: usize, most: usize) -> usize {
+    if n <= most {
+        return n;
+    }
+    let n_groups = most - usize::from(most % 2 != n % 2);
+    n_groups.max(1)
+}
+
+/// Returns the group of level `place` of `n`, of `n_groups` groups that are symmetric about the middle.
+pub(crate) fn merged(place: usize, n: usize, n_groups: usize) -> usize {
+    (2 * place + 1) * n_groups / (2 * n)
+}
+
+/// Returns label, unit and scale of a product or difference of two conditions. Evidence that is a strength times a side
+/// has those of the strength.
+fn quantity_of_two(task: &dyn Task, name: &str, role: Role) -> Quantity {
+    let of = |name: &str| quantity_of(task, name.trim());
+    if let Some((a, b)) = name.split_once(['×', '*']) {
+        let strength = of(a);
+        return match role {
+            Role::Evidence => strength,
+            _ => Quantity {
+                label: format!("{} × {}", strength.label, of(b).label),
+                unit: String::new(),
+                factor: 1.0,
+            },
+        };
+    }
+    match name.split_once(['−', '-']) {
+        Some((a, b)) => Quantity {
+            label: format!("{} − {}", of(a).label, of(b).label),
+            ..of(a)
+        },
+        None => of(name),
+    }
+}
+
 fn role(study: &Study, name: &str, values: &[f64], is_selector: bool) -> Role {
     let levels = distinct(values.iter().copied());
     let has_name = |&level: &f64| study.task.value_name(name, level).is_some();
@@ -385,10 +449,36 @@ fn choice_among_all(study: &Study, choices: &[Option<usize>], name: &str) -> Opt
         )
     };
     let levels: Vec<(f64, String)> = levels.map(named).collect();
+    let label = match name {
+        "correct" => "correct choice",
+        name => name,
+    };
     (!levels.is_empty()).then(|| Variable {
         name: name.to_owned(),
+        quantity: Quantity {
+            label: label.to_owned(),
+            unit: String::new(),
+            factor: 1.0,
+        },
         values,
         role: Role::Choice,
         levels,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_merged_symmetrically() {
+        let groups = |n: usize, most: usize| -> Vec<usize> {
+            let n_groups = n_merged(n, most);
+            (0..n).map(|place| merged(place, n, n_groups)).collect()
+        };
+        assert_eq!(groups(9, 12), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(groups(9, 6), [0, 0, 1, 1, 2, 3, 3, 4, 4], "zero is alone");
+        assert_eq!(groups(10, 6), [0, 0, 1, 2, 2, 3, 3, 4, 5, 5]);
+        assert_eq!(groups(3, 1), [0, 0, 0]);
+    }
 }

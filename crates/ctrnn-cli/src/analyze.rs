@@ -78,7 +78,7 @@ fn prepare_folder(args: &AnalyzeArgs, folder: &Path, found: &[Found]) -> Result<
     let outputs = found
         .iter()
         .filter_map(|(analysis, found)| Some((analysis.name, found.as_ref().ok()?)));
-    for path in outputs.flat_map(|(name, findings)| paths(folder, name, findings)) {
+    for path in outputs.flat_map(|(name, findings)| paths(args, folder, name, findings)) {
         if is_own {
             output::check_unlinked(&path)?;
         }
@@ -101,9 +101,17 @@ fn write_all(
         let name = analysis.name.to_owned();
         match found {
             Ok(mut findings) => {
+                for (suffix, figure) in &mut findings.figures {
+                    match figure.styled(&args.style) {
+                        Ok(styled) => *figure = styled,
+                        Err(why) => {
+                            terminal.note(format!("{name}{suffix} keeps its own size: {why}"));
+                        }
+                    }
+                }
                 let scripts = findings.scripts(analysis.title, analysis.name);
                 findings.document(analysis);
-                let files = write(folder, analysis.name, &findings, &scripts, replaces(args))?;
+                let files = write(args, folder, analysis.name, &findings, &scripts)?;
                 n_files += files.len();
                 terminal.say(format!("{name}:"));
                 let lines = findings.statements.iter();
@@ -128,12 +136,14 @@ fn write_all(
     Ok(())
 }
 
-/// Returns the paths of the results: `<name>.npz`, and `<name><suffix>.svg` and `<name><suffix>.py` for every figure.
-fn paths(folder: &Path, name: &str, findings: &Findings) -> Vec<PathBuf> {
+/// Returns the paths of the results: `<name>.npz`, and `<name><suffix>.svg` and `<name><suffix>.py` for every figure,
+/// with the extensions of the requested formats.
+fn paths(args: &AnalyzeArgs, folder: &Path, name: &str, findings: &Findings) -> Vec<PathBuf> {
     let arrays = format!("{name}.npz");
-    let figures = [".svg", ".py"].into_iter().flat_map(|kind| {
+    let formats = args.format.iter().map(|format| format.extension());
+    let figures = formats.chain(["py"]).flat_map(|kind| {
         let suffixes = findings.figures.iter().map(|(suffix, _)| suffix);
-        suffixes.map(move |suffix| format!("{name}{suffix}{kind}"))
+        suffixes.map(move |suffix| format!("{name}{suffix}.{kind}"))
     });
     std::iter::once(arrays)
         .chain(figures)
@@ -143,18 +153,23 @@ fn paths(folder: &Path, name: &str, findings: &Findings) -> Vec<PathBuf> {
 
 /// Writes the results of an analysis; returns their paths as text.
 fn write(
+    args: &AnalyzeArgs,
     folder: &Path,
     name: &str,
     findings: &Findings,
     scripts: &[String],
-    force: bool,
 ) -> Result<Vec<String>, Failure> {
-    let files = paths(folder, name, findings);
+    let force = replaces(args);
+    let files = paths(args, folder, name, findings);
     npz::write_to(OutputFile::create(&files[0], force)?, &findings.arrays)?;
-    let figures = findings.figures.iter().map(|(_, figure)| figure.to_svg());
-    let contents = figures.chain(scripts.iter().cloned());
-    for (path, content) in files[1..].iter().zip(contents) {
-        output::write(path, force, content.as_bytes())?;
+    let mut left = files[1..].iter();
+    for format in &args.format {
+        for ((_, figure), path) in findings.figures.iter().zip(&mut left) {
+            output::write(path, force, &format.draw(figure)?)?;
+        }
+    }
+    for (script, path) in scripts.iter().zip(left) {
+        output::write(path, force, script.as_bytes())?;
     }
     Ok(files.iter().map(|path| path_text(path)).collect())
 }

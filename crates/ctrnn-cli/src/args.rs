@@ -8,6 +8,8 @@ use clap_complete::Shell;
 use ctrnn_analysis::plot::Style;
 use ctrnn_analysis::{AnalysisOption, Selection};
 
+use crate::figure::FigureFormat;
+
 /// Train continuous-time recurrent neural networks on cognitive tasks.
 #[derive(Debug, Parser)]
 #[command(name = "train-ctrnn", version, max_term_width = 100)]
@@ -485,14 +487,15 @@ pub enum Recorded {
 }
 
 /// Perturbations of a network while it runs. UNITS are numbers from 0 and ranges, such as 3,8-11, and groups: all, e and
-/// i (Dale's law), area:NAME and the names of cell types (model.areas), sign:+ and sign:- (by their outgoing weights);
+/// i (Dale's law), area:NAME and the names of cell types (model.areas), sign:+ and sign:- (by their outgoing weights),
+/// cluster:K (of the last `analyze RUN task_variance`);
 /// GROUP:FRACTION is a random fraction of a group, by the seed of the run. WINDOW is a time in ms, such as 200..400, 200.. or ..400, or an epoch of the trials, such as
 /// stimulus; without it the perturbation lasts for the whole trial.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(next_help_heading = "Perturbations")]
 pub struct PerturbArgs {
     /// Set the rates of these units to 0: e:0.25@stimulus. UNITS: 3,8-11, all, e, i, sign:+, area:NAME, a cell type,
-    /// GROUP:FRACTION. WINDOW: ms, such as 200..400, or an epoch.
+    /// cluster:0, GROUP:FRACTION. WINDOW: ms, such as 200..400, or an epoch.
     #[arg(long, value_name = "UNITS[@WINDOW]")]
     pub silence: Vec<String>,
     /// Set the outgoing weights of these units to zero; their own rates go on: 3,8-11@200..400.
@@ -523,6 +526,18 @@ pub struct AnalyzeArgs {
     /// Folder to write to [default: RUN/analysis, where results of earlier analyses are replaced].
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
+    /// Formats of the figures.
+    #[arg(
+        long,
+        value_name = "FORMATS",
+        value_delimiter = ',',
+        value_enum,
+        default_value = "svg"
+    )]
+    pub format: Vec<FigureFormat>,
+    /// Width of the figures in mm and font size in points: width=85,font=7, or one of them.
+    #[arg(long, value_name = "STYLE", default_value = "font=7")]
+    pub style: Style,
     /// Replace existing files.
     #[arg(long)]
     pub force: bool,
@@ -548,6 +563,8 @@ pub struct AnalyzedTrials {
     #[arg(long, value_name = "NAME")]
     pub area: Option<String>,
     /// Group or split the trials by these conditions, crossed: context,coh.
+    /// Group or split the trials by these conditions, crossed: context,coh. Analyses of weights and of training do not
+    /// depend on it.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub by: Vec<String>,
     /// Another run of the task to compare with; may be repeated.

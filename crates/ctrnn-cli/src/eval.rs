@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{Level, SelectionError, forward_perturbed};
 use ctrnn_config::{Origin, Run, counted, only_under};
+use ctrnn_files::RunFolder;
 use ctrnn_model::{Forward, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_runs::{RunWeights, objective};
@@ -57,6 +58,7 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
     let job = EvalJob {
         args,
         n_trials,
+        folder: &folder,
         run: &run,
         weights: &weights,
     };
@@ -178,6 +180,7 @@ fn group_name(group: &GroupScore, run: &Run) -> String {
 struct EvalJob<'a> {
     args: &'a EvalArgs,
     n_trials: usize,
+    folder: &'a RunFolder,
     run: &'a Run,
     weights: &'a RunWeights,
 }
@@ -193,6 +196,7 @@ impl Job for EvalJob<'_> {
         let Self {
             args,
             n_trials,
+            folder,
             run,
             weights,
         } = self;
@@ -219,7 +223,7 @@ impl Job for EvalJob<'_> {
             only: only.as_deref(),
             by: &args.by,
         };
-        let perturbation = perturbation(&args.perturb, &network, run)?;
+        let perturbation = perturbation(&args.perturb, &network, run, folder)?;
         let all = || trials.some(0..trials.n_trials());
         check_windows(&perturbation, || all().iter().map(Shown::of).collect(), run)?;
         let perturbed = |batch: &TrialBatch, inputs, pass: &Forward<B::InnerBackend>| {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use ctrnn_analysis::plot::Figure;
+use clap::ValueEnum;
+use ctrnn_analysis::plot::{Figure, Style};
 use ctrnn_files::output::is_stream;
 
 use crate::failure::{Failure, USAGE};
@@ -11,7 +12,7 @@ use crate::failure::{Failure, USAGE};
 const DPI: f64 = 300.0;
 
 /// A format of figures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FigureFormat {
     /// Vector graphics.
     Svg,
@@ -42,6 +43,15 @@ impl FigureFormat {
         }
     }
 
+    /// Returns the extension of the format.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Svg => "svg",
+            Self::Pdf => "pdf",
+            Self::Png => "png",
+        }
+    }
+
     /// Draws a figure as the content of a file.
     pub fn draw(self, figure: &Figure) -> Result<Vec<u8>, Failure> {
         match self {
@@ -53,6 +63,14 @@ impl FigureFormat {
             }),
         }
     }
+}
+
+/// Returns a figure in a style.
+pub fn styled(figure: &Figure, style: &Style) -> Result<Figure, Failure> {
+    figure.styled(style).map_err(|error| {
+        let help = "give a larger width or a smaller font: --style width=MM,font=POINTS";
+        Failure::new(USAGE, "C032", error.to_string(), help)
+    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Perturbations of a network, parsed from the command line.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use burn::tensor::backend::Backend;
 use ctrnn_analysis::{Clamp, Current, Cut, Lesion, Perturbation, PerturbationError, Window};
 use ctrnn_config::Run;
+use ctrnn_files::{RunFolder, npz};
 use ctrnn_model::{CtrnnConfig, CtrnnModule, Matrix, Parameter};
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{Clock, Trial};
@@ -26,11 +28,16 @@ pub fn perturbation<B: Backend>(
     args: &PerturbArgs,
     network: &CtrnnModule<B>,
     run: &Run,
+    folder: &RunFolder,
 ) -> Result<Perturbation, Failure> {
     if args.given().is_empty() {
         return Ok(Perturbation::default());
     }
-    let found = parsed(args, &Groups::of(network, run.config.seed), run.clock)?;
+    let groups = Groups {
+        clusters: folder.analysis().join("task_variance.npz"),
+        ..Groups::of(network, run.config.seed)
+    };
+    let found = parsed(args, &groups, run.clock)?;
     found.check_plasticity(network.config()).map_err(|error| {
         let help =
             "--lesion removes what a unit sends, as --silence does, and --current moves its rate";
@@ -116,6 +123,8 @@ struct Groups {
     outgoing: Vec<f64>,
     /// Units of each area, `area:NAME`, and of each cell type.
     named: Vec<(String, Vec<usize>)>,
+    /// File of the analysis `task_variance`, whose array `cluster` holds the cluster of each unit.
+    clusters: PathBuf,
 }
 
 impl Groups {
@@ -132,6 +141,7 @@ impl Groups {
             signs: network.config().signs(Matrix::Recurrent),
             outgoing: (0..n_units).map(sum).collect(),
             named: named(network.config()),
+            clusters: PathBuf::new(),
         }
     }
 
@@ -156,6 +166,9 @@ impl Groups {
     /// The units of a group are shuffled by the seed of the run, and the first `round(FRACTION n)`, at least one, are
     /// taken: a larger fraction contains a smaller one.
     fn fraction(&self, word: &str) -> Result<Vec<usize>, NoUnits> {
+        if cluster_number(word).is_some() {
+            return self.group(word); // the number is not a fraction
+        }
         let Some((group, fraction)) = word
             .rsplit_once(':')
             .and_then(|(group, fraction)| Some((group, fraction.parse::<f64>().ok()?)))
@@ -176,6 +189,9 @@ impl Groups {
     fn group(&self, name: &str) -> Result<Vec<usize>, NoUnits> {
         let those =
             |is_in: &dyn Fn(usize) -> bool| (0..self.n_units).filter(|&i| is_in(i)).collect();
+        if let Some(k) = cluster_number(name) {
+            return self.cluster(k);
+        }
         let units: Vec<usize> = match (name, &self.signs) {
             ("all", _) => those(&|_| true),
             ("e", Some(signs)) => those(&|i| signs[i] > 0.0),
@@ -194,11 +210,31 @@ impl Groups {
         Ok(units)
     }
 
+    /// Returns the units of a cluster that the analysis `task_variance` of the run found.
+    fn cluster(&self, k: usize) -> Result<Vec<usize>, NoUnits> {
+        let mut arrays =
+            npz::read(&self.clusters).map_err(|error| NoUnits::Clusters(error.to_string()))?;
+        let labels = arrays
+            .remove("cluster")
+            .and_then(|array| array.to_f64().ok());
+        let labels = labels.filter(|labels| labels.len() == self.n_units);
+        let labels = labels.ok_or_else(|| {
+            let (path, n) = (self.clusters.display(), self.n_units);
+            NoUnits::Clusters(format!("{path} has no array cluster [{n}]"))
+        })?;
+        let is_in = |unit: &usize| labels[*unit] == k as f64;
+        let units: Vec<usize> = (0..self.n_units).filter(is_in).collect();
+        if units.is_empty() {
+            return Err(NoUnits::Empty(format!("cluster:{k}")));
+        }
+        Ok(units)
+    }
+
     /// Lists the names of the groups.
     fn known(&self) -> String {
         let of_signs = match self.signs {
-            Some(_) => "all, e, i, sign:+, sign:-",
-            None => "all, sign:+, sign:- (e and i under Dale's law)",
+            Some(_) => "all, e, i, sign:+, sign:-, cluster:K",
+            None => "all, sign:+, sign:-, cluster:K (e and i under Dale's law)",
         };
         let named = self.named.iter().map(|(name, _)| name.as_str());
         [of_signs]
@@ -221,10 +257,17 @@ fn named(config: &CtrnnConfig) -> Vec<(String, Vec<usize>)> {
     areas.chain(types).collect()
 }
 
+/// Returns the number of a cluster from `cluster:K`.
+fn cluster_number(name: &str) -> Option<usize> {
+    name.strip_prefix("cluster:")?.parse().ok()
+}
+
 /// Reason why a word names no units.
 enum NoUnits {
     /// The group does not exist.
     Group(String),
+    /// The clusters of the run are not known.
+    Clusters(String),
     /// The group has no units.
     Empty(String),
     /// The fraction is not above 0 and at most 1.
@@ -308,6 +351,11 @@ impl Word<'_> {
     fn units(&self, word: &str) -> Result<Vec<usize>, Failure> {
         self.groups.units(word).map_err(|why| {
             let what = match why {
+                NoUnits::Clusters(what) => {
+                    let help = "`train-ctrnn analyze RUN task_variance` writes them";
+                    let what = format!("{} {}: {what}", self.option, self.word);
+                    return Failure::new(USAGE, "C036", what, help);
+                }
                 NoUnits::Group(name) if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) => {
                     return self.unreadable();
                 }
@@ -450,6 +498,11 @@ pub fn check_windows(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use ctrnn_files::Array;
+    use ctrnn_files::output::OutputFile;
+
     use super::*;
 
     /// Creates a network of 30 units, of which the first 20 are excitatory.
@@ -463,6 +516,7 @@ mod tests {
                 ("area:motor".to_owned(), (10..30).collect()),
                 ("pv".to_owned(), vec![25, 26]),
             ],
+            clusters: PathBuf::from("without/task_variance.npz"),
         }
     }
 
@@ -566,6 +620,24 @@ mod tests {
     }
 
     #[test]
+    fn clusters_are_those_of_the_analysis() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("task_variance.npz");
+        let labels: Vec<f64> = (0..30).map(|i| f64::from(i % 3) - 1.0).collect();
+        let arrays = BTreeMap::from([("cluster".to_owned(), Array::f64(&[30], labels))]);
+        npz::write_to(OutputFile::create(&path, false).unwrap(), &arrays).unwrap();
+        let groups = Groups {
+            clusters: path,
+            ..groups()
+        };
+        let units = |word: &str| groups.units(word).ok();
+        let first: Vec<usize> = (1..30).step_by(3).collect();
+        assert_eq!(units("cluster:0").unwrap(), first);
+        assert_eq!(units("cluster:1:0.2").unwrap().len(), 2);
+        assert!(matches!(groups.units("cluster:2"), Err(NoUnits::Empty(_))));
+    }
+
+    #[test]
     fn mistakes_are_told() {
         let lesion = |word: &str| PerturbArgs {
             lesion: words(&[word]),
@@ -588,7 +660,12 @@ mod tests {
             ),
             (lesion("excitatory"), "or groups: all, e, i, sign:+, sign:-"),
             (lesion("e:1.5"), "is not a fraction of a group"),
-            (lesion("cluster:2"), "\"cluster\" is not a group of units"),
+            (
+                lesion("cluster:2"),
+                "without/task_variance.npz does not exist",
+            ),
+            (lesion("cluster:2"), "analyze RUN task_variance"),
+            (lesion("cluster:x"), "\"cluster:x\" is not a group of units"),
             (lesion("3@"), "\"3@\" is not a value of --lesion"),
             (current("0@0..50=1"), "multiples of dt_ms = 20"),
             (current("0@40..40=1"), "40..40 ms is an empty interval"),

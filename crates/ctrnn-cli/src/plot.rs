@@ -8,7 +8,7 @@ use ctrnn_tasks::Registry;
 
 use crate::args::PlotArgs;
 use crate::failure::{Failure, USAGE};
-use crate::figure::FigureFormat;
+use crate::figure::{FigureFormat, styled};
 use crate::output;
 use crate::run_path::Needs;
 use crate::study::{Words, load, named, note_unused, refused, settings_for, with_study};
@@ -51,10 +51,7 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         found.map_err(|why| refused(name, &why))
     })?;
     for (_, figure) in &mut findings.figures {
-        *figure = figure.styled(&args.style).map_err(|error| {
-            let help = "give a larger width or a smaller font: --style width=MM,font=POINTS";
-            Failure::new(USAGE, "C032", error.to_string(), help)
-        })?;
+        *figure = styled(figure, &args.style)?;
     }
     let scripts = findings.scripts(analysis.title, &stem(&args.output));
     findings.document(analysis);

@@ -9,7 +9,7 @@ use ctrnn_analysis::{
     channel_arrays, readme, simulate_perturbed,
 };
 use ctrnn_config::{Backend, Run, counted, only_under};
-use ctrnn_files::{Array, npz::NpzWriter, output::OutputFile};
+use ctrnn_files::{Array, RunFolder, npz::NpzWriter, output::OutputFile};
 use ctrnn_model::{CtrnnModule, Forward, Matrix, Noise, NoiseAddress, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_runs::RunWeights;
@@ -55,6 +55,7 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
     let job = SimulateJob {
         args,
         terminal,
+        folder: &folder,
         run: &run,
         weights: &weights,
     };
@@ -77,6 +78,7 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
 struct SimulateJob<'a> {
     args: &'a SimulateArgs,
     terminal: &'a Terminal,
+    folder: &'a RunFolder,
     run: &'a Run,
     weights: &'a RunWeights,
 }
@@ -93,11 +95,12 @@ impl Job for SimulateJob<'_> {
         let Self {
             args,
             terminal,
+            folder,
             run,
             weights,
         } = self;
         let network = weights.network::<B::InnerBackend>(run, device)?;
-        let perturbation = perturbation(&args.perturb, &network, run)?;
+        let perturbation = perturbation(&args.perturb, &network, run, folder)?;
         let shown = match &args.inputs {
             Some(path) => Inputs::File(Box::new(Injected::read(path, network.config())?)),
             None => {

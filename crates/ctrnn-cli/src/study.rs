@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{
-    ANALYSES, Analysis, Basis, Dynamics, Findings, Metrics, Peer, Perturbation, Study,
+    ANALYSES, Analysis, Basis, Dynamics, Findings, Metrics, Peer, Perturbation, Shared, Study,
     SynapseStates, Unsuitable, simulate_perturbed, three_dimensional,
 };
 use ctrnn_config::{Run, only_under, overridden, word_like};
@@ -109,6 +109,15 @@ pub fn note_unused(args: &AnalyzedTrials, wanted: &[&Analysis], run: &Run, termi
             "--with",
             &format!("only the analyses {names} look at other runs"),
         );
+    }
+    let without: Vec<&str> = wanted
+        .iter()
+        .filter(|analysis| !analysis.sees_groups)
+        .map(|analysis| analysis.name)
+        .collect();
+    if !args.by.is_empty() && !without.is_empty() {
+        let names = without.join(", ");
+        terminal.note(format!("--by has no effect on {names}"));
     }
     let has_curves = wanted
         .iter()
@@ -342,7 +351,7 @@ impl<'a> Job for StudyJob<'a> {
                 Noise::Off
             }
         };
-        let perturbation = perturbation(&args.perturb, &network, run)?;
+        let perturbation = perturbation(&args.perturb, &network, run, &loaded.folder)?;
         let lasting = lasting_dynamics(&perturbation, &network, run, &batch, terminal)?;
         let states = pass(&network, run, &batch, noise(), &perturbation)?;
         let signs = network.config().signs(Matrix::Recurrent);
@@ -387,6 +396,7 @@ impl<'a> Job for StudyJob<'a> {
                 }),
             task: run.task.as_ref(),
             by: Vec::new(),
+            shared: Shared::default(),
             signs,
             groups: network.config().groups.clone(),
             area: None,

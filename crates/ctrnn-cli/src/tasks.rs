@@ -80,7 +80,7 @@ fn describe(task: &TaskEntry, terminal: &Terminal) -> Result<(), Failure> {
 fn preview(name: &str, run: &Run, n_trials: usize) -> Result<Figure, Failure> {
     let task = run.task.as_ref();
     let batch = example_trials(task, run.clock, run.config.seed, n_trials)?;
-    Ok(trial_figure(name, &task.layout(), &batch, run.clock))
+    Ok(trial_figure(name, task, &batch, run.clock))
 }
 
 /// Returns trials of the task of a run, which cycle through the conditions.

@@ -15,7 +15,6 @@
 //! ```
 
 mod conformance;
-mod count;
 mod covariance;
 mod diagnostic;
 mod difference;
@@ -27,8 +26,8 @@ mod schema;
 mod suggestion;
 
 pub use conformance::{InputFile, canonical};
-pub use count::counted;
 pub use ctrnn_model::InputPath;
+pub use ctrnn_tasks::counted;
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source, render_error};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
 pub use document::{MAX_CONFIG_BYTES, shortened};

@@ -134,7 +134,7 @@ impl RunFolder {
             |name: &str| matches!(name, "best" | "last") || checkpoint_step(name).is_some();
         let is_finding = |name: &str| {
             let is_result = |end: &str| {
-                let suffix = [".svg", ".py"]
+                let suffix = [".svg", ".pdf", ".png", ".py"]
                     .iter()
                     .find_map(|kind| end.strip_suffix(kind));
                 end == ".npz" || suffix.is_some_and(|s| s.is_empty() || s.starts_with('_'))
@@ -513,6 +513,7 @@ mod tests {
             "checkpoints/step-00000010/state.json",
             "analysis/pca.npz",
             "analysis/pca_3d.svg",
+            "analysis/pca_time.pdf",
             "analysis/pca_3d.py",
             ".RUN.json.tmp-abc123",
         ];

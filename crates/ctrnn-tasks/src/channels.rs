@@ -133,12 +133,18 @@ impl Columns {
             }
         }
         trial.mask = self.embed_mask(own, layout);
-        trial.correct = match self.sign {
-            Some(_) if layout.choices.len() == 1 => own.correct,
-            Some(output) => own.correct.map(|_| self.outputs[output]),
-            None => own.correct.map(|choice| self.outputs[choice]),
-        };
+        let correct = own.correct;
+        trial.correct = correct.map(|choice| self.embed_choice(choice, layout));
         trial
+    }
+
+    /// Returns a choice of the task as one of all tasks.
+    pub fn embed_choice(&self, choice: usize, layout: &Layout) -> usize {
+        match self.sign {
+            Some(_) if layout.choices.len() == 1 => choice,
+            Some(output) => self.outputs[output],
+            None => self.outputs[choice],
+        }
     }
 
     /// Returns a mask of outputs in which those of other tasks do not count; for classes, a mask of time steps.

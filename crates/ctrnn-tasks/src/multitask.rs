@@ -245,6 +245,13 @@ impl Task for Multitask {
         Ok(batch_of(self, &conditions, request))
     }
 
+    fn choice(&self, trial: &Trial, outputs: &[f32]) -> Option<usize> {
+        let (part, own) = self.own_trial(trial)?;
+        let readout = part.columns.readout(outputs, trial.n_outputs);
+        let choice = part.task.choice(&own, &readout)?;
+        Some(part.columns.embed_choice(choice, &self.layout))
+    }
+
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
         let (part, own) = self.own_trial(trial)?;
         let readout = part.columns.readout(outputs, trial.n_outputs);

@@ -137,10 +137,8 @@ impl Task for ReactionTime {
         trial
     }
 
-    fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
-        let correct = trial.correct?;
-        let decision = self.decision(trial, outputs);
-        Some(decision.is_some_and(|(_, choice)| choice == correct))
+    fn choice(&self, trial: &Trial, outputs: &[f32]) -> Option<usize> {
+        self.decision(trial, outputs).map(|(_, choice)| choice)
     }
 
     fn reaction_steps(&self, trial: &Trial, outputs: &[f32]) -> Option<usize> {
@@ -202,7 +200,10 @@ mod tests {
         assert_eq!(task.decision(&trial, &early), Some((0, 1)));
         assert_eq!(task.is_correct(&trial, &early), Some(true));
         assert_eq!(task.reaction_steps(&trial, &early), Some(1));
+        // At the last step the other output is larger, but the response was made.
+        assert_eq!(task.choice(&trial, &early), Some(1));
         assert_eq!(task.reaction_steps(&trial, &[0.5; 6]), None);
+        assert_eq!(task.choice(&trial, &[0.5; 6]), None);
         assert_eq!(
             task.is_correct(&trial, &[0.0, 0.0, 1.1, 0.0, 0.0, 2.0]),
             Some(false)

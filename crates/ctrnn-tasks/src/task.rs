@@ -184,12 +184,18 @@ pub trait Task: Send + Sync {
         Ok(batch_of(self, &conditions, request))
     }
 
+    /// Returns the choice in a readout `[T, O]` of this trial (without padding): by default the largest of the outputs
+    /// that are choices, or the sign of the only one, at the last time step that counts. A reaction-time version reads
+    /// it at the response; `None` without one.
+    fn choice(&self, trial: &Trial, outputs: &[f32]) -> Option<usize> {
+        trial.choice(outputs, &self.layout().choices)
+    }
+
     /// Returns true if a readout `[T, O]` of this trial (without padding) is correct; `None` if the trial has
-    /// no correct answer. By default the choice is the largest of the outputs that are choices, or the sign of
-    /// the only one, at the last time step that counts.
+    /// no correct answer. By default its [`choice`](Self::choice) must be the correct one.
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
         let correct = trial.correct?;
-        Some(trial.choice(outputs, &self.layout().choices) == Some(correct))
+        Some(self.choice(trial, outputs) == Some(correct))
     }
 
     /// Returns the reaction time in a readout `[T, O]` of this trial, in a reaction-time version: the number of time

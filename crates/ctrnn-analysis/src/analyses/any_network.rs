@@ -21,7 +21,7 @@ use proptest::test_runner::RngSeed;
 use super::{ANALYSES, Analysis, Findings};
 use crate::metrics::Metrics;
 use crate::plot::is_clean;
-use crate::{Dynamics, Peer, Study, SynapseStates, simulate, three_dimensional};
+use crate::{Dynamics, Peer, Shared, Study, SynapseStates, simulate, three_dimensional};
 
 /// Size limit of the figures of a small network; none should need more.
 const MOST_BYTES: usize = 2_000_000;
@@ -289,6 +289,7 @@ impl Drawn {
             by: Vec::new(),
             groups: Vec::new(),
             area: None,
+            shared: Shared::default(),
             task: &self.trials,
             dynamics,
             before: self.others[0].map(|gain| ran(gain).0),

@@ -1,5 +1,6 @@
 //! Choice probability: how well the rate of a unit predicts the choice among trials of equal evidence.
 
+use ctrnn_tasks::counted;
 use ndarray::{Array1, Array2, Axis};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
+use crate::groups::{BY_NAMES, MOST_GROUP_PANELS};
 use crate::plot::{Figure, Layer, Panel};
 use crate::statistics::{permutation, q_values, ranks, roc_area};
 use crate::text::{rounded, spoken};
@@ -41,19 +43,29 @@ impl Default for ChoiceProbabilityOptions {
 pub struct ChoiceProbability {
     /// Name of the epoch.
     pub epoch: &'static str,
+    /// Probabilities over all trials.
+    pub all: Probabilities,
+    /// Name of each group of `study.by`, and the probabilities over its trials; `None` if no condition of the group
+    /// has enough trials of either choice.
+    pub groups: Vec<(String, Option<Probabilities>)>,
+    /// Names of the choices.
+    pub choices: [String; 2],
+}
+
+/// Choice probabilities over some trials.
+#[derive(Clone, Debug)]
+pub struct Probabilities {
     /// Probability that the rate is higher in a trial with the second choice than in one with the first, `[unit]`.
     pub roc_area: Array1<f64>,
     /// The same for the choice that the evidence for which the unit fires more favours, `[unit]`; NaN without a
     /// preference.
     pub choice_probability: Array1<f64>,
     /// p-values of the permutation test, `[unit]`.
-    pub p: Vec<f64>,
+    pub p: Array1<f64>,
     /// p-values corrected for the number of units.
-    pub q: Vec<f64>,
+    pub q: Array1<f64>,
     /// Number of trials with the first and the second choice in each condition that counts.
     pub n_trials: Vec<[usize; 2]>,
-    /// Names of the choices.
-    pub choices: [String; 2],
 }
 
 /// Trials of one condition with both choices, and the ranks of the rates among them.
@@ -110,6 +122,21 @@ impl Answer for ChoiceProbability {
             "",
             "number of trials with either choice in each condition that counts",
         ),
+        ArrayDoc::new(
+            "choice_probability_by",
+            "[group, unit]",
+            "",
+            "choice_probability in each group of --by; NaN in one with too few trials of either choice",
+        ),
+        ArrayDoc::new(
+            "roc_area_by",
+            "[group, unit]",
+            "",
+            "roc_area in each group of --by",
+        ),
+        ArrayDoc::new("p_by", "[group, unit]", "", "p in each group of --by"),
+        ArrayDoc::new("q_by", "[group, unit]", "", "q in each group of --by"),
+        BY_NAMES,
     ];
 
     fn compute(study: &Study, options: &ChoiceProbabilityOptions) -> Result<Self, Unsuitable> {
@@ -119,90 +146,202 @@ impl Answer for ChoiceProbability {
         };
         let epoch = study.telling_epoch();
         let rates = study.rates_in(epoch);
-        let choices = study.choices();
-        let least = options.trials.max(1);
-        let strata = strata(study, &rates, [first, second], &choices, least);
-        if strata.is_empty() {
+        let responses = Responses {
+            study,
+            preference: preference(study, &rates, [first, second]),
+            rates,
+            made: study.choices(),
+            choices: [first, second],
+        };
+        let all: Vec<usize> = (0..study.batch.n_trials).collect();
+        let Some(all) = responses.probabilities(&all, options) else {
+            let least = options.trials.max(1);
             return Err(Unsuitable::Lacks(format!(
                 "no condition has {least} trials of either choice; responses must vary: add noise (--noise), trials (--trials N) or weaker evidence"
             )));
-        }
-        let order = |stratum: &Stratum| (0..stratum.is_second.len()).collect();
-        let observed = area(&strata, &strata.iter().map(order).collect::<Vec<_>>());
-        let p = p_values(&strata, &observed, options.permutations, study.seed);
-        let preference = preference(study, &rates, [first, second]);
-        let toward = |(area, preference): (&f64, &f64)| match *preference {
-            p if p > 0.0 => *area,
-            p if p < 0.0 => 1.0 - area,
-            _ => f64::NAN,
         };
+        let groups = study.groups_by()?.into_iter().map(|group| {
+            let found = responses.probabilities(&group.trials, options);
+            (group.name, found)
+        });
         Ok(Self {
             epoch,
-            choice_probability: observed.iter().zip(&preference).map(toward).collect(),
-            roc_area: observed,
-            q: q_values(&p),
-            p,
-            n_trials: strata.iter().map(Stratum::counts).collect(),
+            all,
+            groups: groups.collect(),
             choices: [first, second].map(|c| spoken(&layout.choice_name(c))),
         })
     }
 
     fn arrays(&self) -> Arrays {
-        let n_trials = Array2::from_shape_fn((self.n_trials.len(), 2), |(c, k)| {
-            self.n_trials[c][k] as f64
+        let n_trials = Array2::from_shape_fn((self.all.n_trials.len(), 2), |(c, k)| {
+            self.all.n_trials[c][k] as f64
         });
-        Arrays::default()
-            .with("choice_probability", &self.choice_probability)
-            .with("roc_area", &self.roc_area)
-            .with("p", &self.p)
-            .with("q", &self.q)
-            .with("n_trials", &n_trials)
+        let arrays = Arrays::default()
+            .with("choice_probability", &self.all.choice_probability)
+            .with("roc_area", &self.all.roc_area)
+            .with("p", &self.all.p)
+            .with("q", &self.all.q)
+            .with("n_trials", &n_trials);
+        if self.groups.is_empty() {
+            return arrays;
+        }
+        let names: Vec<String> = self.groups.iter().map(|(name, _)| name.clone()).collect();
+        let by = |of: fn(&Probabilities) -> &Array1<f64>| {
+            let shape = (self.groups.len(), self.all.roc_area.len());
+            Array2::from_shape_fn(shape, |(g, unit)| {
+                let found = self.groups[g].1.as_ref();
+                found.map_or(f64::NAN, |found| of(found)[unit])
+            })
+        };
+        arrays
+            .with("choice_probability_by", &by(|own| &own.choice_probability))
+            .with("roc_area_by", &by(|own| &own.roc_area))
+            .with("p_by", &by(|own| &own.p))
+            .with("q_by", &by(|own| &own.q))
+            .with(BY_NAMES.name, &names)
     }
 
     fn statements(&self) -> Vec<String> {
-        let n_units = self.roc_area.len();
-        let n_significant = self.q.iter().filter(|q| **q < LEVEL).count();
-        let n_trials: usize = self.n_trials.iter().flatten().sum();
         let mut lines = vec![format!(
-            "{n_significant} of {n_units} units predict the choice at equal evidence in the {} epoch (permutation test, false discovery rate {LEVEL}); {n_trials} trials of {} conditions",
+            "units that predict the choice at equal evidence in the {} epoch: {} (permutation test, false discovery rate {LEVEL})",
             spoken(self.epoch),
-            self.n_trials.len()
+            self.all.significant()
         )];
-        let known: Vec<f64> = self
-            .choice_probability
-            .iter()
-            .copied()
-            .filter(|p| p.is_finite())
-            .collect();
-        if !known.is_empty() {
-            let mean = known.iter().sum::<f64>() / known.len() as f64;
-            lines.push(format!(
-                "mean choice probability {} of {} units with a preference",
-                rounded(mean, 3),
-                known.len()
-            ));
-        }
+        lines.extend(self.all.mean_statement());
+        lines.extend(self.groups.iter().map(|(name, found)| match found {
+            Some(found) => format!("{name}: {}", found.significant()),
+            None => format!("{name}: too few trials of either choice"),
+        }));
         lines
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
-        let mut figure = Figure::new(&[44.0, 44.0], &[34.0]);
-        let areas = self.roc_area.to_vec();
-        let label = format!("ROC area ({} against {})", self.choices[1], self.choices[0]);
-        let panel = figure.cell(0, 0);
-        panel.histogram([&label, "units"], &areas, [0.0, 1.0], 25);
-        mark_chance(panel);
-        let known: Vec<f64> = self
-            .choice_probability
-            .iter()
-            .copied()
-            .filter(|p| p.is_finite())
-            .collect();
-        let label = "choice probability (preferred choice)";
-        let panel = figure.cell(0, 1);
-        panel.histogram([label, "units"], &known, [0.0, 1.0], 25);
-        mark_chance(panel);
+        let shown: Vec<(&str, &Probabilities)> = if self.groups.is_empty() {
+            vec![("", &self.all)]
+        } else {
+            let known = self.groups.iter();
+            let known = known.filter_map(|(name, found)| Some((&name[..], found.as_ref()?)));
+            known.take(MOST_GROUP_PANELS).collect()
+        };
+        let mut figure = Figure::new(&[44.0, 44.0], &vec![34.0; shown.len()]);
+        for (row, (name, found)) in shown.into_iter().enumerate() {
+            let label = format!("ROC area ({} against {})", self.choices[1], self.choices[0]);
+            let panel = figure.cell(row, 0).title(name);
+            let areas = found.roc_area.to_vec();
+            panel.histogram([&label, "units"], &areas, [0.0, 1.0], 25);
+            mark_chance(panel);
+            let label = "choice probability (preferred choice)";
+            let panel = figure.cell(row, 1);
+            panel.histogram([label, "units"], &found.known(), [0.0, 1.0], 25);
+            mark_chance(panel);
+        }
         vec![("", figure)]
+    }
+}
+
+impl Probabilities {
+    /// Returns the choice probabilities of the units with a preference.
+    fn known(&self) -> Vec<f64> {
+        let all = self.choice_probability.iter().copied();
+        all.filter(|p| p.is_finite()).collect()
+    }
+
+    /// Describes how many units are significant, and of how many trials.
+    fn significant(&self) -> String {
+        let n_significant = self.q.iter().filter(|q| **q < LEVEL).count();
+        let n_trials: usize = self.n_trials.iter().flatten().sum();
+        format!(
+            "{n_significant} of {}, in {} of {}",
+            self.roc_area.len(),
+            counted(n_trials, "trial"),
+            counted(self.n_trials.len(), "condition")
+        )
+    }
+
+    /// Describes the mean choice probability, if a unit has a preference.
+    fn mean_statement(&self) -> Option<String> {
+        let known = self.known();
+        let mean = known.iter().sum::<f64>() / known.len() as f64;
+        (!known.is_empty()).then(|| {
+            format!(
+                "mean choice probability {} of {} with a preference",
+                rounded(mean, 3),
+                counted(known.len(), "unit")
+            )
+        })
+    }
+}
+
+/// Rates and choices of all trials.
+struct Responses<'a> {
+    study: &'a Study<'a>,
+    /// Mean rates in the epoch, `[trial, unit]`.
+    rates: Array2<f64>,
+    /// Choice made in each trial.
+    made: Vec<Option<usize>>,
+    /// The two choices.
+    choices: [usize; 2],
+    /// Preference of each unit, positive for the second choice.
+    preference: Vec<f64>,
+}
+
+impl Responses<'_> {
+    /// Computes the probabilities over some trials; `None` if no condition has enough of them with either choice.
+    fn probabilities(
+        &self,
+        trials: &[usize],
+        options: &ChoiceProbabilityOptions,
+    ) -> Option<Probabilities> {
+        let strata = self.strata(trials, options.trials.max(1));
+        if strata.is_empty() {
+            return None;
+        }
+        let order = |stratum: &Stratum| (0..stratum.is_second.len()).collect();
+        let observed = area(&strata, &strata.iter().map(order).collect::<Vec<_>>());
+        let p = p_values(&strata, &observed, options.permutations, self.study.seed);
+        let toward = |(area, preference): (&f64, &f64)| match *preference {
+            p if p > 0.0 => *area,
+            p if p < 0.0 => 1.0 - area,
+            _ => f64::NAN,
+        };
+        Some(Probabilities {
+            choice_probability: observed.iter().zip(&self.preference).map(toward).collect(),
+            roc_area: observed,
+            q: q_values(&p).into(),
+            p: p.into(),
+            n_trials: strata.iter().map(Stratum::counts).collect(),
+        })
+    }
+
+    /// Returns the conditions in which the network makes either choice in at least `least` of some trials.
+    fn strata(&self, trials: &[usize], least: usize) -> Vec<Stratum> {
+        let [first, second] = self.choices;
+        let conditions = &self.study.batch.conditions;
+        let key = |&b: &usize| conditions.iter().map(|(_, values)| values[b]).collect();
+        let cells = selectivity::groups(trials.iter().map(key));
+        let of = |(_, members): &(Vec<f64>, Vec<usize>)| {
+            let own: Vec<usize> = members
+                .iter()
+                .map(|&i| trials[i])
+                .filter(|&b| [Some(first), Some(second)].contains(&self.made[b]))
+                .filter(|&b| self.rates[[b, 0]].is_finite())
+                .collect();
+            let is_second: Vec<bool> = own.iter().map(|&b| self.made[b] == Some(second)).collect();
+            let n = is_second.iter().filter(|is_second| **is_second).count();
+            if n.min(own.len() - n) < least {
+                return None;
+            }
+            let own = self.rates.select(Axis(0), &own);
+            let mut ranked = own.clone();
+            for (mut column, unit) in ranked.axis_iter_mut(Axis(1)).zip(own.axis_iter(Axis(1))) {
+                column.assign(&Array1::from(ranks(&unit.to_vec())));
+            }
+            Some(Stratum {
+                is_second,
+                ranks: ranked,
+            })
+        };
+        cells.iter().filter_map(of).collect()
     }
 }
 
@@ -210,42 +349,6 @@ impl Answer for ChoiceProbability {
 fn mark_chance(panel: &mut Panel) {
     let height = panel.y.range.unwrap_or([0.0, 1.0]);
     panel.add(Layer::guide([0.5; 2], height));
-}
-
-/// Returns the conditions in which the network makes either choice at least `least` times.
-fn strata(
-    study: &Study,
-    rates: &Array2<f64>,
-    [first, second]: [usize; 2],
-    choices: &[Option<usize>],
-    least: usize,
-) -> Vec<Stratum> {
-    let conditions = &study.batch.conditions;
-    let key = |b: usize| conditions.iter().map(|(_, values)| values[b]).collect();
-    let cells = selectivity::groups((0..study.batch.n_trials).map(key));
-    let of = |(_, trials): &(Vec<f64>, Vec<usize>)| {
-        let own: Vec<usize> = trials
-            .iter()
-            .copied()
-            .filter(|&b| [Some(first), Some(second)].contains(&choices[b]))
-            .filter(|&b| rates[[b, 0]].is_finite())
-            .collect();
-        let is_second: Vec<bool> = own.iter().map(|&b| choices[b] == Some(second)).collect();
-        let n = is_second.iter().filter(|is_second| **is_second).count();
-        if n.min(own.len() - n) < least {
-            return None;
-        }
-        let own = rates.select(Axis(0), &own);
-        let mut ranked = own.clone();
-        for (mut column, unit) in ranked.axis_iter_mut(Axis(1)).zip(own.axis_iter(Axis(1))) {
-            column.assign(&Array1::from(ranks(&unit.to_vec())));
-        }
-        Some(Stratum {
-            is_second,
-            ranks: ranked,
-        })
-    };
-    cells.iter().filter_map(of).collect()
 }
 
 /// Computes the ROC area of every unit: the mean over conditions, weighted by the number of pairs of trials with different

@@ -25,6 +25,7 @@ pub struct Currents {
 impl Answer for Currents {
     type Options = NoOptions;
     const NEEDS_WHOLE: bool = true;
+    const SEES_GROUPS: bool = false;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "excitatory",

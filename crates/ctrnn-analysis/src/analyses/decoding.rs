@@ -12,7 +12,7 @@ use crate::linear_decoder::Decoder;
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, colour, panel_mm};
 use crate::responses::{Responses, repeats};
 use crate::statistics::permutation;
-use crate::text::{rounded, short, spoken};
+use crate::text::{rounded, short};
 use crate::variables::{Role, Variable, natural, requested, shown};
 use crate::{Arrays, Pca, Study};
 
@@ -99,7 +99,7 @@ impl Answer for Decoding {
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "accuracy_{}",
-            "[time of training, time of test]",
+            "[bin of training, bin of test]",
             "fraction",
             "held-out trials decoded correctly, averaged over the classes of a variable",
         ),
@@ -109,7 +109,7 @@ impl Answer for Decoding {
             "",
             "number of trials of each class",
         ),
-        ArrayDoc::new("t_ms", "[time]", "ms", "middle of each time bin"),
+        ArrayDoc::new("bin_ms", "[bin]", "ms", "middle of each time bin"),
         ArrayDoc::new(
             "variable_names",
             "[variable]",
@@ -146,7 +146,7 @@ impl Answer for Decoding {
     fn arrays(&self) -> Arrays {
         let names = self.decoded.iter().map(|decoded| decoded.name.clone());
         let arrays = Arrays::default()
-            .with("t_ms", &self.t_ms)
+            .with("bin_ms", &self.t_ms)
             .with("variable_names", &names.collect::<Vec<String>>());
         self.decoded
             .iter()
@@ -244,18 +244,15 @@ impl Labels {
         let is_signed = variable.role == Role::Evidence
             && variable.levels.iter().any(|(x, _)| *x < 0.0)
             && variable.levels.iter().any(|(x, _)| *x > 0.0);
+        let label = &variable.quantity.label;
         let (name, names, class_of): (String, Vec<String>, Vec<Option<usize>>) = if is_signed {
             let sign = |x: &f64| (*x != 0.0 && !x.is_nan()).then(|| usize::from(*x > 0.0));
             let names = ["negative", "positive"].map(str::to_owned).to_vec();
-            let name = format!("sign of {}", spoken(&variable.name));
+            let name = format!("sign of {label}");
             (name, names, variable.values.iter().map(sign).collect())
         } else {
             let names = variable.level_names(MOST_CLASSES);
-            (
-                spoken(&variable.name),
-                names,
-                variable.level_of(MOST_CLASSES),
-            )
+            (label.clone(), names, variable.level_of(MOST_CLASSES))
         };
         let count = |class: usize| {
             trials

@@ -9,6 +9,7 @@ mod starts;
 #[cfg(test)]
 mod tests;
 
+use ctrnn_tasks::counted;
 use faer::c64;
 use ndarray::{Array1, Array2, Array3, Axis};
 
@@ -373,10 +374,10 @@ impl FixedPoints {
     /// Describes the points under one input in a sentence.
     fn census(&self, found: &Found) -> String {
         let mut parts = vec![fixed_points(&found.points)];
-        match found.points.iter().filter(|point| !point.is_fixed).count() {
+        let slow = found.points.iter().filter(|point| !point.is_fixed);
+        match slow.count() {
             0 => {}
-            1 => parts.push("1 slow point".to_owned()),
-            n => parts.push(format!("{n} slow points")),
+            n => parts.push(counted(n, "slow point")),
         }
         if let Some((n_away, step)) = found.followed.divergence() {
             let n = found.followed.has_settled.len();
@@ -402,11 +403,9 @@ fn fixed_points(points: &[FixedPoint]) -> String {
         .filter(|point| point.is_marginal())
         .map(|point| point.n_marginal);
     let marginal = match least.min() {
-        Some(1) if n_marginal >= CONTINUUM => {
-            "marginal (a continuum: at least 1 marginal direction)".to_owned()
-        }
         Some(d) if n_marginal >= CONTINUUM => {
-            format!("marginal (a continuum: at least {d} marginal directions)")
+            let directions = counted(d, "marginal direction");
+            format!("marginal (a continuum: at least {directions})")
         }
         _ => "marginal".to_owned(),
     };
@@ -417,8 +416,7 @@ fn fixed_points(points: &[FixedPoint]) -> String {
         .max()
         .unwrap_or(0);
     kinds.extend((1..=most).map(|d| {
-        let directions = if d == 1 { "direction" } else { "directions" };
-        let kind = format!("with {d} unstable {directions}");
+        let kind = format!("with {}", counted(d, "unstable direction"));
         (count(&|point| point.n_unstable == d), kind)
     }));
     let kinds = kinds.into_iter().filter(|(n, _)| *n > 0);
@@ -426,7 +424,7 @@ fn fixed_points(points: &[FixedPoint]) -> String {
     match fixed.len() {
         0 => "no fixed points".to_owned(),
         1 => format!("1 fixed point, {}", listed(&kinds).trim_start_matches("1 ")),
-        n => format!("{n} fixed points, {}", listed(&kinds)),
+        n => format!("{}, {}", counted(n, "fixed point"), listed(&kinds)),
     }
 }
 
@@ -455,7 +453,7 @@ fn search_report(found: &Found) -> String {
         }
         End::Points => ": no more points are kept (option points)".to_owned(),
     };
-    format!("{n} starts{hits}{end}")
+    format!("{}{hits}{end}", counted(n, "start"))
 }
 
 /// Returns the states of at most `most` trials that have an input.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
-use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, as_text};
+use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, as_text, drawn_of};
 use crate::linear_algebra::qr;
 use crate::plot::{Figure, Layer, colour};
 use crate::text::short;
@@ -60,6 +60,7 @@ pub struct Lyapunov {
     pub held_exponents: Vec<Option<Array1<f64>>>,
     n_held_exponents: usize,
     /// Number of time steps after the transient.
+    n_units: usize,
     n_counted: usize,
     dt_ms: f64,
 }
@@ -119,6 +120,7 @@ impl Answer for Lyapunov {
             exponents,
             held_exponents: held_exponents.collect(),
             held,
+            n_units: study.dynamics.n_units(),
             n_held_exponents: study.dynamics.n_units().min(options.n_held_exponents),
             n_counted: options.n_steps - n_transient,
             dt_ms: study.dynamics.dt_ms,
@@ -145,10 +147,14 @@ impl Answer for Lyapunov {
     fn statements(&self) -> Vec<String> {
         let largest = self.exponents.exponents_per_s[0];
         let verb = if largest > 0.0 { "part" } else { "meet" };
+        let dimension = self.exponents.dimension();
+        let n_exponents = self.exponents.exponents_per_s.len();
+        let is_bound = n_exponents < self.n_units && dimension >= n_exponents as f64;
         let driven = format!(
-            "largest Lyapunov exponent {} per second: neighbouring trajectories {verb}; Kaplan-Yorke dimension {}",
+            "largest Lyapunov exponent {} per second: neighbouring trajectories {verb}; Kaplan-Yorke dimension {}{}; the trials follow each other without a reset of the state",
             short(largest),
-            short(self.exponents.dimension())
+            if is_bound { "at least " } else { "" },
+            short(dimension)
         );
         let held = self
             .held_exponents()
@@ -189,7 +195,11 @@ impl Answer for Lyapunov {
             let range = [0.4, self.n_held_exponents as f64 + 0.6];
             figure
                 .cell(0, 2)
-                .title("inputs held")
+                .title(drawn_of(
+                    "inputs held",
+                    MOST_DRAWN,
+                    self.held_exponents().count(),
+                ))
                 .x("exponent", range)
                 .add(Layer::guide(range, [0.0, 0.0]))
                 .extend(points);
@@ -310,12 +320,14 @@ pub fn exponents(
             convergence.push(&sums * (1000.0 / dynamics.dt_ms / counted as f64));
         }
     }
-    let mut exponents = (&sums * (1000.0 / dynamics.dt_ms / n_steps.max(1) as f64)).to_vec();
-    exponents.sort_by(|a, b| b.total_cmp(a));
+    let exponents = &sums * (1000.0 / dynamics.dt_ms / n_steps.max(1) as f64);
+    // The columns of the frame end up in falling order only after a long time.
+    let mut order: Vec<usize> = (0..n_exponents).collect();
+    order.sort_by(|&a, &b| exponents[b].total_cmp(&exponents[a]));
     let shape = (convergence.len(), n_exponents);
     Ok(Exponents {
-        exponents_per_s: exponents.into(),
-        convergence: Array2::from_shape_fn(shape, |(i, k)| convergence[i][k]),
+        exponents_per_s: order.iter().map(|&k| exponents[k]).collect(),
+        convergence: Array2::from_shape_fn(shape, |(i, k)| convergence[i][order[k]]),
     })
 }
 

@@ -6,7 +6,7 @@ use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, Clock, ConditionOrder, Task, TrialBatch};
 use ndarray::Array3;
 
-use crate::{Dynamics, Study};
+use crate::{Dynamics, Shared, Study};
 
 /// Number of units of an observer.
 pub const N_UNITS: usize = 3;
@@ -45,6 +45,7 @@ pub fn study(task: &dyn Task, batch: TrialBatch, outputs: Array3<f64>) -> Study<
         metrics: None,
         peers: Vec::new(),
         by: Vec::new(),
+        shared: Shared::default(),
         seed: 1,
         batch,
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use ctrnn_tasks::counted;
 use ndarray::{Array1, Array2, Array3, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use crate::courses::{Courses, projected};
 use crate::linear_algebra::centred;
 use crate::plot::{Figure, Layer, Panel, Rgb, colour};
 use crate::selectivity::groups;
-use crate::text::{rounded, short};
+use crate::text::{rounded, short, verb};
 use crate::{Arrays, Pca, Study};
 
 /// Largest number of components that are kept.
@@ -140,11 +141,13 @@ impl Answer for StateSpace {
     }
 
     fn statements(&self) -> Vec<String> {
+        let n = self.pca.n_explaining(0.9);
         let mut lines = vec![format!(
-            "participation ratio {}; {} components explain 90 % of the variance of {} units",
+            "participation ratio {}; {} {} 90 % of the variance of {}",
             short(self.pca.participation_ratio()),
-            self.pca.n_explaining(0.9),
-            self.axes.ncols()
+            counted(n, "component"),
+            verb(n, ["explains", "explain"]),
+            counted(self.axes.ncols(), "unit")
         )];
         if let Some(removed) = self.removed {
             lines.push(format!(

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
 use crate::decision_times::DecisionTimes;
-use crate::groups::{Group, groups};
+use crate::groups::{Group, by_title, groups};
 use crate::plot::{Figure, Layer, Rgb, panel_mm, range_of};
 use crate::study::steps_of;
 use crate::text::spoken;
@@ -14,6 +14,9 @@ use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of events in the figure.
 const MOST_PANELS: usize = 4;
+
+/// Least fraction of the trials that run at a time with a mean: others that end would look like a response.
+const RUNNING: f64 = 0.9;
 
 /// Settings of the histograms.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,7 +65,7 @@ pub struct Aligned {
     pub label: String,
     /// Time relative to the event in ms, `[time]`.
     pub t_ms: Vec<f64>,
-    /// Mean rates, `[group, time, unit]`; NaN where fewer than half of the trials with the event are running.
+    /// Mean rates, `[group, time, unit]`; NaN where fewer than 90 % of the trials with the event are running.
     pub rates: Array3<f64>,
     /// Number of trials with the event, `[group]`.
     pub n_trials: Vec<usize>,
@@ -82,7 +85,7 @@ impl Answer for Psth {
             "rates_{}",
             "[group, time from the event, unit]",
             "rate",
-            "mean rate of each group of trials around the event of this name; NaN where fewer than half of the trials with the event are running",
+            "mean rate of each group of trials around the event of this name; NaN where fewer than 90 % of the trials with the event are running",
         ),
         ArrayDoc::new(
             "t_ms_{}",
@@ -189,6 +192,9 @@ impl Answer for Psth {
             .chain(self.units.iter().copied().map(Some))
             .collect();
         let mut figure = Figure::new(&vec![width_mm; shown.len()], &vec![24.0; rows.len()]);
+        if shown.len() < self.aligned.len() {
+            figure.title = format!("{} of {} events", shown.len(), self.aligned.len());
+        }
         for (row, &unit) in rows.iter().enumerate() {
             let courses: Vec<Array2<f64>> =
                 shown.iter().map(|aligned| aligned.course(unit)).collect();
@@ -208,7 +214,7 @@ impl Answer for Psth {
                     panel.x_label(&format!("time from {} (ms)", aligned.label));
                 }
                 if row == 0 && column == 0 {
-                    panel.title(format!("by {}", self.by));
+                    panel.title(by_title(&self.by));
                 }
             }
             figure.cell(row, 0).y_label(&match unit {
@@ -296,7 +302,7 @@ fn aligned(study: &Study, groups: &[Group], event: Event, options: &Options) -> 
                 (t < study.batch.n_steps[b]).then(|| study.rates.slice(s![b, t, ..]))
             });
             let running: Vec<_> = running.collect();
-            if !running.is_empty() && 2 * running.len() >= placed.len() {
+            if running.len() as f64 >= (RUNNING * placed.len() as f64).max(1.0) {
                 mean.fill(0.0);
                 running.iter().for_each(|rates| mean += rates);
                 mean /= running.len() as f64;

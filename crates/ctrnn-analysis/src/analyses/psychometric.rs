@@ -7,13 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
 use crate::evidence::{Context, Contexts, Evidence, column, contexts, distinct};
-use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, level_colour, panel_mm, range_of};
+use crate::plot::{
+    Figure, Layer, Marker, Panel, Rgb, Scale, Ticks, colour, level_colour, panel_mm, range_of,
+};
 use crate::sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals, percentiles};
 use crate::text::{rounded, short, spoken};
 use crate::{ArrayDoc, Arrays, Study};
-
-/// Largest number of curves with colours of their own.
-const MOST_COLOURS: usize = 7;
 
 /// Settings of the fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -165,6 +164,9 @@ impl Answer for Psychometric {
                 quantity: against.quantity(study.task),
                 choice: spoken(&layout.choice_name(pair[1])),
                 fits: [Sigmoid::Probit, Sigmoid::Logistic].map(|shape| {
+                    if is_step(&levels) {
+                        return None; // any sigma below the spacing of the levels fits
+                    }
                     SigmoidFit::fit_with_intervals(shape, &levels, options.n_samples, study.seed)
                 }),
                 levels,
@@ -335,7 +337,7 @@ fn draw(panel: &mut Panel, curves: &[&Curve], is_named: bool) {
         let is_alone = curves.len() == 1;
         let ink = match curves.len() {
             1 => Rgb::BLACK,
-            n => level_colour(k, n, n > MOST_COLOURS),
+            n => level_colour(k, n, Scale::Names),
         };
         let [normal, logistic] = &curve.fits;
         if let Some(found) = normal {
@@ -467,12 +469,11 @@ impl Combination {
             )
             .extend(Layer::error_bars(&x, &intervals, Rgb::BLACK))
             .add(Layer::points(x[..3].to_vec(), sigma[..3].to_vec(), Rgb::BLACK).radius(0.8))
-            .extend(Layer::rings(
-                x[3..].to_vec(),
-                sigma[3..].to_vec(),
-                Rgb::BLACK,
-                0.8,
-            ));
+            .add(
+                Layer::points(x[3..].to_vec(), sigma[3..].to_vec(), Rgb::BLACK)
+                    .marked(Marker::Ring)
+                    .radius(0.8),
+            );
     }
 }
 
@@ -513,11 +514,21 @@ fn levels(
     xs.into_iter().map(level).unzip()
 }
 
+/// Returns true if both choices occur, but nowhere at the same level.
+fn is_step(levels: &[Level]) -> bool {
+    let any = |is: fn(&Level) -> bool| levels.iter().any(is);
+    let is_mixed = any(|level| 0 < level.chosen && level.chosen < level.n);
+    !is_mixed && any(|level| level.chosen > 0) && any(|level| level.chosen < level.n)
+}
+
 fn why_not_fitted(levels: &[Level]) -> &'static str {
     let made = levels.iter().map(|level| level.chosen).sum::<usize>();
     match levels.iter().map(|level| level.n).sum::<usize>() {
         0 => "no trial ends in one of the two choices",
         n if made == 0 || made == n => "the same choice in all trials",
+        _ if is_step(levels) => {
+            "the choice changes between two neighbouring levels, so sigma is below their spacing"
+        }
         _ => "the evidence in trials with a choice is of one level",
     }
 }

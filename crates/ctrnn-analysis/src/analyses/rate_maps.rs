@@ -1,6 +1,7 @@
 //! Rate maps of spatial tasks.
 
 use ctrnn_random::{Key, Rng, Stream};
+use ctrnn_tasks::counted;
 use ndarray::{Array1, Array2, Array3};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -70,17 +71,20 @@ pub struct RateMaps {
     pub shuffled_grid_scores: Vec<f64>,
     /// Range of positions along both sides of the box.
     pub range: [f64; 2],
+    /// Number of units whose rates are negative somewhere; theirs are measured from their least value.
+    pub n_shifted: usize,
 }
 
 impl Answer for RateMaps {
     type Options = RateMapsOptions;
+    const SEES_GROUPS: bool = false;
 
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "maps",
             "[unit, bin y, bin x]",
             "rate",
-            "mean rate by position, from the lower left corner; NaN where the path does not lead",
+            "mean rate by position, from the lower left corner, of a unit with negative rates from its least rate on; NaN where the path does not lead",
         ),
         ArrayDoc::new("visits", "[bin y, bin x]", "time steps", "number of visits"),
         ArrayDoc::new(
@@ -130,10 +134,12 @@ impl Answer for RateMaps {
         let visits = Visits::of(positions.view(), range, n_bins, 1.0);
         let n_units = study.dynamics.n_units();
         let rates = |unit: usize| -> Array1<f64> {
-            states
-                .iter()
-                .map(|&(b, t)| study.rates[[b, t, unit]])
-                .collect()
+            let places = states.iter();
+            above_zero(places.map(|&(b, t)| study.rates[[b, t, unit]]).collect())
+        };
+        let is_negative = |unit: &usize| {
+            let mut places = states.iter();
+            places.any(|&(b, t)| study.rates[[b, t, *unit]] < 0.0)
         };
         let maps: Vec<RateMap> = (0..n_units)
             .into_par_iter()
@@ -148,6 +154,7 @@ impl Answer for RateMaps {
         let p = shuffles.p_values(options.shuffles, &information_bits, rates);
         let n_fields = |map: &RateMap| map.n_fields(options.field_threshold, options.field_bins);
         Ok(Self {
+            n_shifted: (0..n_units).filter(is_negative).count(),
             information_bits,
             grid_score: maps.par_iter().map(RateMap::grid_score).collect(),
             sparsity: maps.iter().map(RateMap::sparsity).collect(),
@@ -195,19 +202,25 @@ impl Answer for RateMaps {
         } else {
             let n = self.q.iter().filter(|q| **q < LEVEL).count();
             format!(
-                "{n} of {n_units} units carry spatial information (shuffles, false discovery rate {LEVEL})"
+                "units that carry spatial information: {n} of {n_units} (shuffles, false discovery rate {LEVEL})"
             )
         }];
-        lines.push(format!("{with_fields} units have a field"));
+        lines.push(format!("units with a field: {with_fields}"));
+        if self.n_shifted > 0 {
+            lines.push(format!(
+                "rates of {} are negative somewhere: they are measured from their least value",
+                counted(self.n_shifted, "unit")
+            ));
+        }
         lines.push(match self.grid_bound() {
             Some(bound) => format!(
-                "{} units have a grid score above {}, the percentile {} of shuffled maps",
-                count(&self.grid_score, bound),
+                "units with a grid score above {}, the percentile {} of shuffled maps: {}",
                 short(bound),
-                short(100.0 * PERCENTILE)
+                short(100.0 * PERCENTILE),
+                count(&self.grid_score, bound)
             ),
             None => format!(
-                "{} units have a grid score above 0.3",
+                "units with a grid score above 0.3: {}",
                 count(&self.grid_score, 0.3)
             ),
         });
@@ -241,6 +254,12 @@ impl Answer for RateMaps {
         bar.colour_bar(whole, ColourMap::Blues, "rate / largest");
         vec![("", figure)]
     }
+}
+
+/// Returns rates from their least value on if any is negative: spatial information is that of a firing rate.
+fn above_zero(rates: Array1<f64>) -> Array1<f64> {
+    let least = rates.iter().copied().fold(0.0, f64::min);
+    rates - least
 }
 
 /// Maps of rates that are shifted in time against positions.

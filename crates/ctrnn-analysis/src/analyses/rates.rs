@@ -1,5 +1,6 @@
 //! Histogram of firing rates, and rates over time.
 
+use ctrnn_tasks::counted;
 use ndarray::{Array2, Axis};
 
 use super::{Answer, NoOptions, Unsuitable};
@@ -26,6 +27,7 @@ pub struct Rates {
 
 impl Answer for Rates {
     type Options = NoOptions;
+    const SEES_GROUPS: bool = false;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new("mean_rates", "[unit]", "", "mean rate over all states"),
         ArrayDoc::new("mean_course", "[time, unit]", "", "mean rate over trials"),
@@ -63,10 +65,10 @@ impl Answer for Rates {
 
     fn statements(&self) -> Vec<String> {
         vec![format!(
-            "mean rate {}, {} of {} units silent",
+            "mean rate {}, {} of {} silent",
             short(self.mean),
             self.n_silent,
-            self.mean_rates.len()
+            counted(self.mean_rates.len(), "unit")
         )]
     }
 

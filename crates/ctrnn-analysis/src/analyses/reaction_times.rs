@@ -1,14 +1,14 @@
 //! Distributions of reaction times.
 
-use ctrnn_tasks::Quantity;
+use ctrnn_tasks::{Quantity, counted};
 use ndarray::Array2;
 
 use super::{Answer, NoOptions, Unsuitable};
 use crate::decision_times::{DECISION_ARRAYS, DecisionTimes};
 use crate::evidence::{distinct, evidence, shown_trials};
-use crate::groups::Group;
-use crate::plot::{Figure, Layer, Panel, colour, level_colour, range_of};
-use crate::text::short;
+use crate::groups::{Group, by_title};
+use crate::plot::{Figure, Layer, Panel, Scale, colour, level_colour, range_of};
+use crate::text::{are, short};
 use crate::{ArrayDoc, Arrays, Study};
 
 /// Fractions of the trials at which quantiles are given.
@@ -194,11 +194,11 @@ impl Answer for ReactionTimes {
             let n = times.len();
             (n > 0).then(|| {
                 let name = match kind {
-                    2 => "trials without a correct answer".to_owned(),
-                    _ => format!("{name} trials"),
+                    2 => format!("{} without a correct answer", counted(n, "trial")),
+                    _ => counted(n, &format!("{name} trial")),
                 };
                 format!(
-                    "median {} of {n} {name}: {middle} ms (10 % to 90 %: {low} to {high} ms)",
+                    "median {} of {name}: {middle} ms (10 % to 90 %: {low} to {high} ms)",
                     self.name
                 )
             })
@@ -207,10 +207,10 @@ impl Answer for ReactionTimes {
         let n_undecided: usize = self.groups.iter().map(Distribution::n_undecided).sum();
         if n_undecided > 0 {
             let n: usize = self.groups.iter().map(|own| own.n).sum();
-            statements.push(format!("{n_undecided} of {n} trials are undecided"));
+            statements.push(format!("{n_undecided} of {} undecided", are(n, "trial")));
         }
         if self.n_catch > 0 {
-            statements.push(format!("{} catch trials are left out", self.n_catch));
+            statements.push(format!("{} left out", are(self.n_catch, "catch trial")));
         }
         statements
     }
@@ -277,7 +277,7 @@ impl ReactionTimes {
         let n = self.groups.len().min(MOST_GROUPS);
         for k in 0..n {
             let own = &self.groups[k * self.groups.len() / n];
-            let ink = level_colour(k, n, n > 4);
+            let ink = level_colour(k, n, Scale::Sizes);
             for (kind, times) in own
                 .times_ms
                 .iter()
@@ -299,7 +299,10 @@ impl ReactionTimes {
             }
         }
         panel
-            .title(format!("by {}; dashed: wrong", self.by))
+            .title(match by_title(&self.by) {
+                title if title.is_empty() => "dashed: wrong".to_owned(),
+                title => format!("{title}; dashed: wrong"),
+            })
             .y("fraction of trials", [0.0, 1.0]);
     }
 }

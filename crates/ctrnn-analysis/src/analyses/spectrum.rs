@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Basis, Unsuitable};
-use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, as_text};
+use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, as_text, drawn_of};
 use crate::linear_algebra::eigenvalues;
 use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, drawable, range_of, up_to};
 use crate::text::short;
@@ -157,7 +157,7 @@ impl Answer for Spectrum {
             Layer::points(re, im, ink).radius(0.55).named(name)
         });
         let panel = figure.cell(0, 0).title("recurrent weights");
-        draw_on_complex_plane(panel, discs);
+        draw_on_complex_plane(panel, "λ", discs);
         self.draw_timescales(figure.cell(0, 1));
         vec![("", figure)]
     }
@@ -189,6 +189,8 @@ impl Spectrum {
         let mut drawn = Vec::new();
         for (k, (held, times)) in self.timescales().take(MOST_DRAWN).enumerate() {
             let Some(times) = times else { continue };
+            let mut times = times.clone();
+            times.sort_by(|a, b| b.total_cmp(a));
             let slowest = times.iter().zip(1..=MOST_MODES);
             let (x, y): (Vec<f64>, Vec<f64>) = slowest
                 .filter(|(time, _)| (gone..=lasting).contains(*time))
@@ -204,7 +206,11 @@ impl Spectrum {
             panel.add(Layer::text(5.5, middle, "none on this axis", Rgb::GREY));
         }
         panel
-            .title("linearised")
+            .title(drawn_of(
+                "linearised at mean end states",
+                MOST_DRAWN,
+                self.timescales().count(),
+            ))
             .x("mode", [0.4, MOST_MODES as f64 + 0.6])
             .y("timescale (ms)", range)
             .y_ticks(Ticks::logarithmic(range));
@@ -230,8 +236,13 @@ fn timescales_ms(study: &Study, held: &HeldInput) -> Result<Option<Vec<f64>>, Un
     Ok(Some(times.collect()))
 }
 
-/// Draws layers on the complex plane, above the axes and the unit circle; both axes have the same scale.
-pub(super) fn draw_on_complex_plane(panel: &mut Panel, layers: impl IntoIterator<Item = Layer>) {
+/// Draws layers on the complex plane of the eigenvalues `symbol`, above the axes and the unit circle; both axes have the
+/// same scale.
+pub(super) fn draw_on_complex_plane(
+    panel: &mut Panel,
+    symbol: &str,
+    layers: impl IntoIterator<Item = Layer>,
+) {
     let layers: Vec<Layer> = layers.into_iter().collect();
     let points = layers
         .iter()
@@ -241,8 +252,8 @@ pub(super) fn draw_on_complex_plane(panel: &mut Panel, layers: impl IntoIterator
     let angle = |k: usize| k as f64 / 180.0 * std::f64::consts::PI;
     let (x, y) = (0..=360).map(|k| (angle(k).cos(), angle(k).sin())).unzip();
     panel
-        .x("Re λ", [-reach, reach])
-        .y("Im λ", [-reach, reach])
+        .x(&format!("Re {symbol}"), [-reach, reach])
+        .y(&format!("Im {symbol}"), [-reach, reach])
         .add(Layer::guide([-reach, reach], [0.0, 0.0]))
         .add(Layer::guide([0.0, 0.0], [-reach, reach]))
         .add(Layer::line(x, y, Rgb([170, 170, 170])).wide(0.2))

@@ -5,7 +5,7 @@ use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{Clock, Condition, Layout, Task, Timeline, Trial, TrialBatch};
 use ndarray::{Array1, Array2, Array3};
 
-use crate::{Dynamics, Study};
+use crate::{Dynamics, Shared, Study};
 
 /// Conditions, rates and choices of the trials of a task with two choices.
 pub struct Synthetic {
@@ -168,6 +168,7 @@ impl Synthetic {
             metrics: None,
             peers: Vec::new(),
             by: Vec::new(),
+            shared: Shared::default(),
             seed: 1,
         }
     }

@@ -1,6 +1,6 @@
 //! Variance of units by task or epoch, clusters of units, and lesions of these clusters.
 
-use ctrnn_tasks::value_bits;
+use ctrnn_tasks::{counted, value_bits};
 use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
 
 use super::{Answer, NoOptions, Unsuitable};
@@ -157,9 +157,10 @@ impl Answer for TaskVariance {
     fn statements(&self) -> Vec<String> {
         let n_clusters = self.clusters.labels.iter().max().map_or(0, |k| k + 1);
         let mut lines = vec![format!(
-            "{} of {} units are active; they form {n_clusters} clusters (silhouette {})",
+            "active units: {} of {}, in {} (silhouette {})",
             self.active.len(),
             self.variances.ncols(),
+            counted(n_clusters, "cluster"),
             short(self.clusters.silhouette)
         )];
         lines.extend(self.lesions.as_ref().and_then(Lesions::statement));
@@ -243,7 +244,11 @@ impl Lesions {
             .x_ticks(Ticks::named(&clusters))
             .y_ticks(Ticks::named(&names));
         let bar = figure.cell(0, 1);
-        bar.colour_bar(scale, ColourMap::BlueWhiteRed, "change of accuracy (%)");
+        bar.colour_bar(
+            scale,
+            ColourMap::BlueWhiteRed,
+            "change of accuracy (points)",
+        );
         figure
     }
 }

@@ -2,6 +2,7 @@
 
 mod regression;
 
+use ctrnn_tasks::counted;
 use ndarray::{Array1, Array2, Array3, Axis, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,9 +12,9 @@ use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
 use crate::epochs::Epochs;
 use crate::groups::Group;
-use crate::plot::{Figure, Layer, Panel, Rgb, colour, level_colour, panel_mm};
+use crate::plot::{Figure, Layer, Panel, Rgb, Scale, colour, level_colour, panel_mm};
 use crate::responses::Responses;
-use crate::text::{short, spoken};
+use crate::text::short;
 use crate::variables::{self, Regressor, Role, Variable, regressors, selector, shown};
 use crate::{Arrays, Study};
 
@@ -24,7 +25,7 @@ const MOST_REGRESSORS: usize = 6;
 const MOST_PANELS: usize = 4;
 
 /// Largest number of levels by which trajectories are sorted in a panel.
-const MOST_LEVELS: usize = 6;
+const MOST_LEVELS: usize = 12;
 
 /// Settings of targeted dimensionality reduction; the defaults are those of Mante et al. (2013).
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -55,6 +56,8 @@ impl Default for TdrOptions {
 pub struct Tdr {
     /// Names of the regressors, in the order of their axes.
     pub names: Vec<String>,
+    /// Names of the regressors in texts and figures.
+    pub labels: Vec<String>,
     /// Regression with the axes of the regressors.
     pub regression: Regression,
     /// Trials to which all variables apply.
@@ -79,7 +82,7 @@ pub struct Tdr {
 pub struct Sorting {
     /// Name of the context; empty if there is only one.
     pub context: String,
-    /// Name of the variable by which trials are sorted.
+    /// Label and unit of the variable by which trials are sorted.
     pub by: String,
     /// Index of the horizontal and of the vertical axis.
     pub axes: [usize; 2],
@@ -100,7 +103,7 @@ pub struct Line {
     pub n_trials: usize,
     /// Coordinates on all axes, `[time, axis]`.
     pub values: Array2<f64>,
-    is_ordered: bool,
+    scale: Scale,
 }
 
 impl Answer for Tdr {
@@ -187,9 +190,7 @@ impl Answer for Tdr {
         let variables = chosen(study, &options.regressors)?;
         let columns = regressors(&variables);
         if columns.len() < 2 {
-            return Err(Unsuitable::lacks(
-                "fewer than two variables differ from trial to trial, or they have too many categories; tdr.regressors=[...] names them",
-            ));
+            return Err(too_few(study));
         }
         let trials = shown(study, &variables);
         if trials.is_empty() {
@@ -206,6 +207,7 @@ impl Answer for Tdr {
             responses.mean_course(own).dot(&regression.axes.t())
         });
         Ok(Self {
+            labels: columns.iter().map(|column| column.label.clone()).collect(),
             names: columns.into_iter().map(|column| column.name).collect(),
             scores: scores(&responses, &regression.axes),
             panels,
@@ -247,15 +249,11 @@ impl Answer for Tdr {
     }
 
     fn statements(&self) -> Vec<String> {
-        let at = |(name, &t): (&String, &usize)| {
-            format!(
-                "{} at {} ms",
-                spoken(name),
-                short((t + 1) as f64 * self.dt_ms)
-            )
+        let at = |(label, &t): (&String, &usize)| {
+            format!("{label} at {} ms", short((t + 1) as f64 * self.dt_ms))
         };
         let peaks: Vec<String> = self
-            .names
+            .labels
             .iter()
             .zip(&self.regression.peak)
             .map(at)
@@ -266,8 +264,8 @@ impl Answer for Tdr {
                 peaks.join(", ")
             ),
             format!(
-                "coefficients denoised with {} principal components of the condition averages",
-                self.regression.components.nrows()
+                "coefficients denoised with {} of the condition averages",
+                counted(self.regression.components.nrows(), "principal component")
             ),
         ]
     }
@@ -295,8 +293,8 @@ impl Tdr {
             let next = self.panels.get(k + 1).filter(|_| !is_last);
             sorting.draw(panel, next.is_none_or(|next| next.by != sorting.by));
             panel
-                .x(&format!("{} axis", spoken(&self.names[x])), bounds[x])
-                .y(&format!("{} axis", spoken(&self.names[y])), bounds[y]);
+                .x(&format!("{} axis", self.labels[x]), bounds[x])
+                .y(&format!("{} axis", self.labels[y]), bounds[y]);
         }
         figure
     }
@@ -323,12 +321,12 @@ impl Tdr {
         let ms = |t: usize| (t + 1) as f64 * self.dt_ms;
         let mut figure = Figure::new(&[60.0], &[38.0]);
         let panel = figure.cell(0, 0);
-        for (k, name) in self.names.iter().enumerate() {
+        for (k, label) in self.labels.iter().enumerate() {
             let x = known.iter().map(|&t| ms(t)).collect();
             let y = known.iter().map(|&t| size(k, t)).collect();
             let peak = self.regression.peak[k];
             panel
-                .add(Layer::line(x, y, colour(k)).wide(0.3).named(&spoken(name)))
+                .add(Layer::line(x, y, colour(k)).wide(0.3).named(label))
                 .add(Layer::points(vec![ms(peak)], vec![size(k, peak)], colour(k)).radius(0.8));
         }
         panel
@@ -346,7 +344,7 @@ impl Sorting {
         let mut named: Vec<usize> = Vec::new();
         for line in &self.lines {
             let [level, n_levels] = line.level;
-            let ink = level_colour(level, n_levels, line.is_ordered);
+            let ink = level_colour(level, n_levels, line.scale);
             let [x, y] = self.axes.map(|axis| line.values.column(axis).to_vec());
             let start = [&x, &y].map(|side| side.iter().take(1).copied().collect::<Vec<f64>>());
             let [x0, y0] = start;
@@ -362,7 +360,7 @@ impl Sorting {
                 .add(layer)
                 .add(Layer::points(x0, y0, Rgb([120, 120, 120])).radius(0.7));
         }
-        let by = format!("sorted by {}", spoken(&self.by));
+        let by = format!("sorted by {}", self.by);
         panel.title(if self.context.is_empty() {
             by
         } else {
@@ -408,6 +406,26 @@ fn chosen(study: &Study, names: &[String]) -> Result<Vec<Variable>, Unsuitable> 
         fits
     });
     Ok(found)
+}
+
+/// Returns the error of trials without two regressors by default, with the setting that names those that there are.
+fn too_few(study: &Study) -> Unsuitable {
+    let mut names: Vec<String> = variables::natural(study)
+        .into_iter()
+        .map(|variable| variable.name)
+        .collect();
+    let has_choice = names.iter().any(|name| name == "choice");
+    if !has_choice && variables::named(study, "correct").is_ok() {
+        names.push("correct".to_owned());
+    }
+    if names.len() < 2 {
+        return Unsuitable::lacks("fewer than two variables differ from trial to trial");
+    }
+    let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+    Unsuitable::Lacks(format!(
+        "the variables have more than {MOST_REGRESSORS} categories, each of which would be an axis; to use them all, add 'tdr.regressors=[{}]', or choose trials with --where",
+        quoted.join(",")
+    ))
 }
 
 fn scores(responses: &Responses, axes: &Array2<f64>) -> Array3<f64> {
@@ -501,7 +519,7 @@ fn panels(
             let choice = plan.choice.filter(|&k| k != by).map(|k| &variables[k]);
             found.push(Sorting {
                 context: name.clone(),
-                by: variables[by].name.clone(),
+                by: variables[by].quantity.axis(),
                 axes: [axis_of(columns, across).unwrap_or(0), plan.up],
                 lines: lines(&variables[by], choice, trials, &own, &course),
             });
@@ -537,7 +555,7 @@ fn rows(study: &Study, variables: &[Variable], context: Option<usize>) -> Vec<Ro
         }];
     };
     let row = |(level, name): &(f64, String)| Row {
-        name: format!("{} {name}", spoken(&variables[k].name)),
+        name: format!("{} = {name}", variables[k].quantity.label),
         value: Some((k, *level)),
         own: all
             .clone()
@@ -592,7 +610,7 @@ fn lines(
                 choice: side,
                 n_trials: members.len(),
                 values: course(&members),
-                is_ordered: by.role != Role::Category && by.role != Role::Choice,
+                scale: by.role.scale(),
             });
         }
     }

@@ -1,5 +1,6 @@
 //! Timescales of units, from the autocorrelation of their rates.
 
+use ctrnn_tasks::counted;
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, s};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -86,6 +87,7 @@ pub struct Decay {
 
 impl Answer for Timescales {
     type Options = TimescalesOptions;
+    const SEES_GROUPS: bool = false;
 
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
@@ -184,9 +186,9 @@ impl Answer for Timescales {
         let sorted = self.sorted();
         if !sorted.is_empty() {
             lines.push(format!(
-                "rates lose their correlation over time within a trial in {} ms (median of {} units)",
+                "rates lose their correlation over time within a trial in {} ms (median of {})",
                 short(sorted[sorted.len() / 2]),
-                sorted.len()
+                counted(sorted.len(), "unit")
             ));
         }
         lines
@@ -209,9 +211,9 @@ impl Intrinsic {
         let epoch = spoken(&self.epoch);
         if !known.is_empty() {
             lines.push(format!(
-                "intrinsic timescale {} ms (median of {} units with a determined fit, correlations between trials in the {epoch} epoch)",
+                "intrinsic timescale {} ms (median of {} with a determined fit, correlations between trials in the {epoch} epoch)",
                 short(median(&known)),
-                known.len()
+                counted(known.len(), "unit")
             ));
         }
         if let Some(fit) = &self.mean_fit {
@@ -496,7 +498,7 @@ impl Timescales {
             .x("lag (ms)", [0.0, end])
             .y("autocorrelation", [-1.0, 1.0])
             .extend(units)
-            .add(Layer::guide([0.0, end], [(-1.0f64).exp(); 2]))
+            .add(Layer::guide([0.0, end], [(-1.0f64).exp(); 2]).named("1/e"))
             .add(Layer::line(lag, means, colour(0)).wide(0.4).named("mean"));
         let sorted = self.sorted();
         let range = [0.0, sorted.last().copied().unwrap_or(1.0) * 1.02];

@@ -143,7 +143,7 @@ impl Answer for Tuning {
             rates,
             names: chosen
                 .iter()
-                .map(|variable| spoken(&variable.name))
+                .map(|variable| variable.quantity.label.clone())
                 .collect(),
             d_prime: study.choice_preference(),
             choices: choices.map(|c| spoken(&layout.choice_name(c))).collect(),
@@ -271,7 +271,10 @@ impl Tuning {
         }
         let names = self.names.iter().map(|name| &name[..]);
         let entries = inks.iter().zip(names.chain(["shared", "interactions"]));
-        let entries = entries.filter(|(_, name)| is_shared || *name != "shared");
+        let has_several = self.names.len() > 1;
+        let entries = entries
+            .filter(|(_, name)| is_shared || *name != "shared")
+            .filter(|(_, name)| has_several || *name != "interactions");
         panel
             .extend(entries.map(|(&ink, name)| {
                 Layer::line(Vec::new(), Vec::new(), ink)
@@ -304,7 +307,7 @@ mod tests {
         let conditions = [("coh", coh), ("side", side)];
         let synthetic = Synthetic::with_choices(&conditions, rates, &choices, &[4; 48], 3);
         let found = Tuning::compute(&synthetic.study(), &TuningOptions::default()).unwrap();
-        assert_eq!(found.names, ["coh × side"]);
+        assert_eq!(found.names, ["coh"], "the label of the strength");
         assert!(found.split.by_interaction.iter().all(|part| *part < 1e-9));
         assert!(
             found.split.by_variable[[0, 0]] > 0.99,

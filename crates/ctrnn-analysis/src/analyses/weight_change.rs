@@ -1,12 +1,13 @@
 //! Weights before and after training.
 
+use ctrnn_tasks::counted;
 use ndarray::{Array1, Array2};
 
 use super::{Answer, Basis, NoOptions, Unsuitable};
 use crate::blocks::reach_of;
 use crate::linear_algebra::svd;
 use crate::plot::{Figure, Layer, Panel, colour, range_of, up_to};
-use crate::text::short;
+use crate::text::{short, verb};
 use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of singular values in the figure.
@@ -24,6 +25,7 @@ pub struct WeightChange {
 impl Answer for WeightChange {
     type Options = NoOptions;
     const BASIS: Basis = Basis::Weights;
+    const SEES_GROUPS: bool = false;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "change_singular_values",
@@ -123,7 +125,11 @@ impl WeightChange {
             is_more
         });
         let rank = rank.count();
-        format!("{rank} singular values hold 90 % of the change of the recurrent weights")
+        format!(
+            "{} {} 90 % of the change of the recurrent weights",
+            counted(rank, "singular value"),
+            verb(rank, ["holds", "hold"])
+        )
     }
 
     fn draw_singular_values(&self, panel: &mut Panel) {

@@ -1,11 +1,13 @@
 //! Weight matrices sorted by cell type and preference, and block statistics.
 
 use ctrnn_model::UnitGroup;
+use ctrnn_tasks::counted;
 use ndarray::{Array2, Axis};
 
 use super::{Answer, Basis, NoOptions, Unsuitable};
 use crate::blocks::{Block, blocks, reach_of, reordered, sorted_units};
-use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks};
+use crate::channels::channel_ticks;
+use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks, up_to};
 use crate::preference::{Preference, Preferences};
 use crate::text::{short, spoken};
 use crate::{ArrayDoc, Arrays, Study};
@@ -35,13 +37,14 @@ pub struct SortedWeights {
     pub preferences: Option<Preferences>,
     /// Names of inputs and outputs.
     channels: [Vec<String>; 2],
-    /// Criteria of the order of units, in words.
-    sorted_by: &'static str,
+    /// Criteria of the order of units.
+    sorted_by: Vec<&'static str>,
 }
 
 impl Answer for SortedWeights {
     type Options = NoOptions;
     const BASIS: Basis = Basis::Weights;
+    const SEES_GROUPS: bool = false;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "recurrent_sorted",
@@ -116,6 +119,13 @@ impl Answer for SortedWeights {
         let network = &study.dynamics;
         let preferences = Preferences::of(study);
         let (names, groups) = unit_groups(study, preferences.as_ref());
+        let criteria = [
+            ("area", !study.groups.is_empty()),
+            ("type", !study.groups.is_empty() || study.signs.is_some()),
+            ("preference", preferences.is_some()),
+        ];
+        let sorted_by = criteria.into_iter().filter(|(_, is_used)| *is_used);
+        let sorted_by = sorted_by.map(|(criterion, _)| criterion).collect();
         let d_prime = match &preferences {
             Some(preferences) => preferences.d_prime.to_vec(),
             None => vec![0.0; network.n_units()],
@@ -132,11 +142,7 @@ impl Answer for SortedWeights {
             names,
             preferences,
             channels: [layout.inputs, layout.outputs],
-            sorted_by: match (study.groups.is_empty(), &study.signs) {
-                (false, _) => "area, type and preference",
-                (true, Some(_)) => "type and preference",
-                (true, None) => "preference",
-            },
+            sorted_by,
         })
     }
 
@@ -190,13 +196,13 @@ impl Answer for SortedWeights {
                 short(block.density)
             )
         };
-        std::iter::once(format!("{} units: {}", self.order.len(), sizes.join(", ")))
+        let n_units = counted(self.order.len(), "unit");
+        std::iter::once(format!("{n_units}: {}", sizes.join(", ")))
             .chain(self.blocks.iter().map(statement))
             .collect()
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
-        let side_mm = |n: usize| (2.5 * n as f64).clamp(5.0, 26.0);
         let columns_mm = [side_mm(self.input.ncols()), 48.0, BAR_MM];
         let mut figure = Figure::new(&columns_mm, &[48.0, side_mm(self.output.nrows())]);
         if self.input.ncols() > 0 {
@@ -204,7 +210,13 @@ impl Answer for SortedWeights {
         }
         let reach = self.draw_recurrent(figure.cell(0, 1));
         let bar = figure.cell(0, 2);
-        bar.colour_bar([-reach, reach], ColourMap::BlueWhiteRed, "recurrent weight");
+        let largest = up_to(self.recurrent.iter().map(|w| w.abs()))[1];
+        let label = if largest > reach {
+            format!("recurrent weight (up to {})", short(largest))
+        } else {
+            "recurrent weight".to_owned()
+        };
+        bar.colour_bar([-reach, reach], ColourMap::BlueWhiteRed, &label);
         self.draw_output(figure.cell(1, 1));
         vec![("", figure)]
     }
@@ -213,16 +225,10 @@ impl Answer for SortedWeights {
 impl SortedWeights {
     fn draw_input(&self, panel: &mut Panel) {
         let reach = draw_signed(panel, &self.input);
-        let names = &self.channels[0];
-        let n = self.input.ncols();
-        let initials = names.iter().map(|name| name.chars().take(1).collect());
+        let side_mm = side_mm(self.input.ncols());
         panel
             .title(format!("input (±{})", short(reach)))
-            .x_ticks(if n <= 3 {
-                Ticks::named(&initials.collect::<Vec<String>>())
-            } else {
-                Ticks::first_and_last(n)
-            })
+            .x_ticks(channel_ticks(&self.channels[0], side_mm))
             .y_label("postsynaptic unit")
             .y_ticks(Ticks::first_and_last(self.order.len()));
     }
@@ -243,7 +249,10 @@ impl SortedWeights {
         let names = self.names.iter().enumerate().filter(|_| n_groups > 1);
         let ticks = names.map(|(k, name)| (middle(k), name.clone()));
         panel
-            .title(format!("recurrent, sorted by {}", self.sorted_by))
+            .title(match self.sorted_by.as_slice() {
+                [] => "recurrent".to_owned(),
+                criteria => format!("recurrent, sorted by {}", criteria.join(", ")),
+            })
             .x_ticks(Ticks::At(Vec::new()))
             .y_ticks(Ticks::At(ticks.collect()));
         reach
@@ -251,17 +260,18 @@ impl SortedWeights {
 
     fn draw_output(&self, panel: &mut Panel) {
         let reach = draw_signed(panel, &self.output);
-        let names: Vec<String> = self.channels[1].iter().map(|name| spoken(name)).collect();
+        let side_mm = side_mm(self.output.nrows());
         panel
             .title(format!("output (±{})", short(reach)))
             .x_label("presynaptic unit")
             .x_ticks(Ticks::first_and_last(self.order.len()))
-            .y_ticks(if self.output.nrows() <= 8 {
-                Ticks::named(&names)
-            } else {
-                Ticks::At(Vec::new())
-            });
+            .y_ticks(channel_ticks(&self.channels[1], side_mm));
     }
+}
+
+/// Returns the length of the side of a matrix with `n` channels.
+fn side_mm(n: usize) -> f64 {
+    (2.5 * n as f64).clamp(5.0, 26.0)
 }
 
 /// Draws weights of both signs; returns the largest magnitude of the colour scale.
@@ -316,7 +326,7 @@ fn unit_groups(study: &Study, preferences: Option<&Preferences>) -> (Vec<String>
 
 #[cfg(test)]
 mod tests {
-    use ctrnn_tasks::PerceptualDecision;
+    use ctrnn_tasks::{PerceptualDecision, Task};
     use ndarray::{Array3, s};
 
     use super::*;
@@ -356,5 +366,8 @@ mod tests {
         assert_eq!(first, expected);
         let svg = found.figures()[0].1.to_svg();
         assert!(is_clean(&svg) && svg.contains(">no preference</text>"));
+        for input in task.layout().inputs {
+            assert!(svg.contains(&format!(">{input}</text>")), "{input}");
+        }
     }
 }

@@ -15,7 +15,7 @@ pub enum Shape {
         size: [f64; 2],
         fill: Rgb,
     },
-    /// Rectangles of one colour, each by its upper left corner and its size.
+    /// Rectangles of one colour and one height, each by its upper left corner and its size.
     Cells {
         fill: Rgb,
         cells: Vec<[[f64; 2]; 2]>,

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use super::canvas::{Anchor, Canvas, Shape};
 use super::font::SMALL_MM;
-use super::{HeatMap, Layer, Rgb, fraction};
+use super::{HeatMap, Layer, Marker, Rgb, fraction};
 
-/// Limits beyond which details cannot be distinguished on paper: stretches of a line, discs of a layer, cells along a
+/// Limits beyond which details cannot be distinguished on paper: stretches of a line, markers of a layer, cells along a
 /// side of a heat map.
 const MOST_STRETCHES: usize = 400;
-const MOST_DISCS: usize = 20_000;
+const MOST_MARKERS: usize = 20_000;
 const MOST_CELLS: usize = 1500;
 
 /// Largest number of cells of a heat map that are drawn as rectangles instead of an image.
@@ -85,9 +85,14 @@ pub(super) fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
             y,
             colour,
             radius_mm,
+            marker,
             ..
         } => {
-            draw_discs(frame.places(x, y), *radius_mm, *colour, frame, canvas);
+            let mut places = frame.places(x, y);
+            places.retain(|&place| frame.contains(place));
+            for place in spread(places, frame) {
+                draw_marker(*marker, place, *radius_mm, *colour, canvas);
+            }
         }
         Layer::Box { x, y, colour } => draw_box(*x, *y, *colour, frame, canvas),
         Layer::Band { x, colour, .. } => draw_box(*x, frame.ranges[1], *colour, frame, canvas),
@@ -112,21 +117,36 @@ fn draw_text([x, y]: [f64; 2], text: &str, colour: Rgb, frame: &Frame, canvas: &
     }
 }
 
-/// Draws discs at the places within the frame.
-fn draw_discs(
-    mut places: Vec<[f64; 2]>,
+/// Draws one marker.
+pub(super) fn draw_marker(
+    marker: Marker,
+    [x, y]: [f64; 2],
     radius_mm: f64,
-    fill: Rgb,
-    frame: &Frame,
+    colour: Rgb,
     canvas: &mut Canvas,
 ) {
-    places.retain(|&place| frame.contains(place));
-    let discs = spread(places, frame).into_iter().map(|centre| Shape::Disc {
-        centre,
-        radius_mm,
-        fill,
-    });
-    canvas.shapes.extend(discs);
+    /// Width of the strokes of a ring and of a cross.
+    const STROKE_MM: f64 = 0.25;
+    let r = radius_mm;
+    let mut disc = |radius_mm: f64, fill: Rgb| {
+        canvas.shapes.push(Shape::Disc {
+            centre: [x, y],
+            radius_mm,
+            fill,
+        });
+    };
+    match marker {
+        Marker::Disc => disc(r, colour),
+        Marker::Ring => {
+            disc(r, colour);
+            disc((r - STROKE_MM).max(0.0), Rgb::WHITE);
+        }
+        Marker::Square => canvas.rectangle([x - r, y - r], [2.0 * r; 2], colour),
+        Marker::Cross => {
+            canvas.line(&[[x - r, y], [x + r, y]], colour, STROKE_MM);
+            canvas.line(&[[x, y - r], [x, y + r]], colour, STROKE_MM);
+        }
+    }
 }
 
 /// Draws a filled rectangle, clipped to the frame.
@@ -176,10 +196,10 @@ fn thinned(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     stretches.flat_map(furthest).collect()
 }
 
-/// Thins very many discs to the first in each cell of a grid over the frame.
+/// Thins very many markers to the first in each cell of a grid over the frame.
 fn spread(mut places: Vec<[f64; 2]>, frame: &Frame) -> Vec<[f64; 2]> {
-    if places.len() > MOST_DISCS {
-        let side_mm = (frame.size[0] * frame.size[1] / MOST_DISCS as f64).sqrt();
+    if places.len() > MOST_MARKERS {
+        let side_mm = (frame.size[0] * frame.size[1] / MOST_MARKERS as f64).sqrt();
         let mut taken = HashSet::new();
         places.retain(|place| taken.insert(place.map(|x| (x / side_mm).floor() as i64)));
     }
@@ -214,26 +234,24 @@ fn draw_heat_map(map: &HeatMap, frame: &Frame, canvas: &mut Canvas) {
     }
 }
 
-/// Returns the cells of a matrix as rectangles, one shape for each colour; neighbours of one colour in a row are joined.
-/// Each rectangle reaches a little below its right and lower neighbours, so that no viewer shows gaps between them.
+/// Returns the cells of a matrix as rectangles: one of the most frequent colour over the whole matrix, and a shape for
+/// each other colour, in which neighbours in a row are joined. Each rectangle reaches a little into its right and lower
+/// neighbours, in the last row into the upper ones, so that no viewer shows gaps between them.
 fn cells([corner, size]: [[f64; 2]; 2], columns: usize, pixels: &[Rgb]) -> Vec<Shape> {
     const OVERLAP_MM: f64 = 0.02;
     let n_rows = pixels.len() / columns;
     let cell = [size[0] / columns as f64, size[1] / n_rows as f64];
+    let overlap = |is_needed: bool| if is_needed { OVERLAP_MM } else { 0.0 };
+    let height = cell[1] + overlap(n_rows > 1);
     let mut shapes: Vec<(Rgb, Vec<[[f64; 2]; 2]>)> = Vec::new();
     for (i, row) in pixels.chunks_exact(columns).enumerate() {
+        let up = overlap(n_rows > 1 && i + 1 == n_rows);
         let mut from = 0;
         for run in row.chunk_by(|a, b| a == b) {
             let to = from + run.len();
-            let right = if to < columns { OVERLAP_MM } else { 0.0 };
-            let below = if i + 1 < n_rows { OVERLAP_MM } else { 0.0 };
-            let rectangle = [
-                [
-                    corner[0] + from as f64 * cell[0],
-                    corner[1] + i as f64 * cell[1],
-                ],
-                [run.len() as f64 * cell[0] + right, cell[1] + below],
-            ];
+            let [x, y] = [from as f64 * cell[0], i as f64 * cell[1] - up];
+            let width = run.len() as f64 * cell[0] + overlap(to < columns);
+            let rectangle = [[corner[0] + x, corner[1] + y], [width, height]];
             match shapes.iter_mut().find(|(fill, _)| *fill == run[0]) {
                 Some((_, cells)) => cells.push(rectangle),
                 None => shapes.push((run[0], vec![rectangle])),
@@ -241,8 +259,10 @@ fn cells([corner, size]: [[f64; 2]; 2], columns: usize, pixels: &[Rgb]) -> Vec<S
             from = to;
         }
     }
+    let most = (0..shapes.len()).max_by_key(|&k| shapes[k].1.len());
+    let ground = most.map(|k| (shapes.swap_remove(k).0, vec![[corner, size]]));
     let shape = |(fill, cells)| Shape::Cells { fill, cells };
-    shapes.into_iter().map(shape).collect()
+    ground.into_iter().chain(shapes).map(shape).collect()
 }
 
 /// Returns a matrix as an image in which each cell has several pixels: viewers that smooth images blur only the edges of
@@ -293,25 +313,36 @@ mod tests {
         (canvas.shapes, figure.to_svg())
     }
 
-    /// Three colours make three shapes, whose rectangles cover the panel; runs of one colour are joined.
+    /// Three colours make three shapes: the first covers the panel, the other two a third of it each.
     #[test]
     fn a_small_matrix_is_drawn_as_cells() {
         let (shapes, svg) = drawn(8);
-        let mut area = 0.0;
-        for shape in &shapes {
-            let Shape::Cells { cells, .. } = shape else {
-                panic!("{shape:?}");
-            };
-            area += cells.iter().map(|[_, [w, h]]| w * h).sum::<f64>();
-        }
+        let area = |shape: &Shape| match shape {
+            Shape::Cells { cells, .. } => cells.iter().map(|[_, [w, h]]| w * h).sum::<f64>(),
+            _ => panic!("{shape:?}"),
+        };
         assert_eq!(shapes.len(), 3);
-        assert!((400.0..406.0).contains(&area), "{area} mm2");
+        assert!((area(&shapes[0]) - 400.0).abs() < 1e-9);
+        for shape in &shapes[1..] {
+            assert!((130.0..138.0).contains(&area(shape)), "{} mm2", area(shape));
+        }
         assert!(!svg.contains("<image"), "{svg}");
         assert!(svg.contains("shape-rendering=\"crispEdges\""));
-        let run = cells([[0.0, 0.0], [4.0, 1.0]], 4, &[Rgb::BLACK; 4]);
-        let cells = vec![[[0.0, 0.0], [4.0, 1.0]]];
-        let fill = Rgb::BLACK;
-        assert_eq!(run, [Shape::Cells { fill, cells }]);
+    }
+
+    /// Neighbours of one colour in a row are one rectangle, and all rectangles of a matrix are equally high.
+    #[test]
+    fn equal_neighbours_are_joined() {
+        let [white, black] = [Rgb::WHITE, Rgb::BLACK];
+        let pixels = [white, black, black, white, white, black, black, black];
+        let found = cells([[0.0, 0.0], [4.0, 2.0]], 4, &pixels);
+        let whole = vec![[[0.0, 0.0], [4.0, 2.0]]];
+        let runs = vec![[[1.0, 0.0], [2.02, 1.02]], [[1.0, 0.98], [3.0, 1.02]]];
+        let expected = [(white, whole), (black, runs)];
+        assert_eq!(
+            found,
+            expected.map(|(fill, cells)| Shape::Cells { fill, cells })
+        );
     }
 
     /// Each cell of a large matrix has several pixels, which limits the effect of smoothing to its edge.

@@ -1,7 +1,7 @@
 //! Layout of panels on a sheet.
 
-use super::canvas::{Anchor, Canvas, Shape};
-use super::draw::{Frame, draw_layer};
+use super::canvas::{Anchor, Canvas};
+use super::draw::{Frame, draw_layer, draw_marker};
 use super::font::{SMALL_MM, TEXT_MM};
 use super::{
     FigureError, Layer, Panel, Rgb, Style, Ticks, drawable, font, fraction, pdf, png, range_of, svg,
@@ -93,7 +93,8 @@ impl Figure {
         let Some(width) = style.width_mm else {
             return Ok(resized(1.0 / magnification));
         };
-        const SMALLEST: f64 = 0.2;
+        // Smaller panels have no room for their ticks.
+        const SMALLEST: f64 = 0.5;
         let width_of = |factor: f64| resized(factor).size_mm()[0];
         let needed = width_of(SMALLEST);
         if needed > width {
@@ -253,8 +254,12 @@ impl Figure {
         here.fold([0.0, 0.0], |[before, after], ([row, column], panel)| {
             let size = [self.columns_mm[*column], self.rows_mm[*row]];
             let [first, second] = match side {
-                0 => [panel.above(size[0], tilted), panel.below()],
-                _ => [panel.left(), panel.right(size[0], tilted)],
+                0 => {
+                    let label = panel.label_overhang(size[1]);
+                    let below = panel.below(size[0]).max(panel.legend_overhang(size[1]));
+                    [panel.above(size[0], tilted).max(label), below.max(label)]
+                }
+                _ => [panel.left(), panel.right(size, tilted)],
             };
             [f64::max(before, first), f64::max(after, second)]
         })
@@ -293,16 +298,55 @@ impl Panel {
         heights.fold(0.0, f64::max)
     }
 
-    fn below(&self) -> f64 {
+    fn below(&self, width_mm: f64) -> f64 {
         let ticks = match self.x.ticks {
             Ticks::None => 0.0,
-            _ => TICK_MM + SPACE_MM / 2.0 + TEXT_MM,
+            _ => TICK_MM + SPACE_MM / 2.0 + self.x_label_height(width_mm),
         };
         let label = match self.x.label.as_str() {
             "" => 0.0,
             _ => TEXT_MM * LINE_HEIGHT + SPACE_MM / 2.0,
         };
         ticks + label
+    }
+
+    /// Returns the length of the label of the y axis beyond either end of the data area.
+    fn label_overhang(&self, height_mm: f64) -> f64 {
+        let length = font::width(&self.y.label) * TEXT_MM;
+        ((length - height_mm) / 2.0).max(0.0)
+    }
+
+    /// Returns the height of the legend below the data area.
+    fn legend_overhang(&self, height_mm: f64) -> f64 {
+        let n = self.layers.iter().filter_map(Layer::legend).count();
+        n as f64 * TEXT_MM * LINE_HEIGHT - height_mm
+    }
+
+    /// Returns true if the labels of the x axis are upright, because neighbouring ones would touch.
+    pub(super) fn has_upright_labels(&self, width_mm: f64) -> bool {
+        let range = self.ranges()[0];
+        let Ticks::At(_) = self.x.ticks else {
+            return false;
+        };
+        let ends = |(x, label): &(f64, String)| {
+            let half = font::width(label) * TEXT_MM / 2.0;
+            let middle = fraction(*x, range) * width_mm;
+            [middle - half, middle + half]
+        };
+        let mut places: Vec<[f64; 2]> = self.x.ticks_on(range).iter().map(ends).collect();
+        places.sort_by(|a, b| a[0].total_cmp(&b[0]));
+        let touch = |pair: &[[f64; 2]]| pair[0][1] + SPACE_MM / 2.0 > pair[1][0];
+        places.windows(2).any(touch)
+    }
+
+    /// Returns the height of the labels of the x axis.
+    fn x_label_height(&self, width_mm: f64) -> f64 {
+        if !self.has_upright_labels(width_mm) {
+            return TEXT_MM;
+        }
+        let ticks = self.x.ticks_on(self.ranges()[0]);
+        let widths = ticks.iter().map(|(_, label)| font::width(label) * TEXT_MM);
+        widths.fold(TEXT_MM, f64::max)
     }
 
     fn left(&self) -> f64 {
@@ -321,24 +365,61 @@ impl Panel {
 
     /// Returns the width right of the data area, for the legend and for overhanging text: a tilted name, half a tick
     /// label.
-    fn right(&self, width_mm: f64, tilted: bool) -> f64 {
+    fn right(&self, [width_mm, height_mm]: [f64; 2], tilted: bool) -> f64 {
         let names = self.layers.iter().filter_map(Layer::legend);
         let widest = names
             .map(|(_, name)| font::width(name) * TEXT_MM)
             .fold(0.0, f64::max);
         let legend = match widest {
             0.0 => 0.0,
-            _ => widest + 6.0 * SPACE_MM,
+            _ => widest + 5.0 * SPACE_MM + self.legend_gap([width_mm, height_mm]),
         };
-        let range = self.ranges()[0];
-        let from_right = |x: f64| width_mm * (1.0 - fraction(x, range));
-        let ticks = self.x.ticks_on(range).into_iter();
-        let tick = ticks.map(|(x, label)| font::width(&label) * TEXT_MM / 2.0 - from_right(x));
+        let tick = [self.tick_overhang(width_mm)].into_iter();
         let places = self.label_places(width_mm, tilted).into_iter();
         let name = places
             .filter(|_| tilted)
             .map(|(x, label)| font::width(label) * SMALL_MM * 0.75 - (width_mm - x));
         name.chain(tick).fold(legend, f64::max)
+    }
+
+    /// Returns the length of the last label of the x axis beyond the right end.
+    fn tick_overhang(&self, width_mm: f64) -> f64 {
+        let range = self.ranges()[0];
+        let from_right = |x: f64| width_mm * (1.0 - fraction(x, range));
+        let is_upright = self.has_upright_labels(width_mm);
+        let width = |label: &str| {
+            if is_upright {
+                TEXT_MM
+            } else {
+                font::width(label) * TEXT_MM
+            }
+        };
+        let ticks = self.ticks_across(width_mm).into_iter();
+        let beyond = ticks.map(|(x, label)| width(&label) / 2.0 - from_right(x));
+        beyond.fold(0.0, f64::max)
+    }
+
+    /// Returns the distance of the legend from the data area: beyond the last label of the x axis if it reaches down to it.
+    fn legend_gap(&self, [width_mm, height_mm]: [f64; 2]) -> f64 {
+        if self.legend_overhang(height_mm) > 0.0 {
+            SPACE_MM + self.tick_overhang(width_mm)
+        } else {
+            SPACE_MM
+        }
+    }
+
+    /// Returns the ticks of the x axis: of round ones whose labels would touch, every second, third, ... one.
+    fn ticks_across(&self, width_mm: f64) -> Vec<(f64, String)> {
+        let range = self.ranges()[0];
+        let all = self.x.ticks_on(range);
+        if self.x.ticks != Ticks::Round || all.len() < 2 {
+            return all;
+        }
+        let apart = (fraction(all[1].0, range) - fraction(all[0].0, range)).abs() * width_mm;
+        let widths = all.iter().map(|(_, label)| font::width(label) * TEXT_MM);
+        let needed = widths.fold(0.0, f64::max) + SPACE_MM / 2.0;
+        let every = (needed / apart).ceil().max(1.0) as usize;
+        all.into_iter().step_by(every).collect()
     }
 
     fn bands(&self) -> impl Iterator<Item = ([f64; 2], &str)> {
@@ -356,7 +437,7 @@ impl Panel {
         let range = self.ranges()[0];
         self.bands().any(|(ends, label)| {
             let [from, to] = ends.map(|x| fraction(x, range));
-            font::width(label) * SMALL_MM > (to - from) * width_mm
+            font::width(label) * SMALL_MM + SPACE_MM / 2.0 > (to - from) * width_mm
         })
     }
 
@@ -430,12 +511,19 @@ impl Panel {
         if self.x.ticks != Ticks::None {
             let ends = [[frame.corner[0], bottom], [frame.right(), bottom]];
             canvas.line(&ends, Rgb::BLACK, AXIS_MM);
-            below += TICK_MM + SPACE_MM / 2.0 + TEXT_MM;
-            for (value, label) in self.x.ticks_on(frame.ranges[0]) {
+            let is_upright = self.has_upright_labels(frame.size[0]);
+            let top = bottom + TICK_MM + SPACE_MM / 2.0;
+            below = top + self.x_label_height(frame.size[0]);
+            for (value, label) in self.ticks_across(frame.size[0]) {
                 let x = frame.x(value);
                 canvas.line(&[[x, bottom], [x, bottom + TICK_MM]], Rgb::BLACK, AXIS_MM);
-                let at = [x, below - 0.2 * TEXT_MM];
-                canvas.text(at, &label, TEXT_MM, Anchor::Middle, Rgb::BLACK);
+                if is_upright {
+                    let at = [x + 0.35 * TEXT_MM, top];
+                    canvas.turned_text(at, &label, TEXT_MM, Anchor::End, 90.0, Rgb::BLACK);
+                } else {
+                    let at = [x, below - 0.2 * TEXT_MM];
+                    canvas.text(at, &label, TEXT_MM, Anchor::Middle, Rgb::BLACK);
+                }
             }
         }
         let at = [
@@ -467,25 +555,19 @@ impl Panel {
     }
 
     fn draw_legend(&self, frame: &Frame, canvas: &mut Canvas) {
-        let x = frame.right() + SPACE_MM;
-        let entries = self.layers.iter().enumerate().filter_map(|(k, layer)| {
-            let is_line = !matches!(layer, Layer::Points { .. });
-            let is_ring = layer.is_ring_with(self.layers.get(k + 1));
-            layer.legend().map(|entry| (is_line, is_ring, entry))
+        const MARKER_MM: f64 = 0.7;
+        let x = frame.right() + self.legend_gap(frame.size);
+        let named = self.layers.iter().filter_map(|layer| {
+            let (colour, name) = layer.legend()?;
+            Some((layer, colour, name))
         });
-        for (k, (is_line, is_ring, (colour, name))) in entries.enumerate() {
+        for (k, (layer, colour, name)) in named.enumerate() {
             let y = frame.corner[1] + TEXT_MM * (0.7 + k as f64 * LINE_HEIGHT);
-            if is_line {
-                canvas.line(&[[x, y], [x + 3.0, y]], colour, 0.4);
-            } else {
-                let inner = is_ring.then_some((0.4, Rgb::WHITE));
-                for (radius_mm, fill) in [Some((0.7, colour)), inner].into_iter().flatten() {
-                    canvas.shapes.push(Shape::Disc {
-                        centre: [x + 2.3, y],
-                        radius_mm,
-                        fill,
-                    });
+            match layer {
+                Layer::Points { marker, .. } => {
+                    draw_marker(*marker, [x + 2.3, y], MARKER_MM, colour, canvas);
                 }
+                _ => canvas.line(&[[x, y], [x + 3.0, y]], colour, 0.4),
             }
             let at = [x + 4.0, y + 0.35 * TEXT_MM];
             canvas.text(at, name, TEXT_MM, Anchor::Start, Rgb::BLACK);
@@ -505,7 +587,8 @@ fn label_height(label: &str, tilted: bool) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::{Axis, ColourMap, HeatMap, colour};
+    use crate::plot::canvas::Shape;
+    use crate::plot::{Axis, ColourMap, HeatMap, Marker, colour};
 
     fn figure() -> Figure {
         let line = Layer::line(vec![0.0, 1.0, 2.0], vec![0.0, f64::NAN, 4.0], colour(0));
@@ -587,6 +670,70 @@ mod tests {
             .collect();
         assert_eq!(discs.len(), 2);
         assert!(discs.iter().all(|k| Some(*k) > last_line));
+    }
+
+    /// A label longer than its axis, and a legend higher than its panel, have room on the sheet.
+    #[test]
+    fn long_labels_and_legends_fit_on_the_sheet() {
+        let height = |label: &str, n_names: usize| {
+            let mut figure = Figure::new(&[40.0], &[10.0]);
+            let panel = figure.cell(0, 0).y_label(label);
+            for k in 0..n_names {
+                panel.add(Layer::line(Vec::new(), Vec::new(), colour(k)).named("name"));
+            }
+            figure.size_mm()[1]
+        };
+        assert!(height("rate", 0) < 20.0);
+        let long = "task variance of every unit / its maximum over all tasks";
+        let length = font::width(long) * TEXT_MM;
+        assert!(
+            height(long, 0) >= length,
+            "{} for {length}",
+            height(long, 0)
+        );
+        assert!(height("rate", 9) >= 9.0 * TEXT_MM * LINE_HEIGHT);
+    }
+
+    /// Labels that would touch are upright, and the axis has room for them.
+    #[test]
+    fn crowded_labels_are_upright() {
+        let names = ["fixation", "left", "right"].map(str::to_owned);
+        let drawn = |width_mm: f64| {
+            let mut figure = Figure::new(&[width_mm], &[30.0]);
+            let panel = figure.cell(0, 0).x("", [0.0, 3.0]);
+            panel.x_ticks(Ticks::named(&names));
+            (figure.to_svg(), figure.size_mm()[1])
+        };
+        let ([wide, narrow], [low, high]) = {
+            let (wide, narrow) = (drawn(40.0), drawn(7.5));
+            ([wide.0, narrow.0], [wide.1, narrow.1])
+        };
+        assert!(!wide.contains("rotate(") && narrow.matches("rotate(-90").count() == 3);
+        assert!(high - low > 5.0, "{low} to {high} mm");
+    }
+
+    /// An entry of the legend has the marker of its points, even if there are none.
+    #[test]
+    fn the_legend_shows_the_markers() {
+        let shapes = |marker| {
+            let mut figure = Figure::new(&[40.0], &[30.0]);
+            let points = Layer::points(Vec::new(), Vec::new(), colour(1)).marked(marker);
+            figure.cell(0, 0).add(points.named("saddle"));
+            figure.draw().shapes
+        };
+        let discs = |marker| -> Vec<Rgb> {
+            let fill = |shape: &Shape| match shape {
+                Shape::Disc { fill, .. } => Some(*fill),
+                _ => None,
+            };
+            shapes(marker).iter().filter_map(fill).collect()
+        };
+        assert_eq!(discs(Marker::Disc), [colour(1)]);
+        assert_eq!(discs(Marker::Ring), [colour(1), Rgb::WHITE]);
+        assert!(discs(Marker::Square).is_empty() && discs(Marker::Cross).is_empty());
+        let is_square =
+            |shape: &Shape| matches!(shape, Shape::Rectangle { fill, .. } if *fill == colour(1));
+        assert!(shapes(Marker::Square).iter().any(is_square));
     }
 
     /// The y axis points up: the middle of 0 to 10 is in the middle, the upper end at the top.

@@ -24,6 +24,11 @@ pub fn width(text: &str) -> f64 {
     text.chars().map(advance).sum::<f64>() / f64::from(face.units_per_em())
 }
 
+/// Returns the width of a label on paper in millimetres, at the default font size.
+pub fn text_mm(text: &str) -> f64 {
+    width(text) * TEXT_MM
+}
+
 /// Breaks text between words into lines of at most `width_mm` if possible, but not at a no-break space.
 pub fn wrap(text: &str, size_mm: f64, width_mm: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();

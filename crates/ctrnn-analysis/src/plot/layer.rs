@@ -22,16 +22,18 @@ pub enum Layer {
         /// Name in the legend, if any.
         name: Option<String>,
     },
-    /// Discs at points.
+    /// Markers at points.
     Points {
         /// Coordinates along the x axis.
         x: Vec<f64>,
         /// Coordinates along the y axis.
         y: Vec<f64>,
-        /// Colour of the discs.
+        /// Colour of the markers.
         colour: Rgb,
-        /// Radius on paper.
+        /// Half of the width of a marker on paper.
         radius_mm: f64,
+        /// Shape of the markers.
+        marker: Marker,
         /// Name in the legend, if any.
         name: Option<String>,
     },
@@ -64,6 +66,20 @@ pub enum Layer {
         /// Colour of the text.
         colour: Rgb,
     },
+}
+
+/// Shape of the markers of points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Marker {
+    /// A filled circle.
+    #[default]
+    Disc,
+    /// A circle with a white interior.
+    Ring,
+    /// A filled square.
+    Square,
+    /// A horizontal and a vertical stroke.
+    Cross,
 }
 
 /// A matrix of numbers as colours, in rows that fill a rectangle.
@@ -113,6 +129,7 @@ impl Layer {
             y,
             colour,
             radius_mm: 0.6,
+            marker: Marker::Disc,
             name: None,
         }
     }
@@ -122,13 +139,6 @@ impl Layer {
     pub fn guide(x: [f64; 2], y: [f64; 2]) -> Self {
         let line = Self::line(x.to_vec(), y.to_vec(), Rgb([170, 170, 170]));
         line.wide(0.15).dashed()
-    }
-
-    /// Creates rings: discs covered by smaller white ones.
-    #[must_use]
-    pub fn rings(x: Vec<f64>, y: Vec<f64>, colour: Rgb, radius_mm: f64) -> [Self; 2] {
-        let inner = Self::points(x.clone(), y.clone(), Rgb::WHITE).radius(radius_mm - 0.25);
-        [Self::points(x, y, colour).radius(radius_mm), inner]
     }
 
     /// Creates a vertical line from low to high at every x.
@@ -213,11 +223,20 @@ impl Layer {
         self
     }
 
-    /// Returns the discs with another radius.
+    /// Returns the points with markers of another radius.
     #[must_use]
     pub fn radius(mut self, mm: f64) -> Self {
         if let Self::Points { radius_mm, .. } = &mut self {
             *radius_mm = mm;
+        }
+        self
+    }
+
+    /// Returns the points with markers of another shape.
+    #[must_use]
+    pub fn marked(mut self, shape: Marker) -> Self {
+        if let Self::Points { marker, .. } = &mut self {
+            *marker = shape;
         }
         self
     }
@@ -238,22 +257,6 @@ impl Layer {
                 name.as_deref().map(|name| (*colour, name))
             }
             _ => None,
-        }
-    }
-
-    /// Returns true if these points and the layer above them are rings ([`Layer::rings`]).
-    pub(super) fn is_ring_with(&self, above: Option<&Self>) -> bool {
-        match (self, above) {
-            (
-                Self::Points { x, y, .. },
-                Some(Self::Points {
-                    x: inner_x,
-                    y: inner_y,
-                    colour,
-                    ..
-                }),
-            ) => *colour == Rgb::WHITE && x == inner_x && y == inner_y,
-            _ => false,
         }
     }
 

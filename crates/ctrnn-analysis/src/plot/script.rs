@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::draw::Frame;
 use super::font::{SMALL_MM, TEXT_MM};
 use super::sources::{Sources, number, text};
-use super::{ColourMap, Figure, HeatMap, Layer, Panel, Rgb, Ticks};
+use super::{ColourMap, Figure, HeatMap, Layer, Marker, Panel, Rgb, Ticks};
 use crate::text::filled;
 
 const TEMPLATE: &str = include_str!("script.py");
@@ -169,9 +169,8 @@ impl PanelWriter<'_> {
                 n
             }
             other => {
-                let is_ring = other.is_ring_with(rest.get(1));
-                self.single(at, other, is_ring);
-                if is_ring { 2 } else { 1 }
+                self.single(at, other);
+                1
             }
         }
     }
@@ -274,21 +273,24 @@ impl PanelWriter<'_> {
         }
     }
 
-    fn single(&mut self, at: usize, layer: &Layer, is_ring: bool) {
+    fn single(&mut self, at: usize, layer: &Layer) {
         let line = match layer {
             Layer::Points {
                 x,
                 y,
                 colour,
                 radius_mm,
+                marker,
                 name,
             } => {
                 let n = x.len().min(y.len());
                 let [x, y] =
                     [("x", x), ("y", y)].map(|(what, values)| self.vector(at, what, &values[..n]));
-                let marker = self.marker(*radius_mm, is_ring);
+                let (letter, style) = self.marker(*marker, *radius_mm);
                 let (ink, label) = (hex(*colour), label(name.as_deref()));
-                format!("ax.plot({x}, {y}, \"o\", color={ink}, {marker}, clip_on=False{label})")
+                format!(
+                    "ax.plot({x}, {y}, \"{letter}\", color={ink}, {style}, clip_on=False{label})"
+                )
             }
             Layer::Band { x, colour, label } => {
                 let ends = x.map(number).join(", ");
@@ -313,15 +315,16 @@ impl PanelWriter<'_> {
         self.lines.push(line);
     }
 
-    /// Returns size and edge of the markers of points.
-    fn marker(&self, radius_mm: f64, is_ring: bool) -> String {
+    /// Returns matplotlib's letter of a marker, and its size and edge.
+    fn marker(&self, marker: Marker, radius_mm: f64) -> (&'static str, String) {
         let size = short(2.0 * radius_mm * self.magnification * POINTS_PER_MM);
-        let edge = if is_ring {
-            "0.7, markerfacecolor=\"white\""
-        } else {
-            "0"
+        let (letter, edge) = match marker {
+            Marker::Disc => ("o", "0"),
+            Marker::Ring => ("o", "0.7, markerfacecolor=\"white\""),
+            Marker::Square => ("s", "0"),
+            Marker::Cross => ("+", "0.7"),
         };
-        format!("markersize={size}, markeredgewidth={edge}")
+        (letter, format!("markersize={size}, markeredgewidth={edge}"))
     }
 
     fn heat_map(&mut self, at: usize, map: &HeatMap) -> String {
@@ -370,8 +373,10 @@ impl PanelWriter<'_> {
                         .map(|(x, name)| (number(*x), text(name)))
                         .unzip();
                     let (places, names) = (places.join(", "), names.join(", "));
+                    let is_upright = k == 0 && panel.has_upright_labels(self.frame.size[0]);
+                    let turn = if is_upright { ", rotation=90" } else { "" };
                     self.lines
-                        .push(format!("ax.set_{letter}ticks([{places}], [{names}])"));
+                        .push(format!("ax.set_{letter}ticks([{places}], [{names}]{turn})"));
                 }
                 Ticks::None => self.lines.push(format!(
                     "ax.set_{letter}ticks([])\nax.spines[\"{spine}\"].set_visible(False)"

@@ -42,8 +42,11 @@ fn element(shape: &Shape) -> String {
             format!("<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" fill=\"{fill}\"/>")
         }
         Shape::Cells { fill, cells } => {
-            let (path, fill) = (outlines(cells), hex(*fill));
-            format!("<path d=\"{path}\" fill=\"{fill}\" shape-rendering=\"crispEdges\"/>")
+            let (path, colour) = (strokes(cells), hex(*fill));
+            let height = number(cells.first().map_or(0.0, |[_, size]| size[1]));
+            format!(
+                "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{height}\" shape-rendering=\"crispEdges\"/>"
+            )
         }
         Shape::Disc {
             centre,
@@ -80,13 +83,26 @@ fn element(shape: &Shape) -> String {
     }
 }
 
-/// Formats the outlines of rectangles as one path.
-fn outlines(rectangles: &[[[f64; 2]; 2]]) -> String {
-    let outline = |[[x, y], size]: &[[f64; 2]; 2]| {
-        let ([x, y], [w, h]) = ([*x, *y].map(number), size.map(number));
-        format!("M{x} {y}h{w}v{h}h-{w}z")
-    };
-    rectangles.iter().map(outline).collect()
+/// Formats rectangles of one height as one path of strokes as wide as they are high, in relative coordinates, which are
+/// less than half as long as outlines.
+fn strokes(rectangles: &[[[f64; 2]; 2]]) -> String {
+    let mut path = String::new();
+    let mut last = [0i64; 2]; // in hundredths of a millimetre
+    for [[x, y], [w, h]] in rectangles {
+        let [left, right, middle] = [*x, x + w, y + h / 2.0].map(hundredths);
+        let move_by = ["m", "M"][usize::from(path.is_empty())];
+        let [dx, dy, width] = [left - last[0], middle - last[1], right - left]
+            .map(|hundredths| number(hundredths as f64 / 100.0));
+        let space = if dy.starts_with('-') { "" } else { " " };
+        path.push_str(&format!("{move_by}{dx}{space}{dy}h{width}"));
+        last = [right, middle];
+    }
+    path
+}
+
+/// Rounds a length in millimetres to hundredths.
+fn hundredths(mm: f64) -> i64 {
+    (mm * 100.0).round() as i64
 }
 
 /// Formats an image from the bytes of a PNG file in base64.
@@ -117,7 +133,7 @@ fn path(points: &[[f64; 2]]) -> String {
     let mut path = String::new();
     let mut last = [0i64; 2]; // in hundredths of a millimetre
     for (k, point) in points.iter().enumerate() {
-        let here = point.map(|x| (x * 100.0).round() as i64);
+        let here = point.map(hundredths);
         let [dx, dy] = [here[0] - last[0], here[1] - last[1]].map(|d| number(d as f64 / 100.0));
         let written = match (k, dx.as_str(), dy.as_str()) {
             (0, ..) => write!(path, "M{dx} {dy}"),
@@ -179,5 +195,15 @@ mod tests {
     fn a_path_goes_from_point_to_point() {
         let points = [[1.0, 2.0], [1.5, 2.0], [1.5, 1.0], [1.5, 1.0], [2.0, 0.75]];
         assert_eq!(path(&points), "M1 2h.5v-1l.5-.25");
+    }
+
+    #[test]
+    fn rectangles_are_strokes_along_their_middles() {
+        let rectangles = [
+            [[1.0, 2.0], [0.5, 0.6]],
+            [[3.0, 2.0], [1.0, 0.6]],
+            [[0.5, 2.6], [2.0, 0.6]],
+        ];
+        assert_eq!(strokes(&rectangles), "M1 2.3h.5m1.5 0h1m-3.5 .6h2");
     }
 }

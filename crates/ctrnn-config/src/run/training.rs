@@ -1,13 +1,12 @@
 //! Rules of `[train]`.
 
 use ctrnn_model::{CtrnnConfig, Form, Role};
-use ctrnn_tasks::Clock;
+use ctrnn_tasks::{Clock, counted};
 use ctrnn_train::{
     Bound, Loss, LossConfig, Metric, Objective, Optimizer, PopulationKl, TrainConfig,
 };
 
 use super::Check;
-use crate::count::counted;
 use crate::diagnostic::{Code, Diagnostic};
 
 impl Check<'_> {

@@ -1,10 +1,10 @@
 //! Keys that are given but have no effect under the other settings.
 
-use ctrnn_model::{Matrix, NoiseConvention};
+use ctrnn_model::{Matrix, NoiseConvention, Parameter};
+use ctrnn_tasks::counted;
 use ctrnn_train::{PerMatrix, Schedule};
 
 use super::{Origin, Run};
-use crate::count::counted;
 use crate::run_config::RunConfig;
 
 /// Keys that control the random initialisation of weights, and have no effect if a file holds the weights.

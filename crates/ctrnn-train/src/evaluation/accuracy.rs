@@ -91,13 +91,12 @@ pub(crate) fn answers<B: Backend>(
 ) -> Vec<Answer> {
     let values = outputs.into_data().convert::<f32>();
     let values = values.as_slice::<f32>().expect("converted to f32");
-    let choices = task.layout().choices;
     let answer = |b: usize| {
         let (trial, readout) = (batch.trial(b), batch.rows(values, b, batch.n_outputs));
         Answer {
             is_correct: task.is_correct(&trial, readout),
             right: trial.correct.map(|choice| choice as u32),
-            chosen: trial.choice(readout, &choices).map(|choice| choice as u32),
+            chosen: task.choice(&trial, readout).map(|choice| choice as u32),
             reaction_steps: task.reaction_steps(&trial, readout).map(|n| n as u32),
         }
     };

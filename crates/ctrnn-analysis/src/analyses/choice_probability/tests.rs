@@ -18,7 +18,19 @@ fn areas_by_hand() {
         trials: 2,
         permutations: 99,
     };
-    let found = ChoiceProbability::compute(&synthetic.study(), &options).unwrap();
+    let mut study = synthetic.study();
+    study.by = vec!["coh".to_owned()];
+    let all = ChoiceProbability::compute(&study, &options).unwrap();
+    let of_groups = all
+        .groups
+        .iter()
+        .map(|(name, own)| (&name[..], own.as_ref()));
+    let of_groups: Vec<(&str, f64)> = of_groups
+        .map(|(name, own)| (name, own.expect("both choices").roc_area[0]))
+        .collect();
+    assert_eq!(of_groups, [("coh = 0", 3.5 / 4.0), ("coh = 1", 2.0 / 4.0)]);
+    assert_eq!(all.arrays()["roc_area_by"].shape(), [2, 2]);
+    let found = all.all;
     assert_eq!(found.roc_area.to_vec(), [5.5 / 8.0, 2.5 / 8.0]);
     assert_eq!(found.n_trials, [[2, 2], [2, 2]]);
     assert!(found.p.iter().all(|p| *p > 0.05));
@@ -34,7 +46,9 @@ fn the_unit_that_decides_is_significant() {
     let coh: Vec<f64> = (0..n).map(|b| (b % 2) as f64).collect();
     let synthetic = Synthetic::with_choices(&[("coh", coh)], rates, &choices, &vec![1; n], 2);
     let options = ChoiceProbabilityOptions::default();
-    let found = ChoiceProbability::compute(&synthetic.study(), &options).unwrap();
+    let found = ChoiceProbability::compute(&synthetic.study(), &options)
+        .unwrap()
+        .all;
     assert!(found.roc_area[0] > 0.99 && found.q[0] < 0.01, "{found:?}");
     assert!(
         (found.roc_area[1] - 0.5).abs() < 0.2 && found.q[1] > 0.05,

@@ -8,9 +8,9 @@ use ctrnn_tasks::{
 use ndarray::{Array1, Array2, Array3, Axis, array, s};
 
 use super::*;
-use crate::Answer;
 use crate::analyses::lyapunov::Lyapunov;
 use crate::dynamics::tests::map;
+use crate::{Answer, Shared};
 
 /// Runs a network on some trials of a task, from states that are 0.
 fn study(task: &dyn Task, dynamics: Dynamics, n_trials: usize) -> Study<'_> {
@@ -58,6 +58,7 @@ fn study(task: &dyn Task, dynamics: Dynamics, n_trials: usize) -> Study<'_> {
         metrics: None,
         peers: Vec::new(),
         by: Vec::new(),
+        shared: Shared::default(),
         seed: 1,
     }
 }

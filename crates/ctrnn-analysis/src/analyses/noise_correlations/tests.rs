@@ -27,11 +27,45 @@ fn a_known_covariance_is_found() {
     });
     let synthetic = Synthetic::of(&[("coh", coh)], rates);
     let found = NoiseCorrelations::compute(&synthetic.study(), &NoOptions::default()).unwrap();
+    assert!(found.groups.is_empty());
+    let found = found.all;
     assert!((found.noise[[0, 1]] - 0.6).abs() < 0.04, "{}", found.noise);
     assert!(found.noise[[0, 2]].abs() < 0.05, "{}", found.noise);
     assert!(found.noise[[0, 3]].is_nan());
     assert!(found.signal[[0, 1]] < -0.99 && found.signal[[0, 3]] > 0.99);
     assert_eq!(found.counts, [n, 5]);
+}
+
+/// Units 0 and 1 have the same deviations in the context of motion and opposite ones in that of colour; together they are
+/// uncorrelated.
+#[test]
+fn each_group_of_by_has_its_own() {
+    let wave = |b: usize| ((b * 37) as f64 * 1.3).sin();
+    let context: Vec<f64> = (0..40).map(|b| (b % 2) as f64).collect();
+    let rates = Array3::from_shape_fn((40, 1, 2), |(b, _, unit)| match unit {
+        0 => wave(b / 2),
+        _ => wave(b / 2) * [1.0, -1.0][b % 2],
+    });
+    let synthetic = Synthetic::of(&[("context", context)], rates);
+    let mut study = synthetic.study();
+    study.by = vec!["context".to_owned()];
+    let found = NoiseCorrelations::compute(&study, &NoOptions::default()).unwrap();
+    assert!(found.all.noise[[0, 1]].abs() < 1e-9);
+    let of_groups: Vec<f64> = found
+        .groups
+        .iter()
+        .map(|(_, own)| own.noise[[0, 1]])
+        .collect();
+    assert!((of_groups[0] - 1.0).abs() < 1e-9 && (of_groups[1] + 1.0).abs() < 1e-9);
+    assert_eq!(found.groups[1].0, "context = colour");
+    let arrays = found.arrays();
+    assert_eq!(arrays["noise_correlation_by"].shape(), [2, 2, 2]);
+    assert!(
+        found.figures()[0]
+            .1
+            .to_svg()
+            .contains(">context = motion</text>")
+    );
 }
 
 #[test]

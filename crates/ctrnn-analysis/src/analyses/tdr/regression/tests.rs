@@ -11,6 +11,7 @@ use crate::analyses::tdr::{Tdr, TdrOptions};
 /// Creates regressors of these names and values, `[trial, regressor]`.
 fn columns(names: &[&str], design: &Array2<f64>) -> Vec<Regressor> {
     let column = |(k, name): (usize, &&str)| Regressor {
+        label: (*name).to_owned(),
         name: (*name).to_owned(),
         values: design.column(k).to_vec(),
         variable: k,
@@ -193,12 +194,12 @@ fn known_axes_are_recovered() {
         .map(|p| (&p.context[..], p.axes, &p.by[..], p.lines.len()))
         .collect();
     let expected = [
-        ("context motion", [1, 0], "motion", 4),
-        ("context motion", [2, 0], "motion", 4),
-        ("context motion", [2, 0], "colour", 8),
-        ("context colour", [1, 0], "motion", 8),
-        ("context colour", [1, 0], "colour", 4),
-        ("context colour", [2, 0], "colour", 4),
+        ("context = motion", [1, 0], "motion", 4),
+        ("context = motion", [2, 0], "motion", 4),
+        ("context = motion", [2, 0], "colour", 8),
+        ("context = colour", [1, 0], "motion", 8),
+        ("context = colour", [1, 0], "colour", 4),
+        ("context = colour", [2, 0], "colour", 4),
     ];
     assert_eq!(panels, expected);
     // The end of a trial is not part of any mean or score.
