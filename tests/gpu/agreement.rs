@@ -110,6 +110,7 @@ fn sweep<B: Backend>(case: &Case) -> SweepTensors<B> {
         readout_noise: 0.2,
         record: Record::ALL,
         recompute: false,
+        delays: None,
     }
 }
 

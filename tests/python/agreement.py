@@ -27,6 +27,8 @@ VARIANTS = [
     ["time.integrator=exponential", "model.tau_ms={uniform=[20,200]}", NOISE % "song", "model.output_nonlinearity=softmax"],
     ["model.form=rate", "time.integrator=exponential", NOISE % "song", "model.output_nonlinearity=sigmoid"],
     ["model.tau_ms={learned={initial=60,bounds=[20,200]}}", "model.input={baseline=0.2,rectify=true}", NOISE % "raw"],
+    ["model.connectivity.file=delays.npz", "model.activation=tanh", NOISE % "song"],
+    ["model.connectivity.file=delays.npz", "model.activation=tanh", "model.form=rate"],
     ["model.dale={excitatory_fraction=0.75}", "model.density.recurrent=0.5", "model.initial_state=learned_per_condition"],
 ]
 
@@ -66,6 +68,7 @@ def worst(found, expected):
 def main(program):
     has_torch = importlib.util.find_spec("torch") is not None
     most, failed = {}, False
+    np.savez("delays.npz", **{"recurrent.delay_ms": 20.0 * (np.arange(256).reshape(16, 16) * 7 % 5)})
     for k, overrides in enumerate(VARIANTS):
         folder = Path(f"run{k}")
         call = lambda *words: subprocess.run([program, "-q", *map(str, words)], check=True)

@@ -76,9 +76,12 @@ def simulate(model, weights, given):
     if start.ndim == 2 and "initial_state" not in given:  # one for each condition
         start = start[given["conditions"].astype(int)]
     state = given.get("initial_state", start) + silence[:, 0]
+    steps = np.rint(weights.get("recurrent.delay_ms", np.zeros_like(w_rc)) / model["dt_ms"])
+    past, by_delay = [], [(int(d), w_rc * (steps == d)) for d in np.unique(steps)]
     potentials, rates, outputs = [], [], []
     for t in range(u.shape[1]):
-        drive = (f(state) if voltage else state) @ w_rc.T + u[:, t] @ weights["input.weight"].T + bias + eps[:, t]
+        past.append(f(state) if voltage else state)
+        drive = sum(past[max(t - d, 0)] @ w.T for d, w in by_delay) + u[:, t] @ weights["input.weight"].T + bias + eps[:, t]
         state = (1 - gain) * state + gain * (drive if voltage else f(drive)) + jump[:, t]
         potentials.append(state if voltage else drive)
         rates.append(f(state) if voltage else state)

@@ -168,6 +168,7 @@ impl Dynamics {
             output_nonlinearity: config.output_nonlinearity,
             input_baseline: config.input.baseline,
             rectifies_inputs: config.input.rectify,
+            is_delayed: config.delays().is_some(),
         }
     }
 }

@@ -8,7 +8,7 @@ mod training_memory;
 mod without_trials;
 mod words;
 
-use ctrnn_config::{Reading, Run};
+use ctrnn_config::{Backend, Reading, Run};
 use ctrnn_runs::initial_states_note;
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::Overflow;
@@ -41,6 +41,7 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
     let run = reading.file(&args.config)?;
     terminal.notes(run.notes.iter().chain(&run.unused_keys()));
     terminal.notes(initial_states_note(&run));
+    terminal.notes(plain_path_note(&run));
     let size = Size::of(&run)?;
     if let Some(mib) = size.training_mib.filter(|&mib| mib > MUCH_MIB) {
         // If there is less memory, the process is killed before it can print anything else.
@@ -54,6 +55,17 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
         || description::json(&run, &size, &tried),
     )?;
     check_finite(&run, &tried)
+}
+
+/// Returns a note if a GPU runs the network without its own kernels.
+fn plain_path_note(run: &Run) -> Option<String> {
+    let is_on_cpu = run.config.device.backend == Backend::Cpu;
+    let why = run.model.delays().map(|_| "recurrent connections are delayed")?;
+    (!is_on_cpu).then(|| {
+        format!(
+            "{why}, for which there are no GPU kernels: every time step of a batch launches about twenty small kernels of burn, so that a step of training takes many times longer than that of a network with kernels; the CPU has fused kernels for it: device.backend=cpu"
+        )
+    })
 }
 
 /// Checks that the numbers of the first steps are finite.

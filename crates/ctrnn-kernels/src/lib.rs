@@ -19,6 +19,9 @@
 //! vectors over units: time constants, integrators and noise conventions are converted to them before the sweep. `xi` never
 //! enters the recurrence.
 //!
+//! A connection from j to i with [delay](Delays) d takes `r_j(t - d)` in place of `r_j(t)`; before t = 0 the rates are those of the
+//! initial state.
+//!
 //! # The sweep backward
 //!
 //! Write `g_x` for the gradient of the loss with respect to `x`, and `G_x` for the part of it that the loss puts on a result
@@ -30,7 +33,10 @@
 //! rate:     g_r(t+1) = ... + decay g_r(t+2)                                 g_z(t) = f'(z(t)) gain g_r(t+1) + G_z
 //! ```
 //!
-//! and, summed over trials and time, `g_W_rc = g_z r(t)'`, `g_W_in = g_z u'`, `g_b = g_z`, `g_W_out = G_y (r(t+1) + sigma_post xi)'`;
+//! With delays, `W_rc' g_z(t+1)` is the sum over connections of `W_ij g_z_i(t+1+d)` for the times within the sweep, and the rates
+//! of the initial state gather that of every time up to d.
+//!
+//! Summed over trials and time, `g_W_rc = g_z r(t)'`, `g_W_in = g_z u'`, `g_b = g_z`, `g_W_out = G_y (r(t+1) + sigma_post xi)'`;
 //! with s the state (v or r) `g_decay = g_s(t+1) s(t)`, `g_noise_scale = g n` where g is the gradient of what the noise is added
 //! to, and `g_gain = g_v z` (voltage) or `g_r f(z)` (rate).
 //!
@@ -80,6 +86,7 @@
 //!     eps: NoiseSource::None,
 //!     xi: NoiseSource::None,
 //!     sigma_post: 0.0,
+//!     delays: None,
 //! };
 //! let workspace = Workspace::new(KernelPath::selected()?);
 //! let (mut rates, mut outputs) = (vec![0.0_f64; shape.history()], vec![0.0; 2]);
@@ -108,6 +115,7 @@ mod activation;
 mod adam;
 mod coefficients;
 mod cpu;
+mod delays;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 mod instruction_set;
@@ -124,6 +132,7 @@ pub use cpu::backward::Saved;
 pub use cpu::forward::TrajectorySlices;
 pub use cpu::recompute::{SegmentSlices, kept_states, segment_steps};
 pub use cpu::sums::{squared_error, sum_of_squares};
+pub use delays::Delays;
 pub use instruction_set::{KernelPath, KernelPathError};
 pub use operands::{GradientSlices, Operands, SweepResults, UnitState, UpstreamSlices};
 pub use shape::Shape;

@@ -39,6 +39,7 @@
 pub mod activation;
 mod config;
 mod connectivity;
+mod delays;
 mod error;
 mod fused_ops;
 mod init;
@@ -70,7 +71,7 @@ pub use connectivity::{Connections, Connectivity, Dale, Matrix, Parametrization,
 #[cfg(feature = "gpu")]
 pub use ctrnn_kernels::gpu::{Launches, launches};
 pub use ctrnn_kernels::{
-    Activation, AdamStep, DrawAddress, Form, NoiseSource, NoiseTarget, Operands,
+    Activation, AdamStep, Delays, DrawAddress, Form, NoiseSource, NoiseTarget, Operands,
     Shape as SweepShape, SweepResults, UnitState,
 };
 pub use error::ModelError;

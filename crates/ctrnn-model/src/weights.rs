@@ -1,9 +1,12 @@
 //! Tensors of a network by name: drawn, checked, loaded, returned.
 
+use std::sync::Arc;
+
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 
 use crate::connectivity::Matrix;
+use crate::delays::DELAY_MS;
 use crate::initial_state::CARRIED_STATE;
 use crate::parameters::{CONDITION_VALUES, TAU_MS, host_tensor};
 use crate::synapses::{Constraints, Synapses};
@@ -123,6 +126,7 @@ impl<B: Backend> CtrnnModule<B> {
                 .preactivation
                 .factor()
                 .expect("the configuration has been checked"),
+            delays: config.delays().map(Arc::new),
             input,
             recurrent,
             output,
@@ -153,7 +157,7 @@ impl<B: Backend> CtrnnModule<B> {
     /// Returns every tensor of the network by name, as weight files hold them: the parameters (zeros or the given values where a
     /// parameter is not trained), `tau_ms [1 or N]` and, where the network has them, `tau_raw`, `carried_state [B,N]` and the
     /// values of conditions ([`CONDITION_VALUES`]). The `weight` of a constrained matrix is the effective one, accompanied by
-    /// `weight_raw`, `mask`, `sign` and `fixed`.
+    /// `weight_raw`, `mask`, `sign` and `fixed`. `recurrent.delay_ms [N,N]` holds the delays of connections.
     pub fn weights(&self) -> Weights {
         let mut weights = Weights::new();
         let mut put = |p: Parameter, data: TensorData| weights.insert(p.name(), data);
@@ -178,6 +182,11 @@ impl<B: Backend> CtrnnModule<B> {
         weights.insert(TAU_MS.to_owned(), self.tau_ms().to_data());
         for matrix in Matrix::ALL {
             weights.extend(self.constraint_arrays(matrix));
+        }
+        if let Some(delay_ms) = &self.config.connectivity.delay_ms {
+            let shape = Matrix::Recurrent.shape(&self.config);
+            let data = TensorData::new(delay_ms.clone(), shape).convert::<B::FloatElem>();
+            weights.insert(DELAY_MS.to_owned(), data);
         }
         weights
     }
@@ -233,7 +242,7 @@ fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), ModelError> {
             },
         }
     }
-    Ok(())
+    config.check_delays(weights)
 }
 
 /// Returns the shape of an array that accompanies a constrained weight matrix; its values are checked with the constraints.
@@ -243,6 +252,7 @@ fn constraint_shape(name: &str, config: &CtrnnConfig) -> Option<Vec<usize>> {
     let [post, pre] = matrix.shape(config);
     match what {
         "weight_raw" | "mask" | "fixed" => Some(vec![post, pre]),
+        "delay_ms" if matrix == Matrix::Recurrent => Some(vec![post, pre]),
         "sign" => Some(vec![pre]),
         _ => None,
     }
@@ -254,7 +264,7 @@ fn unknown(name: &str) -> ModelError {
     ModelError::UnknownTensor {
         name: name.to_owned(),
         known: format!(
-            "{known}, {TAU_MS}, {carried}, and weight_raw, mask, sign and fixed of input, recurrent and output"
+            "{known}, {TAU_MS}, {carried}, {DELAY_MS}, and weight_raw, mask, sign and fixed of input, recurrent and output"
         ),
     }
 }

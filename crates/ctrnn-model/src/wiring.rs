@@ -6,7 +6,7 @@ use burn::module::ParamId;
 
 use crate::connectivity::Matrix;
 use crate::{
-    CtrnnConfig, InitialState, Parameter, ParameterSpec, Parametrization, ReadoutSigns, Role,
+    Connectivity, CtrnnConfig, InitialState, Parameter, ParameterSpec, Parametrization, ReadoutSigns, Role,
 };
 
 impl Matrix {
@@ -148,7 +148,8 @@ impl CtrnnConfig {
     }
 
     /// Returns the same network without constraints on its connections: no Dale's law, no masks, no fixed weights, and
-    /// the default initial weights, since a balance needs Dale's law. So do time constants of cell types, which remain.
+    /// the default initial weights, since a balance needs Dale's law. So do time constants of cell types, which remain, as do
+    /// delays.
     #[must_use]
     pub fn unconstrained(self) -> Self {
         let free = Self::default();
@@ -157,7 +158,10 @@ impl CtrnnConfig {
             positive_input: free.positive_input,
             density: free.density,
             self_connections: free.self_connections,
-            connectivity: free.connectivity,
+            connectivity: Connectivity {
+                delay_ms: self.connectivity.delay_ms,
+                ..free.connectivity
+            },
             init: free.init,
             ..self
         }

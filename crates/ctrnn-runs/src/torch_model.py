@@ -12,6 +12,8 @@ It computes what `train-ctrnn simulate` does:
     rate form      r' = (1 - gain) r + gain f(z)      z = W_rc r + W_in u + b + eps
     readout        y = f_out(W_out [r + xi] + b_out)
 
+A connection with a delay d (recurrent.delay_ms) takes the rate d earlier, before the trial that of the initial state.
+
 gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the exponential one. Index k of a result is the state after
 input k. Weights are [post, pre] and parameters, so that the network can be trained on; what constrained them before (Dale's
 law, masks) does not here.
@@ -54,6 +56,7 @@ class CTRNN(torch.nn.Module):
         for name, of_file in NAMES.items():
             setattr(self, name, torch.nn.Parameter(weights[of_file].clone()))
         self.register_buffer("fixed_tau_ms", weights["tau_ms"].clone())
+        self.register_buffer("delay_ms", weights.get("recurrent.delay_ms", torch.zeros_like(self.w_rc)).clone())
         if "tau_raw" in weights:
             self.tau_raw = torch.nn.Parameter(weights["tau_raw"].clone())
 
@@ -87,15 +90,22 @@ class CTRNN(torch.nn.Module):
 
         f, voltage = ACTIVATIONS[model["activation"]], model["form"] == "voltage"
         driven = u @ self.w_in.T + self.bias + eps
+        past, by_delay = [], self.by_delay()
         potentials, rates = [], []
         for t in range(inputs.shape[1]):
-            drive = (f(state) if voltage else state) @ self.w_rc.T + driven[:, t]
+            past.append(f(state) if voltage else state)
+            drive = sum(past[max(t - delay, 0)] @ w.T for delay, w in by_delay) + driven[:, t]
             state = (1 - gain) * state + gain * (drive if voltage else f(drive)) + jump[:, t]
             potentials.append(state if voltage else drive)
             rates.append(f(state) if voltage else state)
         rates = torch.stack(rates, 1)
         outputs = OUTPUTS[model["output_nonlinearity"]]((rates + xi) @ self.w_out.T + self.bias_out)
         return {"potentials": torch.stack(potentials, 1), "rates": rates, "outputs": outputs}
+
+    def by_delay(self):
+        """The recurrent weights of each delay in time steps."""
+        steps = torch.round(self.delay_ms / self.model["dt_ms"])
+        return [(int(delay), self.w_rc * (steps == delay)) for delay in torch.unique(steps)]
 
     def tau_ms(self):
         """The time constants; learned ones are kept within their bounds by the parameter that is trained."""

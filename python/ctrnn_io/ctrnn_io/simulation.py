@@ -4,6 +4,8 @@
     rate form      r' = (1 - gain) r + gain f(z)      z = W_rc r + W_in u + b + eps
     readout        y = f_out(W_out [r + xi] + b_out)
 
+A connection with a delay d (recurrent.delay_ms) takes the rate d earlier, before the trial that of the initial state.
+
 gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the exponential one.
 """
 
@@ -60,10 +62,12 @@ def simulate(
     state = start(weights["initial_state"], initial_state, conditions, (len(inputs), n_units))
 
     f, voltage = ACTIVATIONS[model["activation"]], model["form"] == "voltage"
-    w_rc, driven = weights["recurrent.weight"], u @ weights["input.weight"].T + weights["recurrent.bias"] + eps
+    driven = u @ weights["input.weight"].T + weights["recurrent.bias"] + eps
+    past, by_delay = [], recurrent_by_delay(model, weights)
     potentials, rates = np.empty(shape), np.empty(shape)
     for t in range(shape[1]):
-        drive = (f(state) if voltage else state) @ w_rc.T + driven[:, t]
+        past.append(f(state) if voltage else state)
+        drive = sum(past[max(t - delay, 0)] @ w.T for delay, w in by_delay) + driven[:, t]
         state = (1 - gain) * state + gain * (drive if voltage else f(drive)) + jump[:, t]
         potentials[:, t] = state if voltage else drive
         rates[:, t] = f(state) if voltage else state
@@ -74,6 +78,15 @@ def simulate(
         "outputs": OUTPUTS[model["output_nonlinearity"]](readout),
         "t_ms": model["dt_ms"] * np.arange(1, shape[1] + 1),
     }
+
+
+def recurrent_by_delay(model, weights):
+    """Returns the recurrent weights of each delay in time steps."""
+    w_rc = weights["recurrent.weight"]
+    steps = np.asarray(weights.get("recurrent.delay_ms", np.zeros_like(w_rc))) / model["dt_ms"]
+    if np.abs(steps - np.rint(steps)).max() > 1e-4:
+        raise ValueError(f"a delay is not a multiple of dt_ms = {model['dt_ms']}")
+    return [(int(delay), w_rc * (np.rint(steps) == delay)) for delay in np.unique(np.rint(steps))]
 
 
 def tau_of(model, weights):

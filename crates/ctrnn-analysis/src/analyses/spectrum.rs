@@ -45,12 +45,13 @@ pub struct Spectrum {
     pub before: Option<Vec<c64>>,
     /// Eigenvalues after training.
     pub after: Vec<c64>,
-    /// Inputs that were held; `None` if the trials have no epochs.
+    /// Inputs that were held; `None` if the trials have no epochs or connections are delayed.
     pub held: Option<HeldInputs>,
     /// Timescales in ms of the network linearised under each input, at the mean state at the end of its epochs; `None`
     /// if that is not finite.
     pub timescales_ms: Vec<Option<Vec<f64>>>,
     dt_ms: f64,
+    is_delayed: bool,
 }
 
 impl Answer for Spectrum {
@@ -84,7 +85,12 @@ impl Answer for Spectrum {
         let before = study.before.as_ref().map(|network| of(&network.w_rc));
         let before = before.transpose()?;
         let after = of(&study.dynamics.w_rc)?;
-        let held = HeldInputs::if_any(study, &options.inputs, options.most_inputs)?;
+        let is_delayed = study.dynamics.is_delayed;
+        let held = if is_delayed {
+            None
+        } else {
+            HeldInputs::if_any(study, &options.inputs, options.most_inputs)?
+        };
         let inputs = held.as_ref().map_or(&[][..], |held| &held.inputs);
         let timescales = inputs.par_iter().map(|held| timescales_ms(study, held));
         Ok(Self {
@@ -93,6 +99,7 @@ impl Answer for Spectrum {
             timescales_ms: timescales.collect::<Result<_, Unsuitable>>()?,
             held,
             dt_ms: study.dynamics.dt_ms,
+            is_delayed,
         })
     }
 
@@ -128,10 +135,15 @@ impl Answer for Spectrum {
             Some(format!("{}: {what}", held.name))
         });
         let notes = self.held.iter().flat_map(|held| held.notes.iter().cloned());
+        let left_out = self.is_delayed.then(|| {
+            "recurrent connections are delayed: time scales of the linearised network are left out"
+                .to_owned()
+        });
         self.stages()
             .map(radius)
             .chain(beyond)
             .chain(notes)
+            .chain(left_out)
             .collect()
     }
 

@@ -186,6 +186,7 @@ fn still(n_units: usize) -> Dynamics {
         output_nonlinearity: OutputNonlinearity::Identity,
         input_baseline: 0.0,
         rectifies_inputs: false,
+        is_delayed: false,
     }
 }
 

@@ -56,7 +56,7 @@ fn kept_numbers(run: &Run, max_steps: usize) -> usize {
     let besides = model.form == Form::Rate || model.tau_ms.learned().is_some();
     let arrays = if besides { 2 } else { 1 };
     let of_steps = |steps: usize| arrays * shape.trials * (steps + 1) * shape.units;
-    if run.config.train.recompute {
+    if run.config.train.recompute && model.delays().is_none() {
         let segment = segment_steps(&shape);
         kept_states(&shape, segment) + of_steps(segment.min(max_steps))
     } else {

@@ -145,6 +145,10 @@ impl Check<'_> {
         if config.omega.is_some() && model.form == Form::Rate {
             self.report_omega_of_rate_form();
         }
+        let has_delay = |delay_ms: &Vec<f64>| delay_ms.iter().any(|&delay| delay != 0.0);
+        if config.omega.is_some() && model.connectivity.delay_ms.as_ref().is_some_and(has_delay) {
+            self.report_omega_of_delays();
+        }
         Objective {
             loss,
             normalisation: config.normalisation,
@@ -158,6 +162,17 @@ impl Check<'_> {
         let problem = Diagnostic::new(Code::Training, message)
             .help("remove train.loss.omega, or model.form = \"voltage\"");
         let labels = [("train.loss.omega", ""), ("model.form", "the rate form")];
+        self.report(problem, &labels);
+    }
+
+    fn report_omega_of_delays(&mut self) {
+        let message = "train.loss.omega compares the gradients of adjacent time steps, but recurrent connections are delayed";
+        let problem = Diagnostic::new(Code::Training, message)
+            .help("remove train.loss.omega, or the delays");
+        let labels = [
+            ("train.loss.omega", ""),
+            ("model.connectivity.file", "the delays"),
+        ];
         self.report(problem, &labels);
     }
 

@@ -1,13 +1,14 @@
 //! The forward sweep.
 
 use super::activation::for_activation;
+use super::bands::{BandProduct, Bands, Columns, Past};
 use super::noise::Noise;
 use super::rows::{Rows, add_noise, add_products, padded_rows, write_rows};
 use super::tile::{Tile, for_each, split, tiles};
 use crate::operands::{SweepResults, UnitState, assert_len};
 use crate::shape::Shape;
 use crate::simd::{
-    Element, GROUP, Job, Packed, Product, Simd, Term, dots, each_vector, groups, groups_mut, padded,
+    Element, GROUP, Job, Simd, Term, dots, each_vector, groups, groups_mut, padded,
 };
 use crate::sweep::{Form, NoiseTarget, SweepSlices};
 use crate::workspace::{Scratch, Workspace};
@@ -102,7 +103,7 @@ struct Plan<'a, E: Element> {
     sweep: &'a SweepSlices<'a, E>,
     workspace: &'a Workspace<E>,
     /// `W_rc` above `W_in`, transposed, with the scale of the drive.
-    weights: Packed<'a, E>,
+    weights: Bands<'a, E>,
     bias: Scratch<'a, E>,
     decay: Scratch<'a, E>,
     gain: Scratch<'a, E>,
@@ -123,13 +124,15 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
         let (sweep, workspace) = (self.sweep, self.workspace);
         let Shape { units, inputs, .. } = sweep.shape;
         let operands = &sweep.operands;
-        let weights = Packed::new::<S>(workspace, [units, inputs], units, |part, pre, post| {
+        let entry = |part: usize, pre: usize, post: usize| {
             let weight = match part {
                 0 => operands.w_rc[post * units + pre],
                 _ => operands.w_in[post * inputs + pre],
             };
             sweep.drive_scale(post) * weight
-        });
+        };
+        let sizes = [units, inputs];
+        let weights = Bands::new::<S>(workspace, sweep.delays, Columns::Post, sizes, entry);
         let mut bias = padded_rows(workspace, operands.bias, units);
         for (post, bias) in bias[..units].iter_mut().enumerate() {
             *bias = sweep.drive_scale(post) * *bias;
@@ -167,6 +170,17 @@ struct State<'a, E: Element> {
     rates: Scratch<'a, E>,
     /// Drive of the next state, as the products return it.
     drive: Scratch<'a, E>,
+    /// Rates of earlier time steps; with delays only.
+    past: Option<Past<'a, E>>,
+}
+
+impl<E: Element> State<'_, E> {
+    /// Keeps the rates before time step `t` for the connections that will take them later.
+    fn remember(&mut self, t: usize) {
+        if let Some(past) = &mut self.past {
+            past.set(t, &self.rates);
+        }
+    }
 }
 
 impl<E: Element> Job<E> for TileJob<'_, E> {
@@ -196,6 +210,7 @@ impl<E: Element> Job<E> for TileJob<'_, E> {
                 Form::Voltage => self.update_potentials::<S>(&mut state, noise, t),
                 Form::Rate => self.update_rates::<S>(&mut state, noise, t),
             }
+            state.remember(t + 1);
             if let Some(outputs) = self.outputs.as_mut() {
                 readout.write::<S>(self.plan, &state.rates, t, outputs[t]);
             }
@@ -215,6 +230,10 @@ impl<'a, E: Element> TileJob<'a, E> {
             responses: zeros(),
             rates: zeros(),
             drive: zeros(),
+            past: sweep.delays.map(|delays| {
+                let len = self.tile.trials * stride;
+                Past::new(self.plan.workspace, delays, sweep.shape.steps, len)
+            }),
         };
         let start = match sweep.form {
             Form::Voltage => &mut state.potentials,
@@ -228,6 +247,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             let f = sweep.activation;
             f.write_rates::<S>(&state.potentials, &mut state.rates);
         }
+        state.remember(0);
         write_rows(&mut self.rates, 0, &state.rates, units);
         state
     }
@@ -242,23 +262,21 @@ impl<'a, E: Element> TileJob<'a, E> {
             units,
             ..
         } = sweep.shape;
-        let stride = padded(units);
-        let rates = Term {
-            rows: &state.rates,
-            stride,
-            depth: units,
-        };
+        let (rates, past) = (&*state.rates, &state.past);
         let inputs = Term {
             rows: &sweep.operands.inputs[(t * trials + self.tile.first) * inputs..],
             stride: inputs,
             depth: inputs,
         };
-        S::outlined(Product {
-            weights: &self.plan.weights,
+        self.plan.weights.product::<S, _>(BandProduct {
+            rows: |delay| match (sweep.delays, past) {
+                (Some(delays), Some(past)) => past.at(t.saturating_sub(delays.steps()[delay])),
+                _ => rates,
+            },
+            stride: padded(units),
+            other: inputs,
             start: &self.plan.bias,
-            terms: &[rates, inputs],
             out: &mut state.drive,
-            out_stride: stride,
             n_rows: self.tile.trials,
         });
     }

@@ -2,7 +2,7 @@
 //! the equations as a plain loop.
 
 use ctrnn_kernels::{
-    Activation, DrawAddress, Element, Form, GradientSlices, NoiseSource, NoiseTarget, Operands,
+    Activation, Delays, DrawAddress, Element, Form, GradientSlices, NoiseSource, NoiseTarget, Operands,
     Saved, SegmentSlices, Shape, SweepElement, SweepResults, SweepSlices, TrajectorySlices,
     UnitState, UpstreamSlices, Workspace, backward, backward_recomputing, forward,
     forward_keeping_states, kept_states,
@@ -24,6 +24,34 @@ pub struct Kind {
     pub activation: Activation,
     pub noise_target: NoiseTarget,
     pub normals: Normals,
+    /// Delays of the connections, if there are any: the k-th entry of the list for every k-th connection, or in blocks.
+    pub delays: Delay,
+}
+
+/// Delays of the connections of a test.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Delay {
+    None,
+    /// Connection k of the matrix has the (k mod 3)-rd of three delays.
+    Scattered([usize; 3]),
+    /// The first third of the units and the others are joined by delays, one in each direction.
+    Between([usize; 2]),
+}
+
+impl Delay {
+    /// The delay of a connection.
+    pub fn of(self, units: usize, post: usize, pre: usize) -> usize {
+        let is_first = |unit: usize| 3 * unit < units;
+        match self {
+            Self::None => 0,
+            Self::Scattered(three) => three[(post * units + pre) % 3],
+            Self::Between([there, back]) => match (is_first(post), is_first(pre)) {
+                (false, true) => there,
+                (true, false) => back,
+                _ => 0,
+            },
+        }
+    }
 }
 
 pub const EPS: Key = Key([3, 4]);
@@ -54,6 +82,7 @@ pub struct Network<E> {
     pub eps: Vec<E>,
     pub xi: Vec<E>,
     pub upstream: [Vec<E>; 4], // in the order of SweepResults
+    pub delays: Option<Delays>,
 }
 
 impl Network<f64> {
@@ -74,6 +103,7 @@ impl Network<f64> {
         let mut positive =
             |low: f64| -> Vec<f64> { normals(n, 0.1).iter().map(|x| low + x.abs()).collect() };
         let (decay, gain) = (positive(0.6), positive(0.3));
+        let delay = |k: usize| kind.delays.of(n, k / n, k % n);
         Self {
             kind,
             parameters: [
@@ -96,6 +126,7 @@ impl Network<f64> {
                 normals(t * b * n, 0.3),
                 normals(b * n, 1.0),
             ],
+            delays: Delays::new(&(0..n * n).map(delay).collect::<Vec<_>>()),
         }
     }
 
@@ -107,6 +138,7 @@ impl Network<f64> {
             eps: to(&self.eps),
             xi: to(&self.xi),
             upstream: std::array::from_fn(|p| to(&self.upstream[p])),
+            delays: self.delays.clone(),
         }
     }
 
@@ -161,11 +193,12 @@ impl Network<f64> {
                 };
             }
             for t in 0..steps {
-                let before = results.rates[(t * trials + trial) * units..][..units].to_vec();
                 for j in 0..units {
                     let mut z = bias[j];
                     for k in 0..units {
-                        z += w_rc[j * units + k] * before[k];
+                        let time = t.saturating_sub(self.kind.delays.of(units, j, k));
+                        let before = results.rates[(time * trials + trial) * units + k];
+                        z += w_rc[j * units + k] * before;
                     }
                     for k in 0..inputs {
                         z += w_in[j * inputs + k] * u[(t * trials + trial) * inputs + k];
@@ -246,6 +279,7 @@ impl<E: SweepElement> Network<E> {
             eps: source(&self.eps[..], EPS),
             xi: source(&self.xi[..], XI),
             sigma_post: E::from_f64(SIGMA_POST),
+            delays: self.delays.as_ref(),
         }
     }
 

@@ -15,7 +15,7 @@ use cubecl::server::Handle;
 
 use super::{
     GradientTensors, NormalTensors, Pullback, RecurrenceBackend, ResultTensors, SweepTensors,
-    primitive, tensor,
+    plain_sweep, primitive, tensor,
 };
 use crate::FusedOps;
 use crate::fused_ops::assert_errors_fit;
@@ -33,6 +33,9 @@ type Cube<R, I, BT> = CubeBackend<R, f32, I, BT>;
 
 impl<R: CubeRuntime, I: IntElement, BT: BoolElement> RecurrenceBackend for Cube<R, I, BT> {
     fn sweep(sweep: SweepTensors<Self>) -> ResultTensors<Self> {
+        if !sweep.has_gpu_kernels() {
+            return plain_sweep(sweep);
+        }
         let keep = Keep {
             responses: false,
             potentials: sweep.record.potentials,
@@ -44,6 +47,9 @@ impl<R: CubeRuntime, I: IntElement, BT: BoolElement> RecurrenceBackend for Cube<
         sweep: &SweepTensors<Self>,
         wanted: Operands<bool>,
     ) -> Option<(ResultTensors<Self>, Pullback<Self>)> {
+        if !sweep.has_gpu_kernels() {
+            return None;
+        }
         let device = Device::new(&sweep.operands.w_rc);
         let keep = Keep {
             responses: sweep.form == Form::Rate,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata, TensorPrimitive};
-use ctrnn_kernels::{Activation, Form, NoiseSource, NoiseTarget, Operands, Shape, SweepResults};
+use ctrnn_kernels::{Activation, Delays, Form, NoiseSource, NoiseTarget, Operands, Shape, SweepResults};
 
 use crate::FusedOps;
 use crate::trajectory::Record;
@@ -117,6 +117,9 @@ impl<B: Backend> std::fmt::Debug for Pullback<B> {
 ///           (NoiseTarget::State: r' = decay r + gain f(z) + noise_scale n)
 /// readout:  y  = W_out (r + readout_noise xi) + b_out
 /// ```
+/// With `delays`, a connection with delay d takes the rate d time steps before `r`; before the first step the rates are those of the
+/// initial state.
+///
 /// Per-unit and learned time constants, integrators and noise conventions are converted to these factors before the sweep.
 #[derive(Clone, Debug)]
 pub struct SweepTensors<B: Backend> {
@@ -138,6 +141,8 @@ pub struct SweepTensors<B: Backend> {
     pub record: Record,
     /// Allows the backward pass to recompute the trajectory instead of having it kept ([`crate::Forward::recompute`]).
     pub recompute: bool,
+    /// Delays of the recurrent connections; `None` if none is delayed.
+    pub delays: Option<Arc<Delays>>,
 }
 
 impl<B: Backend> SweepTensors<B> {
@@ -152,6 +157,11 @@ impl<B: Backend> SweepTensors<B> {
             units,
             outputs,
         }
+    }
+
+    /// Returns true if the kernels of GPUs compute this sweep; otherwise it runs there by the plain path.
+    pub fn has_gpu_kernels(&self) -> bool {
+        self.delays.is_none()
     }
 }
 

@@ -191,7 +191,20 @@ fn rules_of_arrays() {
             c.connectivity.recurrent.fixed = fixed;
         })
     };
-    let cases: [(CtrnnConfig, &str); 11] = [
+    let delays = |delay_ms: Vec<f64>| network(|c| c.connectivity.delay_ms = Some(delay_ms));
+    let cases: [(CtrnnConfig, &str); 14] = [
+        (
+            delays(at(7, 30.0).unwrap()),
+            "recurrent.delay_ms = 30 from unit 2 to unit 1 must be 0 or a whole multiple of time.dt_ms = 20; take 20 or 40 ms",
+        ),
+        (
+            delays(at(1, -20.0).unwrap()),
+            "recurrent.delay_ms = -20 from unit 1 to unit 0 must be 0",
+        ),
+        (
+            delays(vec![20.0; 24]),
+            "recurrent.delay_ms = 24 numbers must have one number for every pair",
+        ),
         (
             signs(vec![1.0, 1.0, 0.0, -1.0, -1.0]),
             "dale.signs = 0 at unit 2 must be +1 or -1 for every unit",

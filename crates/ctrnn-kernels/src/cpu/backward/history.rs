@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use super::plan::Plan;
-use super::sums::Sums;
+use super::sums::{Sums, recurrent_len};
 use crate::cpu::noise::Noise;
 use crate::cpu::rows::add_noise;
 use crate::cpu::tile::Tile;
 use crate::shape::Shape;
-use crate::simd::{Accumulate, Block, Element, Simd, padded};
+use crate::simd::{Accumulate, AccumulatePart, Block, Element, Simd, padded};
 
 /// Numbers from which the weight gradients of a block of time steps are computed. Row `s * trials + m` is trial `m` in the `s`-th
 /// step.
@@ -19,6 +19,8 @@ pub(super) struct History<'a, E: Element> {
     drives: Block<'a, E>,
     /// Rates before each step, and after the last.
     rates: Block<'a, E>,
+    /// Rates that each step takes by the delays above 0, in their order.
+    delayed_rates: Vec<Block<'a, E>>,
     /// Rates with the noise of the readout after each step, where there is such noise.
     noisy_rates: Option<Block<'a, E>>,
     /// Inputs and a one, whose weight is the bias.
@@ -41,9 +43,12 @@ impl<'a, E: Element> History<'a, E> {
         for row in 0..rows {
             inputs.row_mut(0, row)[shape.inputs] = E::from(1.0);
         }
+        let delays = plan.sweep.delays.map_or(&[][..], |d| &d.steps()[1..]);
+        let block = |_: &usize| Block::strips::<S>(workspace, rows, shape.units);
         Self {
             plan,
             tile,
+            delayed_rates: delays.iter().map(block).collect(),
             drives: Block::strips::<S>(workspace, rows, shape.units),
             rates: Block::strips::<S>(workspace, rows + tile.trials, shape.units),
             noisy_rates: is_noisy.then(|| Block::strips::<S>(workspace, rows, shape.units)),
@@ -75,11 +80,58 @@ impl<'a, E: Element> History<'a, E> {
                 self.rates.set_row::<S>(first + m, rates);
             }
             if t < times.end {
+                self.load_delayed_rates::<S>(first, t);
                 let now = of_tile(self.plan.sweep.operands.inputs, t, inputs);
                 self.inputs.set_rows(first, now, inputs);
                 if let Some(gradient) = self.plan.upstream.outputs {
                     self.outputs
                         .set_rows(first, of_tile(gradient, t, outputs), outputs);
+                }
+            }
+        }
+    }
+
+    /// Fetches the rates that step `t` takes by its delays: those of the initial state where a delay reaches beyond it.
+    #[inline(always)]
+    fn load_delayed_rates<S: Simd<Elem = E>>(&mut self, first: usize, t: usize) {
+        let Some(delays) = self.plan.sweep.delays else {
+            return;
+        };
+        for (block, delay) in self.delayed_rates.iter_mut().zip(&delays.steps()[1..]) {
+            let before = t.saturating_sub(*delay);
+            for m in 0..self.tile.trials {
+                let rates = self.plan.saved.rates;
+                let rates = self.plan.row(rates, before, self.tile.first + m);
+                block.set_row::<S>(first + m, rates);
+            }
+        }
+    }
+
+    /// Adds the contribution of `rows` rows to the sums of the recurrent weights: for each band of presynaptic units and each
+    /// of its delays, that of the postsynaptic units with such connections.
+    #[inline(always)]
+    fn add_recurrent_weights<S: Simd<Elem = E>>(&self, sums: &mut [E], rows: usize) {
+        let units = self.plan.sweep.shape.units;
+        let matrices = sums.chunks_exact_mut(recurrent_len(units));
+        let delayed = self.delayed_rates.iter();
+        let rates = [&self.rates].into_iter().chain(delayed);
+        for (delay, (sums, rates)) in matrices.zip(rates).enumerate() {
+            for band in self.plan.weights.iter() {
+                for part in band.parts.iter().filter(|part| part.delay == delay) {
+                    let whole = Accumulate {
+                        sums,
+                        stride: padded(units),
+                        a: &self.drives,
+                        columns: part.rows.end,
+                        b: rates,
+                        first: 0,
+                        rows,
+                    };
+                    S::outlined(AccumulatePart {
+                        whole,
+                        first_column: part.rows.start,
+                        b_columns: band.columns.clone(),
+                    });
                 }
             }
         }
@@ -131,15 +183,7 @@ impl<'a, E: Element> History<'a, E> {
         } = self.plan.sweep.shape;
         let (stride, rows) = (padded(units), steps * self.tile.trials);
         if self.plan.wanted.recurrence {
-            S::outlined(Accumulate {
-                sums: &mut sums.w_rc,
-                stride,
-                a: &self.drives,
-                columns: units,
-                b: &self.rates,
-                first: 0,
-                rows,
-            });
+            self.add_recurrent_weights::<S>(&mut sums.w_rc, rows);
             S::outlined(Accumulate {
                 sums: &mut sums.w_in,
                 stride,

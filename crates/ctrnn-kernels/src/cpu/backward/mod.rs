@@ -1,10 +1,12 @@
 //! The backward sweep (BPTT).
 
 mod history;
+mod later;
 mod plan;
 mod sums;
 
 use super::activation::for_activation;
+use super::bands::BandProduct;
 use super::noise::Noise;
 use super::rows::{Rows, add, add_products, write_rows};
 use super::tile::{Tile, for_each, split, tiles};
@@ -12,11 +14,12 @@ use crate::Activation;
 use crate::operands::{GradientSlices, UnitState, UpstreamSlices};
 use crate::shape::Shape;
 use crate::simd::{
-    Element, GROUP, Job, Product, Simd, Term, dots, each_vector, groups, groups_mut, padded,
+    Element, GROUP, Job, Simd, Term, dots, each_vector, groups, groups_mut, padded,
 };
 use crate::sweep::{Form, NoiseSource, NoiseTarget, SweepSlices};
 use crate::workspace::{Scratch, Workspace};
 use history::History;
+use later::LaterDrives;
 pub use plan::Saved;
 use plan::{MakePlan, Plan, WantedSums};
 use sums::{Sums, plus, write, zero_sums};
@@ -89,6 +92,15 @@ struct TileJob<'a, E: Element> {
     initial_state: UnitState<Rows<'a, E>>,
 }
 
+/// Returns the term of a readout that the loss does not use.
+const fn no_outputs<'a, E>() -> Term<'a, E> {
+    Term {
+        rows: &[],
+        stride: 0,
+        depth: 0,
+    }
+}
+
 /// Gradients that go back from one time step to the one before, a row of [`padded`] units for each trial.
 struct Adjoint<'a, E: Element> {
     /// Gradient with respect to the (scaled) drive of the next step.
@@ -97,6 +109,8 @@ struct Adjoint<'a, E: Element> {
     carry: UnitState<Scratch<'a, E>>,
     /// Gradient with respect to the rates, along the weights and the readout.
     rates: Scratch<'a, E>,
+    /// Gradients with respect to the drives of later steps; with delays only.
+    later: Option<LaterDrives<'a, E>>,
 }
 
 impl<'a, E: Element> Job<E> for TileJob<'a, E> {
@@ -119,7 +133,7 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
         } else {
             NoiseSource::None
         });
-        let mut sums = zero_sums(plan.workspace, shape);
+        let mut sums = zero_sums(plan.workspace, plan.sweep);
         let mut adjoint = self.adjoint();
         let mut history = History::new::<S>(plan, self.tile, block_steps, xi.is_some());
         let mut end = shape.steps;
@@ -135,6 +149,9 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
                 match plan.sweep.form {
                     Form::Voltage => self.update_potentials::<S>(&mut adjoint, &mut sums, noise, t),
                     Form::Rate => self.update_rates::<S>(&mut adjoint, &mut sums, noise, t),
+                }
+                if let Some(later) = &mut adjoint.later {
+                    later.set(t, &adjoint.drive);
                 }
                 for m in 0..self.tile.trials {
                     let drive = &adjoint.drive[m * padded(shape.units)..][..shape.units];
@@ -155,12 +172,15 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
 
 impl<'a, E: Element> TileJob<'a, E> {
     fn adjoint(&self) -> Adjoint<'a, E> {
-        let units = self.plan.sweep.shape.units;
-        let zeros = || self.plan.workspace.zeros(self.tile.trials * padded(units));
+        let Shape { steps, units, .. } = self.plan.sweep.shape;
+        let len = self.tile.trials * padded(units);
+        let zeros = || self.plan.workspace.zeros(len);
+        let delays = self.plan.sweep.delays;
         let mut adjoint = Adjoint {
             drive: zeros(),
             carry: UnitState::from_fn(zeros),
             rates: zeros(),
+            later: delays.map(|d| LaterDrives::new(self.plan.workspace, d, steps, len)),
         };
         let upstream = self.plan.upstream.final_state;
         for (carry, last) in adjoint.carry.each_mut().zip(upstream).into_array() {
@@ -176,42 +196,38 @@ impl<'a, E: Element> TileJob<'a, E> {
     #[inline(always)]
     fn back_to_rates<S: Simd<Elem = E>>(&self, adjoint: &mut Adjoint<'_, E>, t: usize) {
         let Shape {
-            trials,
-            units,
-            outputs,
-            ..
+            trials, outputs, ..
         } = self.plan.sweep.shape;
-        let drives = Term {
-            rows: &adjoint.drive,
-            stride: padded(units),
-            depth: units,
-        };
-        let no_outputs = Term {
-            rows: &[],
-            stride: 0,
-            depth: 0,
-        };
         let outputs = self
             .plan
             .upstream
             .outputs
-            .map_or(no_outputs, |gradient| Term {
+            .map_or(no_outputs(), |gradient| Term {
                 rows: &gradient[(t * trials + self.tile.first) * outputs..],
                 stride: outputs,
                 depth: outputs,
             });
-        self.product::<S>(&[drives, outputs], &mut adjoint.rates);
+        let (drive, later) = (&*adjoint.drive, &adjoint.later);
+        let of_delay = |delay| later.as_ref().map_or(drive, |later| later.at(t + 1, delay));
+        self.product::<S, _>(of_delay, outputs, &mut adjoint.rates);
     }
 
+    /// Computes `W_rc' g_z + W_out' g_y`, with the rows of `g_z` by the place of their delay.
     #[inline(always)]
-    fn product<S: Simd<Elem = E>>(&self, terms: &[Term<'_, E>], out: &mut [E]) {
-        let stride = padded(self.plan.sweep.shape.units);
-        S::outlined(Product {
-            weights: &self.plan.weights,
+    fn product<'p, S: Simd<Elem = E>, R: Fn(usize) -> &'p [E]>(
+        &self,
+        drives: R,
+        outputs: Term<'p, E>,
+        out: &'p mut [E],
+    ) where
+        'a: 'p,
+    {
+        self.plan.weights.product::<S, _>(BandProduct {
+            rows: drives,
+            stride: padded(self.plan.sweep.shape.units),
+            other: outputs,
             start: &self.plan.zeros,
-            terms,
             out,
-            out_stride: stride,
             n_rows: self.tile.trials,
         });
     }
@@ -354,12 +370,9 @@ impl<'a, E: Element> TileJob<'a, E> {
     #[inline(always)]
     fn write_initial_state<S: Simd<Elem = E>>(&mut self, adjoint: &mut Adjoint<'_, E>) {
         let (plan, units) = (self.plan, self.plan.sweep.shape.units);
-        let drives = Term {
-            rows: &adjoint.drive,
-            stride: padded(units),
-            depth: units,
-        };
-        self.product::<S>(&[drives], &mut adjoint.rates);
+        let (drive, later) = (&*adjoint.drive, &adjoint.later);
+        let of_delay = |delay| later.as_ref().map_or(drive, |later| later.of_start(delay));
+        self.product::<S, _>(of_delay, no_outputs(), &mut adjoint.rates);
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let f = match plan.sweep.form {
             Form::Voltage => plan.sweep.activation,

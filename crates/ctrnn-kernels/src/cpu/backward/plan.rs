@@ -1,9 +1,10 @@
 //! Part of the backward sweep that all tiles share.
 
+use crate::cpu::bands::{Bands, Columns};
 use crate::cpu::rows::padded_rows;
 use crate::operands::{GradientSlices, UpstreamSlices, assert_len};
 use crate::shape::Shape;
-use crate::simd::{Element, Job, Packed, Simd, padded};
+use crate::simd::{Element, Job, Simd, padded};
 use crate::sweep::{Form, SweepSlices};
 use crate::workspace::{Scratch, Workspace};
 
@@ -79,7 +80,7 @@ pub(super) struct Plan<'a, E: Element> {
     pub(super) wanted: WantedSums,
     pub(super) workspace: &'a Workspace<E>,
     /// `W_rc` with the scale of the drive, above `W_out`.
-    pub(super) weights: Packed<'a, E>,
+    pub(super) weights: Bands<'a, E>,
     /// `W_in` with the scale of the drive, transposed: a row for each input.
     pub(super) w_in: Scratch<'a, E>,
     pub(super) decay: Scratch<'a, E>,
@@ -108,16 +109,12 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             ..
         } = sweep.shape;
         let w = &sweep.operands;
-        let weights =
-            Packed::new::<S>(
-                workspace,
-                [units, outputs],
-                units,
-                |part, post, pre| match part {
-                    0 => sweep.drive_scale(post) * w.w_rc[post * units + pre],
-                    _ => w.w_out[post * units + pre],
-                },
-            );
+        let entry = |part: usize, post: usize, pre: usize| match part {
+            0 => sweep.drive_scale(post) * w.w_rc[post * units + pre],
+            _ => w.w_out[post * units + pre],
+        };
+        let sizes = [units, outputs];
+        let weights = Bands::new::<S>(workspace, sweep.delays, Columns::Pre, sizes, entry);
         Plan {
             sweep,
             saved: self.saved,

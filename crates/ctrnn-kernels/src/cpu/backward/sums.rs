@@ -12,15 +12,20 @@ use crate::workspace::{Scratch, Workspace};
 /// are empty, since the first and the last are not summed.
 pub(super) type Sums<'a, E> = Operands<Scratch<'a, E>>;
 
-pub(super) fn zero_sums<'a, E: Element>(workspace: &'a Workspace<E>, shape: &Shape) -> Sums<'a, E> {
+pub(super) fn zero_sums<'a, E: Element>(
+    workspace: &'a Workspace<E>,
+    sweep: &SweepSlices<'_, E>,
+) -> Sums<'a, E> {
+    let shape = &sweep.shape;
     let stride = padded(shape.units);
+    let n_delays = sweep.delays.map_or(1, |delays| delays.steps().len());
     // Accumulate writes eight rows at once.
     let rows = |n: usize| workspace.zeros(n.next_multiple_of(8) * stride);
     let empty = || workspace.zeros(0);
     Operands {
         inputs: empty(),
         w_in: rows(shape.inputs + 1),
-        w_rc: rows(shape.units),
+        w_rc: workspace.zeros(n_delays * recurrent_len(shape.units)),
         bias: empty(),
         w_out: rows(shape.outputs),
         bias_out: workspace.zeros(shape.outputs),
@@ -28,6 +33,24 @@ pub(super) fn zero_sums<'a, E: Element>(workspace: &'a Workspace<E>, shape: &Sha
         gain: workspace.zeros(stride),
         noise_scale: workspace.zeros(stride),
         initial_state: UnitState::from_fn(empty),
+    }
+}
+
+/// Returns the length of the sums of a recurrent matrix, of which there is one for each distinct delay.
+pub(super) const fn recurrent_len(units: usize) -> usize {
+    units.next_multiple_of(8) * padded(units)
+}
+
+/// Returns the sums of the recurrent weights onto a unit, each from the matrix of its delay.
+fn onto<E: Element>(
+    sums: &Sums<'_, E>,
+    sweep: &SweepSlices<'_, E>,
+    post: usize,
+) -> impl Fn(usize) -> E {
+    let units = sweep.shape.units;
+    move |pre| {
+        let delay = sweep.delays.map_or(0, |delays| delays.number(post, pre));
+        sums.w_rc[delay * recurrent_len(units) + post * padded(units) + pre]
     }
 }
 
@@ -52,8 +75,9 @@ pub(super) fn write<E: Element>(
     }
     if let Some(w_rc) = gradients.w_rc {
         for (post, row) in w_rc.chunks_exact_mut(units).enumerate() {
-            for (to, &sum) in row.iter_mut().zip(&sums.w_rc[post * stride..]) {
-                *to = sweep.drive_scale(post) * sum;
+            let sum = onto(sums, sweep, post);
+            for (pre, to) in row.iter_mut().enumerate() {
+                *to = sweep.drive_scale(post) * sum(pre);
             }
         }
     }
@@ -122,11 +146,9 @@ fn write_gain<E: Element>(sums: &Sums<'_, E>, sweep: &SweepSlices<'_, E>, gain: 
         for input in 0..inputs {
             sum += w.w_in[post * inputs + input] * sums.w_in[input * stride + post];
         }
-        for (&weight, &gradient) in w.w_rc[post * units..][..units]
-            .iter()
-            .zip(&sums.w_rc[post * stride..])
-        {
-            sum += weight * gradient;
+        let gradient = onto(sums, sweep, post);
+        for (pre, &weight) in w.w_rc[post * units..][..units].iter().enumerate() {
+            sum += weight * gradient(pre);
         }
         *gain = sum;
     }
