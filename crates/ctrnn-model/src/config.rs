@@ -53,7 +53,8 @@ pub struct CtrnnConfig {
     /// al. (2021).
     pub tau_ms: TimeConstants,
     /// The state at the start of a trial, `v(0)` (voltage form) or `r(0)` (rate form): `"zero"`; `"learned"`, a trained
-    /// vector that starts at zero; `"learned_per_condition"`, one for each condition of the task (a run that begins with the weights
+    /// vector that starts at zero; `{ learned = 0.1 }`, one that starts at a number (pycog), at those of a list, or at normal ones,
+    /// `{ learned = { mean = 0.1, std = 0.01 } }` (PsychRNN); `"learned_per_condition"`, one for each condition of the task (a run that begins with the weights
     /// of another takes them by the conditions' values, and new conditions begin at zero); `"carry"`, in training the
     /// last state of the same row of the batch before (padding included, no gradient goes through it; the first batch,
     /// validation, `eval` and `simulate` start from zero); or a list of N fixed numbers. `noise.initial_state` adds noise.

@@ -64,6 +64,7 @@ mod violation;
 mod weight_init;
 mod weights;
 mod wiring;
+mod word_or_table;
 mod words;
 
 pub use config::{Biases, CtrnnConfig, Densities, InputStage, Sizes};
@@ -76,7 +77,7 @@ pub use ctrnn_kernels::{
 };
 pub use error::ModelError;
 pub use fused_ops::FusedOps;
-pub use initial_state::InitialState;
+pub use initial_state::{FirstValues, InitialState, NormalValues};
 pub use input_path::InputPath;
 pub use module::CtrnnModule;
 pub use noise::{NoiseConvention, NoiseLevels, PreactivationNoise};
@@ -96,4 +97,6 @@ pub use synapses::Synapses;
 pub use time_constants::{Integrator, LearnedTimeConstants, LogNormal, PerType, TimeConstants};
 pub use trajectory::{Forward, Noise, NoiseAddress, Record, Trajectory};
 pub use violation::{Topic, Violation};
-pub use weight_init::{Balance, SpectralRadius, WeightInit, WeightInits};
+pub use weight_init::{
+    Balance, Gain, Gamma, Gaussian, Lognormal, SpectralRadius, Uniform, WeightInit, WeightInits,
+};

@@ -7,7 +7,7 @@ mod arrays;
 mod single_keys;
 
 use crate::{
-    Activation, Balance, CtrnnConfig, InitialState, Integrator, Matrix, ModelError,
+    Activation, Balance, CtrnnConfig, FirstValues, InitialState, Integrator, Matrix, ModelError,
     OutputNonlinearity, Parametrization, Role, TimeConstants, Topic, Violation, WeightInit,
 };
 
@@ -38,6 +38,7 @@ impl CtrnnConfig {
         found.extend(initial_state(self));
         found.extend(carried_noise(self));
         found.extend(zero_matrix(self));
+        found.extend(scaled_twice(self));
         found.extend(dale_activation(self));
         found.extend(signs(self));
         found.extend(balance(self));
@@ -110,10 +111,17 @@ fn at_time_step(violation: Violation) -> Violation {
         .needs(&["time"])
 }
 
-/// Checks that a given initial state has a finite number for each unit.
+/// Checks that a given initial state, or the one at which a learned one starts, has a finite number for each unit.
 fn initial_state(config: &CtrnnConfig) -> Vec<Violation> {
-    let InitialState::Given(state) = &config.initial_state else {
-        return Vec::new();
+    let state = match &config.initial_state {
+        InitialState::Given(state) | InitialState::LearnedFrom(FirstValues::PerUnit(state)) => {
+            &state[..]
+        }
+        InitialState::LearnedFrom(FirstValues::Shared(value)) => return finite_state(&[*value]),
+        InitialState::LearnedFrom(FirstValues::Normal(law)) => {
+            return finite_state(&[law.mean, law.std]);
+        }
+        _ => return Vec::new(),
     };
     if state.len() != config.n_units {
         let violation = Violation::new(
@@ -131,6 +139,11 @@ fn initial_state(config: &CtrnnConfig) -> Vec<Violation> {
                 .at("model.n_units", "the number of units"),
         ];
     }
+    finite_state(state)
+}
+
+/// Checks that numbers of an initial state are finite.
+fn finite_state(state: &[f64]) -> Vec<Violation> {
     let broken = state.iter().find(|x| !x.is_finite());
     let violation = broken.map(|x| {
         single_keys::value(
@@ -171,6 +184,25 @@ fn zero_matrix(config: &CtrnnConfig) -> Option<Violation> {
         )
         .at("model.init.spectral_radius", "asked for here")
         .at("model.init.recurrent", "all weights are zero")
+    })
+}
+
+/// Checks that no scale of the recurrent weights is given that a spectral radius replaces.
+fn scaled_twice(config: &CtrnnConfig) -> Option<Violation> {
+    let radius = config
+        .init
+        .spectral_radius
+        .and_then(super::weight_init::SpectralRadius::asked)?;
+    config.init.recurrent.has_own_scale().then(|| {
+        Violation::new(
+            Topic::Initial,
+            format!(
+                "model.init.recurrent gives the scale of the weights, and spectral radius {radius} another one"
+            ),
+            "keep one of the two",
+        )
+        .at("model.init.recurrent", "one")
+        .at("model.init.spectral_radius", "the other")
     })
 }
 
@@ -269,7 +301,7 @@ fn trapped_weights(config: &CtrnnConfig) -> Vec<Violation> {
         config.parametrization(*matrix) == Some(Parametrization::Square)
             && matches!(
                 config.init.of(*matrix),
-                WeightInit::Zero | WeightInit::Diagonal
+                WeightInit::Zero | WeightInit::Diagonal(_)
             )
     };
     let violation = |matrix: Matrix| {
@@ -291,7 +323,8 @@ fn trapped_weights(config: &CtrnnConfig) -> Vec<Violation> {
 
 /// Checks that a diagonal matrix may have its self-connections.
 fn diagonal(config: &CtrnnConfig) -> Option<Violation> {
-    (config.init.recurrent == WeightInit::Diagonal && !config.self_connections).then(|| {
+    let is_diagonal = matches!(config.init.recurrent, WeightInit::Diagonal(_));
+    (is_diagonal && !config.self_connections).then(|| {
         Violation::new(
             Topic::Connections,
             "a diagonal W_rc consists of self-connections, which are not allowed",

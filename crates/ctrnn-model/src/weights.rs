@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl CtrnnConfig {
-    /// Draws the initial network of `seed`. Biases and a learned initial state begin at zero.
+    /// Draws the initial network of `seed`. Biases begin at zero, as does a learned initial state without values of its own.
     ///
     /// # Errors
     /// If [`CtrnnConfig::check`] refuses the configuration, or a spectral radius is asked of a matrix that has none.
@@ -38,14 +38,15 @@ impl CtrnnConfig {
         let mut put = |p: Parameter, values: Vec<f64>| {
             weights.insert(p.name(), TensorData::new(values, p.shape(self)));
         };
-        for p in [
-            Parameter::RECURRENT_BIAS,
-            Parameter::OUTPUT_BIAS,
-            Parameter::INITIAL_STATE,
-        ] {
+        let size = |p: Parameter| p.shape(self).iter().product::<usize>();
+        for p in [Parameter::RECURRENT_BIAS, Parameter::OUTPUT_BIAS] {
             if p.is_trained(self) {
-                put(p, vec![0.0; p.shape(self).iter().product()]);
+                put(p, vec![0.0; size(p)]);
             }
+        }
+        let state = Parameter::INITIAL_STATE;
+        if state.is_trained(self) {
+            put(state, self.initial_state.first_values(size(state), seed));
         }
         let signs = self.unit_signs().unwrap_or_default();
         let tau_ms = self.tau_ms.draw(self.n_units, &signs, seed);

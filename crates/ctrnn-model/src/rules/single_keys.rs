@@ -1,7 +1,7 @@
 //! Rules about the values of single keys.
 
 use crate::time_constants::{LearnedTimeConstants, PerType};
-use crate::{CtrnnConfig, InitialState, PreactivationNoise, TimeConstants, Topic, Violation};
+use crate::{CtrnnConfig, InitialState, Matrix, PreactivationNoise, TimeConstants, Topic, Violation};
 
 /// Returns the violation of a rule about the value at `path`, which is a key or a part of one.
 pub(super) fn value(path: &str, value: String, rule: &str) -> Violation {
@@ -53,6 +53,7 @@ pub(super) fn of_table(config: &CtrnnConfig) -> Vec<Violation> {
     let mut found = numbers(config);
     found.extend(time_constants(config));
     found.extend(noise(config));
+    found.extend(weight_inits(config));
     found
 }
 
@@ -144,6 +145,17 @@ fn preactivation(noise: &PreactivationNoise, n_units: usize) -> Option<Violation
             refuse("a covariance".to_owned(), rule)
         }
     }
+}
+
+/// Checks the parameters of the distributions of weights.
+fn weight_inits(config: &CtrnnConfig) -> Vec<Violation> {
+    let of_matrix = |matrix: Matrix| {
+        let key = format!("model.init.{}", matrix.name());
+        let (parameter, found, rule) = config.init.of(matrix).broken()?;
+        let path = format!("{key}.{parameter}");
+        Some(at_key(&key, &path, found.to_string(), rule))
+    };
+    Matrix::ALL.into_iter().filter_map(of_matrix).collect()
 }
 
 fn time_constants(config: &CtrnnConfig) -> Option<Violation> {

@@ -143,13 +143,13 @@ fn rules_that_join_keys() {
             network(|c| {
                 square(c);
                 c.positive_input = true;
-                c.init.input = WeightInit::Diagonal;
+                c.init.input = WeightInit::DIAGONAL;
             }),
             "model.init.input = \"diagonal\" has weights at zero",
         ),
         (
             network(|c| {
-                c.init.recurrent = WeightInit::Diagonal;
+                c.init.recurrent = WeightInit::DIAGONAL;
                 c.self_connections = false;
             }),
             "a diagonal W_rc consists of self-connections",
