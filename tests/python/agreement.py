@@ -17,12 +17,13 @@ import ctrnn_io
 
 TRIALS, STEPS = 2, 1000
 NOISE = "model.noise={preactivation=0.1,postactivation=0.1,input=0.1,convention=\"%s\"}"
-ACTIVATIONS = ["relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear"]
+ACTIVATIONS = ["relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu",
+               '{name="power",exponent=2.2,gain=0.04,threshold=-1}', '{name="leaky_relu",slope=0.2}', '{name="clipped_relu",maximum=0.3}']
 FORMS = ["voltage", "rate"]
 VARIANTS = [
     [f"model.form={form}", f"model.activation={activation}", NOISE % convention]
     for k, activation in enumerate(ACTIVATIONS)
-    for form, convention in zip(FORMS, (["spec", "song", "raw"] * 5)[k:])
+    for form, convention in zip(FORMS, (["spec", "song", "raw"] * 6)[k:])
 ] + [
     ["time.integrator=exponential", "model.tau_ms={uniform=[20,200]}", NOISE % "song", "model.output_nonlinearity=softmax"],
     ["model.form=rate", "time.integrator=exponential", NOISE % "song", "model.output_nonlinearity=sigmoid"],

@@ -16,8 +16,10 @@ ACTIVATIONS = {
     "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
     "retanh": lambda v: np.maximum(np.tanh(v), 0),
     "softplus": lambda v: np.logaddexp(0, v),
-    "power": lambda v: np.maximum(v, 0) ** 2,
+    "power": lambda v, exponent=2, gain=1, threshold=0: gain * np.maximum(v - threshold, 0) ** exponent,
     "linear": lambda v: v,
+    "leaky_relu": lambda v, slope=0.01: np.maximum(v, 0) + slope * np.minimum(v, 0),
+    "clipped_relu": lambda v, maximum=1: np.clip(v, 0, maximum),
 }
 OUTPUTS = {
     "identity": lambda y: y,
@@ -59,8 +61,14 @@ def scaled(sigma, normals):
     return np.asarray(sigma) * normals
 
 
+def activation(written):
+    table = {"name": written} if isinstance(written, str) else dict(written)
+    f = ACTIVATIONS[table.pop("name")]
+    return lambda v: f(v, **table)
+
+
 def simulate(model, weights, given):
-    f, voltage = ACTIVATIONS[model["activation"]], model["form"] == "voltage"
+    f, voltage = activation(model["activation"]), model["form"] == "voltage"
     f_out = OUTPUTS[model["output_nonlinearity"]]
     noise, gain = model["noise"], gain_of(model, weights["tau_ms"])  # [1 or unit]
     u, w_rc, w_out = seen_inputs(model, given), weights["recurrent.weight"], weights["output.weight"]

@@ -126,7 +126,7 @@ mod sweep;
 mod sweeps;
 mod workspace;
 
-pub use activation::Activation;
+pub use activation::{Activation, Ceiling, Leak, PowerLaw};
 pub use adam::AdamStep;
 pub use cpu::backward::Saved;
 pub use cpu::forward::TrajectorySlices;

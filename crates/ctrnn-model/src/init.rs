@@ -59,7 +59,7 @@ impl CtrnnConfig {
             && self.init.recurrent != WeightInit::Zero
             && !self.init.recurrent.has_own_scale();
         let usual = match self.activation {
-            Activation::Power => 0.2,
+            Activation::Power(law) if law.exponent > 1.0 => 0.2,
             _ => 1.0,
         };
         (is_usual && self.has_loops()).then_some(usual)
@@ -498,7 +498,7 @@ mod tests {
         assert_eq!(usual(&|c| c.dale = None), (none, None));
         assert_eq!(usual(&|c| c.dale = dale(1.0)), (none, Some(1.0)));
         assert_eq!(usual(&|c| c.dale = dale(0.0)), (none, Some(1.0)));
-        let power = Activation::Power;
+        let power = Activation::POWER;
         assert_eq!(usual(&|c| c.activation = power), (row, Some(0.2)));
         let init = |recurrent| move |c: &mut CtrnnConfig| c.init.recurrent = recurrent;
         assert_eq!(usual(&init(WeightInit::Zero)), (none, None));

@@ -72,7 +72,8 @@ pub use connectivity::{Connections, Connectivity, Dale, Matrix, Parametrization,
 #[cfg(feature = "gpu")]
 pub use ctrnn_kernels::gpu::{Launches, launches};
 pub use ctrnn_kernels::{
-    Activation, AdamStep, Delays, DrawAddress, Form, NoiseSource, NoiseTarget, Operands,
+    Activation, AdamStep, Ceiling, Delays, DrawAddress, Form, Leak, NoiseSource, NoiseTarget,
+    Operands, PowerLaw,
     Shape as SweepShape, SweepResults, UnitState,
 };
 pub use error::ModelError;

@@ -6,6 +6,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value, json};
 
 /// A type with a word for each of its kinds.
 pub(crate) trait Worded: Copy + PartialEq + 'static {
@@ -51,15 +52,31 @@ pub(crate) fn deserialize<'de, T: Worded + DeserializeOwned, D: Deserializer<'de
     })
 }
 
-/// Returns the schema: the words, and the tables of those kinds that have parameters.
+/// Returns the schema of a type that derives one: the words, and the tables of all kinds.
 pub(crate) fn schema<T: Worded + JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    let words: Vec<&str> = T::all().iter().map(Worded::word).collect();
-    let mut shapes = vec![
-        json_schema!({ "type": "string", "title": T::TITLE, "enum": words }).to_value(),
-    ];
     let tables = T::json_schema(generator).to_value();
-    if let Some(tables) = tables["oneOf"].as_array() {
-        shapes.extend(tables.iter().cloned());
-    }
+    let tables = tables["oneOf"].as_array().cloned();
+    one_of::<T>(tables.unwrap_or_default())
+}
+
+/// Returns the schema of kinds with the schemas of their parameters by name, all of which may be absent.
+pub(crate) fn schema_of<T: Worded>(kinds: &[(T, Map<String, Value>)]) -> Schema {
+    let table = |(kind, parameters): &(T, Map<String, Value>)| {
+        let mut properties = parameters.clone();
+        properties.insert("name".to_owned(), json!({ "type": "string", "const": kind.word() }));
+        json!({
+            "type": "object",
+            "properties": properties,
+            "required": ["name"],
+            "additionalProperties": false,
+        })
+    };
+    one_of::<T>(kinds.iter().map(table).collect())
+}
+
+fn one_of<T: Worded>(tables: Vec<Value>) -> Schema {
+    let words: Vec<&str> = T::all().iter().map(Worded::word).collect();
+    let words = json!({ "type": "string", "title": T::TITLE, "enum": words });
+    let shapes: Vec<Value> = [words].into_iter().chain(tables).collect();
     json_schema!({ "oneOf": shapes })
 }

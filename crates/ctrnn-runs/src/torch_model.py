@@ -25,13 +25,12 @@ from pathlib import Path
 
 import torch
 
-from activations import activations
+from activations import activation
 
 MODEL = json.loads(r"""
 {}
 """)
 
-ACTIVATIONS = activations(torch)
 OUTPUTS = {
     "identity": lambda y: y,
     "sigmoid": torch.sigmoid,
@@ -88,7 +87,7 @@ class CTRNN(torch.nn.Module):
         if noise and initial_state is None and levels["initial_state"]:
             state = state + levels["initial_state"] * torch.randn_like(state)
 
-        f, voltage = ACTIVATIONS[model["activation"]], model["form"] == "voltage"
+        f, voltage = activation(torch, model["activation"]), model["form"] == "voltage"
         driven = u @ self.w_in.T + self.bias + eps
         past, by_delay = [], self.by_delay()
         potentials, rates = [], []

@@ -11,11 +11,10 @@ gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the expon
 
 import numpy as np
 
-from .activations import activations
+from .activations import activation
 from .run import Run, load_run
 from .weights import weights as weights_of
 
-ACTIVATIONS = activations(np)
 OUTPUTS = {
     "identity": lambda y: y,
     "sigmoid": lambda y: 0.5 * (1 + np.tanh(0.5 * y)),
@@ -61,7 +60,7 @@ def simulate(
     xi = model["noise"]["postactivation"] * normals("postactivation_noise", postactivation_noise, shape)
     state = start(weights["initial_state"], initial_state, conditions, (len(inputs), n_units))
 
-    f, voltage = ACTIVATIONS[model["activation"]], model["form"] == "voltage"
+    f, voltage = activation(np, model["activation"]), model["form"] == "voltage"
     driven = u @ weights["input.weight"].T + weights["recurrent.bias"] + eps
     past, by_delay = [], recurrent_by_delay(model, weights)
     potentials, rates = np.empty(shape), np.empty(shape)

@@ -54,6 +54,7 @@ pub(super) fn of_table(config: &CtrnnConfig) -> Vec<Violation> {
     found.extend(time_constants(config));
     found.extend(noise(config));
     found.extend(weight_inits(config));
+    found.extend(activation(config));
     found
 }
 
@@ -145,6 +146,21 @@ fn preactivation(noise: &PreactivationNoise, n_units: usize) -> Option<Violation
             refuse("a covariance".to_owned(), rule)
         }
     }
+}
+
+/// Checks the parameters of the activation.
+fn activation(config: &CtrnnConfig) -> Option<Violation> {
+    const KEY: &str = "model.activation";
+    config.activation.parameters().into_iter().find_map(|(name, found)| {
+        let (holds, rule) = match name {
+            "exponent" => (found >= 1.0, "must be a finite number, at least 1"),
+            "slope" => (found >= 0.0, "must be a finite number, at least 0"),
+            "threshold" => (true, "must be a finite number"),
+            _ => (found > 0.0, "must be a finite number above 0"),
+        };
+        let path = format!("{KEY}.{name}");
+        (!(holds && found.is_finite())).then(|| at_key(KEY, &path, found.to_string(), rule))
+    })
 }
 
 /// Checks the parameters of the distributions of weights.
