@@ -370,7 +370,7 @@ fn root_above_zero(f: impl Fn(f64) -> Result<f64, ModelError>) -> Result<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Dale, SpectralRadius, WeightInits};
+    use crate::{Dale, Gain, SpectralRadius, WeightInits};
 
     fn network(recurrent: WeightInit, spectral_radius: Option<f64>) -> CtrnnConfig {
         let init = WeightInits {
@@ -592,5 +592,99 @@ mod tests {
             a["output.weight"],
             draw(&config, 1).unwrap()["output.weight"]
         );
+    }
+
+    /// Mean and standard deviation of 10^4 weights whose natural scale is 0.1.
+    fn mean_and_std(init: WeightInit) -> [f64; 2] {
+        let mut rng = Rng::new(Key::new(5, Stream::Weights, 0), 0, 0);
+        let drawn = init.draw(100, 100, 0.1, &mut rng);
+        let mean = drawn.iter().sum::<f64>() / 1e4;
+        let square = drawn.iter().map(|w| (w - mean).powi(2)).sum::<f64>() / 1e4;
+        [mean, square.sqrt()]
+    }
+
+    /// Standard errors of the mean are 1 % of the standard deviation; those of the standard deviation 1 to 3 % of it.
+    #[test]
+    fn distributions_have_the_moments_of_their_parameters() {
+        let normal = |std| {
+            WeightInit::Gaussian(Gaussian {
+                gain: 1.0,
+                mean: 0.5,
+                std: Some(std),
+            })
+        };
+        let uniform = WeightInit::Uniform(Uniform {
+            gain: 1.0,
+            low: Some(0.0),
+            high: Some(0.1),
+        });
+        let doubled = WeightInit::Uniform(Uniform {
+            gain: 2.0,
+            low: None,
+            high: None,
+        });
+        let gamma = |shape| {
+            WeightInit::Gamma(Gamma {
+                gain: 1.0,
+                shape,
+                scale: Some(0.3),
+            })
+        };
+        let lognormal = WeightInit::Lognormal(Lognormal {
+            gain: 1.0,
+            sigma: 0.5,
+            mu: Some(-2.0),
+        });
+        // Of either sign: the mean is 0 and the square is that of the magnitude, k (k + 1) scale^2 and exp(2 mu + 2 sigma^2).
+        let of_gamma = |k: f64| 0.3 * (k * (k + 1.0)).sqrt();
+        for (init, mean, std) in [
+            (normal(0.02), 0.5, 0.02),
+            (uniform, 0.05, 0.1 / 12.0_f64.sqrt()),
+            (doubled, 0.0, 0.4 / 12.0_f64.sqrt()),
+            (gamma(0.5), 0.0, of_gamma(0.5)),
+            (gamma(2.0), 0.0, of_gamma(2.0)),
+            (gamma(3.5), 0.0, of_gamma(3.5)),
+            (lognormal, 0.0, (-2.0_f64 + 0.25).exp()),
+        ] {
+            let found = mean_and_std(init);
+            assert!((found[0] - mean).abs() < 0.04 * std, "{init:?}: {found:?}");
+            assert!((found[1] / std - 1.0).abs() < 0.05, "{init:?}: {found:?}");
+        }
+        let identity = WeightInit::Diagonal(Gain { gain: 0.5 });
+        let mut rng = Rng::new(Key::new(5, Stream::Weights, 0), 0, 0);
+        assert_eq!(identity.draw(2, 2, 0.1, &mut rng), [0.5, 0.0, 0.0, 0.5]);
+    }
+
+    /// Twice a number is exact.
+    #[test]
+    fn a_gain_multiplies_what_a_word_draws() {
+        let draw = |init: WeightInit| {
+            let mut rng = Rng::new(Key::new(5, Stream::Weights, 0), 0, 0);
+            init.draw(3, 3, 0.1, &mut rng)
+        };
+        let gain = 2.0;
+        for (word, table) in [
+            (
+                WeightInit::GAUSSIAN,
+                WeightInit::Gaussian(Gaussian {
+                    gain,
+                    ..Gaussian::default()
+                }),
+            ),
+            (
+                WeightInit::GAMMA,
+                WeightInit::Gamma(Gamma {
+                    gain,
+                    ..Gamma::default()
+                }),
+            ),
+            (
+                WeightInit::ORTHOGONAL,
+                WeightInit::Orthogonal(Gain { gain }),
+            ),
+        ] {
+            let doubled: Vec<f64> = draw(word).iter().map(|w| 2.0 * w).collect();
+            assert_eq!(draw(table), doubled, "{word}");
+        }
     }
 }

@@ -407,3 +407,66 @@ impl Worded for WeightInit {
         self.name()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_distributions_are_words_and_others_tables() {
+        let written = |init: WeightInit| {
+            let inits = WeightInits {
+                input: init,
+                ..WeightInits::default()
+            };
+            let value = serde_json::to_value(&inits).unwrap();
+            let again: WeightInits = serde_json::from_value(value.clone()).unwrap();
+            assert_eq!(again, inits);
+            value["input"].clone()
+        };
+        for init in WeightInit::ALL {
+            assert_eq!(written(init), init.name());
+        }
+        let uniform = Uniform {
+            low: Some(0.0),
+            high: Some(0.1),
+            ..Uniform::default()
+        };
+        let expected = serde_json::json!({ "name": "uniform", "gain": 1.0, "low": 0.0, "high": 0.1 });
+        assert_eq!(written(WeightInit::Uniform(uniform)), expected);
+        let read = |text: &str| serde_json::from_str::<WeightInits>(text);
+        let half = read("{\"recurrent\": {\"name\": \"diagonal\", \"gain\": 0.5}}").unwrap();
+        assert_eq!(half.recurrent, WeightInit::Diagonal(Gain { gain: 0.5 }));
+        assert!(read("{\"recurrent\": {\"name\": \"diagonal\", \"std\": 0.5}}").is_err());
+        let error = read("{\"recurrent\": \"normal\"}").unwrap_err().to_string();
+        assert!(error.contains("\"normal\" is not a distribution of weights: gaussian,"), "{error}");
+    }
+
+    #[test]
+    fn parameters_that_no_distribution_has_are_refused() {
+        let uniform = |low, high| Uniform {
+            gain: 1.0,
+            low,
+            high,
+        };
+        let std = |gain, std| Gaussian {
+            gain,
+            mean: 0.0,
+            std: Some(std),
+        };
+        for (init, expected) in [
+            (WeightInit::Gaussian(std(1.0, 0.0)), ("std", "above 0")),
+            (WeightInit::Gaussian(std(2.0, 0.5)), ("std", "keep one of the two")),
+            (WeightInit::Uniform(uniform(Some(0.0), None)), ("low", "needs high")),
+            (WeightInit::Uniform(uniform(Some(1.0), Some(0.0))), ("low", "below high")),
+            (WeightInit::Diagonal(Gain { gain: f64::NAN }), ("gain", "above 0")),
+        ] {
+            let (key, _, rule) = init.broken().unwrap();
+            assert!(key == expected.0 && rule.contains(expected.1), "{init:?}: {key} {rule}");
+        }
+        for init in WeightInit::ALL {
+            assert_eq!(init.broken(), None);
+            assert!(!init.has_own_scale());
+        }
+    }
+}

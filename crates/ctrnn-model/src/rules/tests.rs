@@ -168,7 +168,7 @@ fn rules_that_join_keys() {
     let fitting = network(|c| (c.activation, c.dale) = (Activation::Tanh, dale()));
     let error = fitting.check().unwrap_err().to_string();
     assert!(
-        error.contains("may be relu, sigmoid, retanh, softplus, power;"),
+        error.contains("may be relu, sigmoid, retanh, softplus, power, clipped_relu;"),
         "{error}"
     );
 }
