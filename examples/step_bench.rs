@@ -91,6 +91,7 @@ impl<B: TrainingBackend> Bench<B> {
             bias: Biases {
                 recurrent: true,
                 readout: false,
+                range: None,
             },
             ..CtrnnConfig::new(
                 inputs.dims()[2],

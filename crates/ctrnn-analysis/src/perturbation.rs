@@ -331,6 +331,7 @@ fn unconstrained<B: Backend>(network: &CtrnnModule<B>) -> (CtrnnConfig, Weights)
     config.bias = Biases {
         recurrent: true,
         readout: true,
+        range: None,
     };
     let constrained = ["mask", "sign", "fixed", "weight_raw"];
     let mut weights = network.weights();

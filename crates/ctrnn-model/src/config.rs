@@ -174,13 +174,28 @@ impl Default for Densities {
 }
 
 /// Biases that are trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Biases {
     /// True if `b` of the recurrence is trained; otherwise it is zero.
     pub recurrent: bool,
     /// True if `b_out` of the readout is trained; otherwise it is zero.
     pub readout: bool,
+    /// Bounds of `b` of the recurrence: after every step a bias beyond one of them is set to it. It begins at the value nearest to
+    /// zero.
+    #[schemars(with = "[f64; 2]")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<[f64; 2]>,
+}
+
+impl Biases {
+    /// Returns the value within the range that is nearest to `bias`.
+    pub(crate) fn clamped(&self, bias: f64) -> f64 {
+        match self.range {
+            Some([low, high]) => bias.max(low).min(high),
+            None => bias,
+        }
+    }
 }
 
 impl Default for Biases {
@@ -188,6 +203,7 @@ impl Default for Biases {
         Self {
             recurrent: true,
             readout: true,
+            range: None,
         }
     }
 }

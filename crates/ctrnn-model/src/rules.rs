@@ -37,6 +37,7 @@ impl CtrnnConfig {
         found.extend(gain(self));
         found.extend(initial_state(self));
         found.extend(carried_noise(self));
+        found.extend(bias_range(self));
         found.extend(zero_matrix(self));
         found.extend(scaled_twice(self));
         found.extend(dale_activation(self));
@@ -153,6 +154,25 @@ fn finite_state(state: &[f64]) -> Vec<Violation> {
         )
     });
     violation.into_iter().collect()
+}
+
+/// Checks that the range of the biases is one, and that there are biases to train.
+fn bias_range(config: &CtrnnConfig) -> Option<Violation> {
+    const KEY: &str = "model.bias.range";
+    let [low, high] = config.bias.range?;
+    if !(low.is_finite() && high.is_finite() && low < high) {
+        let rule = "must be two finite numbers, the smaller first";
+        return Some(single_keys::value(KEY, format!("[{low}, {high}]"), rule));
+    }
+    (!config.bias.recurrent).then(|| {
+        Violation::new(
+            Topic::Initial,
+            "model.bias.range bounds the biases, but model.bias.recurrent = false holds them at zero",
+            "remove one of the two",
+        )
+        .at(KEY, "the range")
+        .at("model.bias.recurrent", "no biases")
+    })
 }
 
 /// Checks that a carried state gets no further noise: it has that of the dynamics.

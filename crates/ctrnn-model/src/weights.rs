@@ -41,7 +41,11 @@ impl CtrnnConfig {
         let size = |p: Parameter| p.shape(self).iter().product::<usize>();
         for p in [Parameter::RECURRENT_BIAS, Parameter::OUTPUT_BIAS] {
             if p.is_trained(self) {
-                put(p, vec![0.0; size(p)]);
+                let first = match p {
+                    Parameter::RECURRENT_BIAS => self.bias.clamped(0.0),
+                    _ => 0.0,
+                };
+                put(p, vec![first; size(p)]);
             }
         }
         let state = Parameter::INITIAL_STATE;
@@ -232,6 +236,7 @@ fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), ModelError> {
             Some(spec) => {
                 check_shape(name, data, &spec.shape)?;
                 check_untrained(spec, data, config)?;
+                check_bias(spec.parameter, data, config)?;
             }
             None if name == TAU_MS => check_tau(data, config)?,
             None if CARRIED_STATE.into_array().contains(&name.as_str()) => {
@@ -321,6 +326,26 @@ fn check_untrained(
         name: parameter.name(),
         reason: "the configuration holds it fixed at another value".to_owned(),
     })
+}
+
+/// Checks that biases lie within their range, to single precision.
+fn check_bias(
+    parameter: Parameter,
+    data: &TensorData,
+    config: &CtrnnConfig,
+) -> Result<(), ModelError> {
+    let Some([low, high]) = config.bias.range else {
+        return Ok(());
+    };
+    let is_outside = |x: &f64| (*x as f32) < low as f32 || (*x as f32) > high as f32;
+    let outside = data.iter::<f64>().find(is_outside);
+    match outside.filter(|_| parameter == Parameter::RECURRENT_BIAS) {
+        None => Ok(()),
+        Some(bias) => Err(ModelError::Contradiction {
+            name: parameter.name(),
+            reason: format!("{bias} is not within model.bias.range, {low} to {high}"),
+        }),
+    }
 }
 
 /// Checks that a carried state comes with a configuration that carries it, and has a row for each trial.

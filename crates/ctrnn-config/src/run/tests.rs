@@ -1325,6 +1325,18 @@ fn files_of_connections_that_do_not_fit() {
             "",
             "recurrent.plasticity = -1 at index 1 must be finite and at least 0",
         ),
+        (
+            "recurrent.delay_ms",
+            array(&[2, 2], &[0.0, 0.0, 30.0, 0.0]),
+            "",
+            "recurrent.delay_ms = 30 from unit 0 to unit 1 must be 0 or a whole multiple of time.dt_ms = 20",
+        ),
+        (
+            "input.delay_ms",
+            array(&[2, 2], &[0.0; 4]),
+            "",
+            "input.delay_ms is not an array of connections: those are",
+        ),
     ];
     for (name, values, text, expected) in table {
         let (code, message) = refused_connections(&[(name, values)], text);
@@ -1343,6 +1355,69 @@ fn files_of_connections_that_do_not_fit() {
     )
     .unwrap_err();
     assert_eq!(missing.exit_code(), 4);
+}
+
+/// Connections between two units that take 40 ms.
+#[test]
+fn keys_that_do_not_go_with_delays() {
+    let delays = ctrnn_files::Array::f64(&[2, 2], vec![0.0, 40.0, 40.0, 0.0]);
+    let delays = ("recurrent.delay_ms", delays);
+    let omega = "[train.loss]\nomega = { weight = 1 }";
+    let (code, message) = refused_connections(std::slice::from_ref(&delays), omega);
+    assert!(message.starts_with("train.loss.omega compares"), "{message}");
+    assert_eq!(code, 2);
+
+    let folder = tempfile::tempdir().unwrap();
+    let arrays = [(delays.0.to_owned(), delays.1)].into();
+    ctrnn_files::npz::write(&folder.path().join("c.npz"), &arrays).unwrap();
+    let text = "[task.go_nogo]\n[model]\nn_units = 2\nconnectivity = { file = \"c.npz\" }\n[train]\nrecompute = true";
+    let run = RunConfig::from_text(text, "run.toml", folder.path(), &[], &registry()).unwrap();
+    let notes = run.unused_keys();
+    let expected = "train.recompute has no effect: recurrent connections are delayed";
+    assert!(notes.iter().any(|note| note.starts_with(expected)), "{notes:?}");
+    assert_eq!(run.model.delays().unwrap().steps(), [0, 2]);
+}
+
+/// A word, and a table whose `name` is the word.
+#[test]
+fn activations_and_initial_weights_with_parameters() {
+    let text = r#"[task.go_nogo]
+[model]
+activation = { name = "power", gain = 0.04 }
+initial_state = { learned = { mean = 0.1, std = 0.01 } }
+bias = { range = [-1, 1] }
+init = { input = { name = "uniform", low = 0, high = 0.1 }, recurrent = { name = "diagonal", gain = 0.5 }, output = "zero" }
+"#;
+    let resolved = read(text, &[]).unwrap().resolved_toml();
+    for line in [
+        "name = \"power\"",
+        "exponent = 2.0",
+        "gain = 0.04",
+        "low = 0.0",
+        "output = \"zero\"",
+        "mean = 0.1",
+    ] {
+        assert!(resolved.contains(line), "{line} is not in\n{resolved}");
+    }
+    assert_eq!(read(&resolved, &[]).unwrap().resolved_toml(), resolved);
+    let word = read("[task.go_nogo]\n[model]\nactivation = \"leaky_relu\"", &[]);
+    let resolved = word.unwrap().resolved_toml();
+    assert!(resolved.contains("activation = \"leaky_relu\""), "{resolved}");
+    assert!(resolved.contains("recurrent = \"gaussian\""), "{resolved}");
+    assert!(!resolved.contains("range"), "{resolved}");
+    let text = r#"[task.go_nogo]
+[model]
+activation = { name = "power", exponent = 0.5, slope = 1 }
+init = { input = { name = "uniform", std = 1 }, recurrent = { gain = 1 }, output = { name = "normal" } }
+"#;
+    insta::assert_snapshot!(errors(text, &[]), @"");
+    let text = r#"[task.go_nogo]
+[model]
+activation = "elu"
+init = { input = { name = "gaussian", std = 0.1, gain = 2 }, recurrent = { name = "diagonal", gain = 0.5 }, spectral_radius = 1 }
+bias = { recurrent = false, range = [1, 2] }
+"#;
+    insta::assert_snapshot!(errors(text, &[]), @"");
 }
 
 #[test]
@@ -1765,6 +1840,7 @@ fn a_run_holds_what_the_file_says() {
         bias: ctrnn_model::Biases {
             recurrent: true,
             readout: false,
+            range: None,
         },
         ..CtrnnConfig::for_task(run.task.as_ref(), 128)
     };
