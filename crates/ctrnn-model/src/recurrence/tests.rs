@@ -365,7 +365,8 @@ fn activations() -> Vec<Activation> {
     Activation::ALL.into_iter().chain(others).collect()
 }
 
-/// Finite differences mean nothing across a kink: every potential is at least 1e-3 from it.
+/// Finite differences mean nothing across a kink: every potential is at least 1e-4 from it, ten
+/// times the difference.
 fn assert_away_from_kinks(network: &CtrnnModule<Grad>, b: usize, t: usize) {
     if !has_kink(network.config().activation) {
         return;
@@ -377,7 +378,7 @@ fn assert_away_from_kinks(network: &CtrnnModule<Grad>, b: usize, t: usize) {
         .unwrap();
     for kink in kinks(network.config().activation) {
         let nearest = (v.clone() - kink).abs().min().into_scalar();
-        assert!(nearest > 1e-3, "a potential is {nearest} from the kink");
+        assert!(nearest > 1e-4, "a potential is {nearest} from the kink");
     }
 }
 

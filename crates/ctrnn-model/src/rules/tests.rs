@@ -195,7 +195,7 @@ fn rules_of_arrays() {
     let cases: [(CtrnnConfig, &str); 14] = [
         (
             delays(at(7, 30.0).unwrap()),
-            "recurrent.delay_ms = 30 from unit 2 to unit 1 must be 0 or a whole multiple of time.dt_ms = 20; take 20 or 40 ms",
+            "recurrent.delay_ms = 30 from unit 2 to unit 1 must be 0 or a whole multiple of time.dt_ms = 20",
         ),
         (
             delays(at(1, -20.0).unwrap()),
