@@ -8,8 +8,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use ctrnn_model::{
     Activation, Ceiling, Delays, DrawAddress, Form, Gpu, Leak, NoiseSource, NoiseTarget, Operands,
-    PowerLaw, Record, RecurrenceBackend, ResultTensors, SweepResults, SweepTensors, UnitState, host_tensor, launches,
-    primitive,
+    PowerLaw, Record, RecurrenceBackend, ResultTensors, SweepResults, SweepTensors, UnitState,
+    host_tensor, launches, primitive,
 };
 use ctrnn_random::{Key, Rng, Stream};
 use proptest::prelude::*;
@@ -308,7 +308,9 @@ fn delays_run_by_the_plain_path() {
             ..sweep::<B>(case)
         }
     }
-    assert!(Gpu::sweep_with_pullback(&delayed(&case), Operands::default().map(|(): ()| true)).is_none());
+    assert!(
+        Gpu::sweep_with_pullback(&delayed(&case), Operands::default().map(|(): ()| true)).is_none()
+    );
     let outputs = numbers::<Gpu>(Gpu::sweep(delayed(&case)).outputs.unwrap());
     let exact = numbers::<F64>(F64::sweep(delayed(&case)).outputs.unwrap());
     assert!(relative_error(&outputs, &exact) < 1e-5);

@@ -290,7 +290,10 @@ pub mod tests {
         assert_eq!(dynamics.check_undelayed("a flow field needs"), Ok(()));
         dynamics.is_delayed = true;
         let refusal = dynamics.check_undelayed("a flow field needs").unwrap_err();
-        assert!(refusal.to_string().contains("connections are delayed"), "{refusal}");
+        assert!(
+            refusal.to_string().contains("connections are delayed"),
+            "{refusal}"
+        );
     }
 
     /// Baseline 0.5 and rectification turn inputs (-1, 1) into (0, 1.5).

@@ -60,7 +60,10 @@ pub fn run(args: &CheckArgs, registry: &Registry, terminal: &Terminal) -> Result
 /// Returns a note if a GPU runs the network without its own kernels.
 fn plain_path_note(run: &Run) -> Option<String> {
     let is_on_cpu = run.config.device.backend == Backend::Cpu;
-    let why = run.model.delays().map(|_| "recurrent connections are delayed")?;
+    let why = run
+        .model
+        .delays()
+        .map(|_| "recurrent connections are delayed")?;
     (!is_on_cpu).then(|| {
         format!(
             "{why}, for which there are no GPU kernels: every time step of a batch launches about twenty small kernels of burn, so that a step of training takes many times longer than that of a network with kernels; the CPU has fused kernels for it: device.backend=cpu"

@@ -469,8 +469,12 @@ fn resolved<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {
 /// Returns true if a schema is that of a table whose `name` selects its keys, or of the name alone.
 pub(crate) fn is_named(root: &Json, schema: &Json) -> bool {
     let shapes = shapes(root, schema);
-    let mut tables = shapes.iter().filter(|shape| !types(shape).contains(&"string"));
-    schema.get("oneOf").is_some() && tables.all(|shape| name_of(shape).is_some()) && has_table(&shapes)
+    let mut tables = shapes
+        .iter()
+        .filter(|shape| !types(shape).contains(&"string"));
+    schema.get("oneOf").is_some()
+        && tables.all(|shape| name_of(shape).is_some())
+        && has_table(&shapes)
 }
 
 fn has_table(shapes: &[&Json]) -> bool {
@@ -511,7 +515,12 @@ pub(crate) fn words<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a str> {
                 .collect(),
         };
         // A name may be written alone or in a table.
-        all.extend(words.into_iter().filter(|word| !all.contains(word)).collect::<Vec<_>>());
+        all.extend(
+            words
+                .into_iter()
+                .filter(|word| !all.contains(word))
+                .collect::<Vec<_>>(),
+        );
     }
     all
 }

@@ -172,9 +172,7 @@ impl Activation {
             Self::Sigmoid => sigmoid(v),
             Self::Retanh => positive_part(v).tanh(),
             Self::Softplus => positive_part(v) + (-v.abs()).exp().ln_1p(),
-            Self::Power(law) => {
-                law.gain * power(positive_part(v - law.threshold), law.exponent)
-            }
+            Self::Power(law) => law.gain * power(positive_part(v - law.threshold), law.exponent),
             Self::Linear => v,
             Self::LeakyRelu(leak) => {
                 if v < 0.0 {

@@ -24,7 +24,11 @@ impl Delays {
         steps.push(0);
         steps.sort_unstable();
         steps.dedup();
-        let place = |delay: &usize| steps.binary_search(delay).expect("one of the distinct ones");
+        let place = |delay: &usize| {
+            steps
+                .binary_search(delay)
+                .expect("one of the distinct ones")
+        };
         let numbers = of_connections.iter().map(place).collect();
         (steps.len() > 1).then_some(Self {
             steps,

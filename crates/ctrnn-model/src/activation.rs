@@ -40,9 +40,7 @@ pub fn slopes<B: Backend, const D: usize>(
             n => power(rates, (n - 1.0) / n) * (n * law.gain.powf(1.0 / n)),
         },
         Activation::Linear => rates.ones_like(),
-        Activation::LeakyRelu(leak) => {
-            one_where_positive(rates) * (1.0 - leak.slope) + leak.slope
-        }
+        Activation::LeakyRelu(leak) => one_where_positive(rates) * (1.0 - leak.slope) + leak.slope,
         Activation::ClippedRelu(ceiling) => {
             let at_most = one_where_positive(-rates.clone() + ceiling.maximum);
             one_where_positive(rates) * at_most
@@ -100,7 +98,10 @@ mod tests {
             let r: Vec<f64> = r.into_data().to_vec().unwrap();
             for ((&v, r), s) in potentials.iter().zip(r).zip(s) {
                 let (value, slope) = (activation.value(v), activation.slope(v));
-                let errors = [(r - value) / value.abs().max(1.0), (s - slope) / slope.max(1.0)];
+                let errors = [
+                    (r - value) / value.abs().max(1.0),
+                    (s - slope) / slope.max(1.0),
+                ];
                 assert!(
                     errors.iter().all(|error| error.abs() < 1e-13),
                     "{activation:?} at {v}: {errors:?}"

@@ -246,15 +246,29 @@ fn activation(_: &mut SchemaGenerator) -> Schema {
     let tables = Activation::ALL.map(|activation| {
         let parameter = |(key, value): (&'static str, f64)| {
             let schema = match key {
-                "exponent" => with(number("Exponent. Others than 1 and 2 are computed number by number.", value), "minimum", 1.0),
-                "gain" => with(number("Factor of the power.", value), "exclusiveMinimum", 0.0),
+                "exponent" => with(
+                    number(
+                        "Exponent. Others than 1 and 2 are computed number by number.",
+                        value,
+                    ),
+                    "minimum",
+                    1.0,
+                ),
+                "gain" => with(
+                    number("Factor of the power.", value),
+                    "exclusiveMinimum",
+                    0.0,
+                ),
                 "threshold" => number("Potential above which the rate is not 0.", value),
                 "slope" => with(number("Slope below 0.", value), "minimum", 0.0),
                 _ => with(number("Largest rate.", value), "exclusiveMinimum", 0.0),
             };
             (key.to_owned(), schema.to_value())
         };
-        (activation, activation.parameters().into_iter().map(parameter).collect())
+        (
+            activation,
+            activation.parameters().into_iter().map(parameter).collect(),
+        )
     });
     word_or_table::schema_of(&tables)
 }

@@ -42,7 +42,12 @@ impl CtrnnConfig {
             return Ok(());
         };
         let [_, pre] = Matrix::Recurrent.shape(self);
-        let own = |k: usize| self.connectivity.delay_ms.as_ref().map_or(0.0, |own| own[k]);
+        let own = |k: usize| {
+            self.connectivity
+                .delay_ms
+                .as_ref()
+                .map_or(0.0, |own| own[k])
+        };
         let differs = |(k, x): &(usize, f64)| *x != own(*k) && *x != f64::from(own(*k) as f32);
         match found.iter::<f64>().enumerate().find(differs) {
             None => Ok(()),

@@ -11,7 +11,8 @@ use crate::connectivity::Matrix;
 use crate::spectrum::{MOST_UNITS_FOR_RADIUS, has_loop, positive_radius, spectral_radius};
 use crate::synapses::{Constraints, n_connections};
 use crate::{
-    Activation, Balance, CtrnnConfig, Gamma, Gaussian, Lognormal, ModelError, Uniform, WeightInit, Weights,
+    Activation, Balance, CtrnnConfig, Gamma, Gaussian, Lognormal, ModelError, Uniform, WeightInit,
+    Weights,
 };
 
 impl CtrnnConfig {

@@ -101,8 +101,9 @@ impl<'de> Deserialize<'de> for InitialState {
             Some((_, meaning)) => Ok(meaning),
             None => {
                 let words = WORDS.map(|(known, _)| known).join(", ");
-                let message =
-                    format!("{word:?} is not an initial state: {words}, a list of numbers, or a table with learned");
+                let message = format!(
+                    "{word:?} is not an initial state: {words}, a list of numbers, or a table with learned"
+                );
                 Err(D::Error::custom(message))
             }
         }
@@ -212,7 +213,10 @@ mod tests {
             assert_eq!(serde_json::to_string(&found).unwrap(), text);
         }
         for wrong in ["\"learnt\"", "{\"learned\":\"zero\"}", "{\"zero\":0.0}"] {
-            assert!(serde_json::from_str::<InitialState>(wrong).is_err(), "{wrong}");
+            assert!(
+                serde_json::from_str::<InitialState>(wrong).is_err(),
+                "{wrong}"
+            );
         }
     }
 

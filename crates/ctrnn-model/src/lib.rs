@@ -73,8 +73,7 @@ pub use connectivity::{Connections, Connectivity, Dale, Matrix, Parametrization,
 pub use ctrnn_kernels::gpu::{Launches, launches};
 pub use ctrnn_kernels::{
     Activation, AdamStep, Ceiling, Delays, DrawAddress, Form, Leak, NoiseSource, NoiseTarget,
-    Operands, PowerLaw,
-    Shape as SweepShape, SweepResults, UnitState,
+    Operands, PowerLaw, Shape as SweepShape, SweepResults, UnitState,
 };
 pub use error::ModelError;
 pub use fused_ops::FusedOps;

@@ -12,8 +12,8 @@ use crate::parameters::{CONDITION_VALUES, constant, host_tensor};
 use crate::step_factors::StepFactors;
 use crate::synapses::Synapses;
 use crate::{
-    CtrnnConfig, Delays, Forward, ModelError, Operands, RecurrenceBackend, ResultTensors, SweepTensors,
-    Trajectory, UnitState, Weights, noise_sources, primitive, recurrence, tensor,
+    CtrnnConfig, Delays, Forward, ModelError, Operands, RecurrenceBackend, ResultTensors,
+    SweepTensors, Trajectory, UnitState, Weights, noise_sources, primitive, recurrence, tensor,
 };
 
 /// A leaky recurrent network (equation in the [crate documentation](crate)); made by [`CtrnnConfig::init`] or

@@ -363,7 +363,11 @@ impl WeightInit {
         let finite = |key, x: f64| (!x.is_finite()).then_some((key, x, "must be a finite number"));
         let instead = |key, absolute: Option<f64>| {
             let x = absolute.filter(|_| self.gain() != 1.0)?;
-            Some((key, x, "sets the scale, and so does gain: keep one of the two"))
+            Some((
+                key,
+                x,
+                "sets the scale, and so does gain: keep one of the two",
+            ))
         };
         let gain = positive("gain", self.gain());
         gain.or_else(|| match self {
@@ -432,14 +436,18 @@ mod tests {
             high: Some(0.1),
             ..Uniform::default()
         };
-        let expected = serde_json::json!({ "name": "uniform", "gain": 1.0, "low": 0.0, "high": 0.1 });
+        let expected =
+            serde_json::json!({ "name": "uniform", "gain": 1.0, "low": 0.0, "high": 0.1 });
         assert_eq!(written(WeightInit::Uniform(uniform)), expected);
         let read = |text: &str| serde_json::from_str::<WeightInits>(text);
         let half = read("{\"recurrent\": {\"name\": \"diagonal\", \"gain\": 0.5}}").unwrap();
         assert_eq!(half.recurrent, WeightInit::Diagonal(Gain { gain: 0.5 }));
         assert!(read("{\"recurrent\": {\"name\": \"diagonal\", \"std\": 0.5}}").is_err());
         let error = read("{\"recurrent\": \"normal\"}").unwrap_err().to_string();
-        assert!(error.contains("\"normal\" is not a distribution of weights: gaussian,"), "{error}");
+        assert!(
+            error.contains("\"normal\" is not a distribution of weights: gaussian,"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -456,13 +464,28 @@ mod tests {
         };
         for (init, expected) in [
             (WeightInit::Gaussian(std(1.0, 0.0)), ("std", "above 0")),
-            (WeightInit::Gaussian(std(2.0, 0.5)), ("std", "keep one of the two")),
-            (WeightInit::Uniform(uniform(Some(0.0), None)), ("low", "needs high")),
-            (WeightInit::Uniform(uniform(Some(1.0), Some(0.0))), ("low", "below high")),
-            (WeightInit::Diagonal(Gain { gain: f64::NAN }), ("gain", "above 0")),
+            (
+                WeightInit::Gaussian(std(2.0, 0.5)),
+                ("std", "keep one of the two"),
+            ),
+            (
+                WeightInit::Uniform(uniform(Some(0.0), None)),
+                ("low", "needs high"),
+            ),
+            (
+                WeightInit::Uniform(uniform(Some(1.0), Some(0.0))),
+                ("low", "below high"),
+            ),
+            (
+                WeightInit::Diagonal(Gain { gain: f64::NAN }),
+                ("gain", "above 0"),
+            ),
         ] {
             let (key, _, rule) = init.broken().unwrap();
-            assert!(key == expected.0 && rule.contains(expected.1), "{init:?}: {key} {rule}");
+            assert!(
+                key == expected.0 && rule.contains(expected.1),
+                "{init:?}: {key} {rule}"
+            );
         }
         for init in WeightInit::ALL {
             assert_eq!(init.broken(), None);

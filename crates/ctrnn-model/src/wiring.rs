@@ -6,7 +6,8 @@ use burn::module::ParamId;
 
 use crate::connectivity::Matrix;
 use crate::{
-    Connectivity, CtrnnConfig, InitialState, Parameter, ParameterSpec, Parametrization, ReadoutSigns, Role,
+    Connectivity, CtrnnConfig, InitialState, Parameter, ParameterSpec, Parametrization,
+    ReadoutSigns, Role,
 };
 
 impl Matrix {

@@ -63,7 +63,10 @@ pub(crate) fn schema<T: Worded + JsonSchema>(generator: &mut SchemaGenerator) ->
 pub(crate) fn schema_of<T: Worded>(kinds: &[(T, Map<String, Value>)]) -> Schema {
     let table = |(kind, parameters): &(T, Map<String, Value>)| {
         let mut properties = parameters.clone();
-        properties.insert("name".to_owned(), json!({ "type": "string", "const": kind.word() }));
+        properties.insert(
+            "name".to_owned(),
+            json!({ "type": "string", "const": kind.word() }),
+        );
         json!({
             "type": "object",
             "properties": properties,

@@ -190,7 +190,9 @@ impl<B: RecurrenceBackend> Update<'_, B> {
         let shape: [usize; D] = value.dims();
         let flat = value.clone().reshape([shape.iter().product::<usize>()]);
         let proposed = self.optimizer.update(parameter, self.lr, flat, gradient);
-        let bounds = self.bias_range.filter(|_| parameter == Parameter::RECURRENT_BIAS);
+        let bounds = self
+            .bias_range
+            .filter(|_| parameter == Parameter::RECURRENT_BIAS);
         match (self.synapses.get(&parameter), bounds) {
             (None, None) => proposed.reshape(shape),
             (None, Some([low, high])) => proposed.clamp(low, high).reshape(shape),

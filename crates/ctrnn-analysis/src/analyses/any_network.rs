@@ -45,6 +45,8 @@ struct Drawn {
     tau_ms: f64,
     form: Form,
     activation: Activation,
+    /// True if every third connection has a delay.
+    is_delayed: bool,
     /// Excitatory fraction, under Dale's law.
     excitatory: Option<f64>,
     trials: Trials,
@@ -90,6 +92,7 @@ fn networks() -> impl Strategy<Value = Drawn> {
         select(&[Form::Voltage, Form::Rate][..]),
         select(&Activation::ALL[..]),
         select(&[None, None, Some(0.0), Some(0.5), Some(1.0)][..]),
+        select(&[false, false, true][..]),
     );
     let other = || select(&[None, Some(0.0), Some(0.7), Some(1e30)][..]);
     let metrics = select(METRICS);
@@ -104,6 +107,7 @@ fn networks() -> impl Strategy<Value = Drawn> {
             form: kinds.0,
             activation: kinds.1,
             excitatory: kinds.2,
+            is_delayed: kinds.3,
             trials,
             others: [before, peer],
             metrics,
@@ -194,12 +198,16 @@ impl Drawn {
     /// Creates the network with `W_rc` scaled by `gain`.
     fn network(&self, gain: f64) -> Result<CtrnnModule<NdArray>, ModelError> {
         let (n, trials) = (self.n_units, &self.trials);
-        let config = CtrnnConfig {
+        let mut config = CtrnnConfig {
             tau_ms: self.tau_ms.into(),
             form: self.form,
             activation: self.activation,
             ..CtrnnConfig::new(trials.n_inputs, n, trials.n_outputs)
         };
+        if self.is_delayed {
+            let delays = (0..n * n).map(|k| if k % 3 == 0 { 40.0 } else { 0.0 });
+            config.connectivity.delay_ms = Some(delays.collect());
+        }
         let wave = |n: usize, scale: f64| (0..n).map(|k| scale * (k as f64).cos()).collect();
         let mut weights: Weights = config.init::<NdArray>(1, &Default::default())?.weights();
         for (name, values, shape) in [

@@ -1364,7 +1364,10 @@ fn keys_that_do_not_go_with_delays() {
     let delays = ("recurrent.delay_ms", delays);
     let omega = "[train.loss]\nomega = { weight = 1 }";
     let (code, message) = refused_connections(std::slice::from_ref(&delays), omega);
-    assert!(message.starts_with("train.loss.omega compares"), "{message}");
+    assert!(
+        message.starts_with("train.loss.omega compares"),
+        "{message}"
+    );
     assert_eq!(code, 2);
 
     let folder = tempfile::tempdir().unwrap();
@@ -1374,7 +1377,10 @@ fn keys_that_do_not_go_with_delays() {
     let run = RunConfig::from_text(text, "run.toml", folder.path(), &[], &registry()).unwrap();
     let notes = run.unused_keys();
     let expected = "train.recompute has no effect: recurrent connections are delayed";
-    assert!(notes.iter().any(|note| note.starts_with(expected)), "{notes:?}");
+    assert!(
+        notes.iter().any(|note| note.starts_with(expected)),
+        "{notes:?}"
+    );
     assert_eq!(run.model.delays().unwrap().steps(), [0, 2]);
 }
 
@@ -1402,7 +1408,10 @@ init = { input = { name = "uniform", low = 0, high = 0.1 }, recurrent = { name =
     assert_eq!(read(&resolved, &[]).unwrap().resolved_toml(), resolved);
     let word = read("[task.go_nogo]\n[model]\nactivation = \"leaky_relu\"", &[]);
     let resolved = word.unwrap().resolved_toml();
-    assert!(resolved.contains("activation = \"leaky_relu\""), "{resolved}");
+    assert!(
+        resolved.contains("activation = \"leaky_relu\""),
+        "{resolved}"
+    );
     assert!(resolved.contains("recurrent = \"gaussian\""), "{resolved}");
     assert!(!resolved.contains("range"), "{resolved}");
     let text = r#"[task.go_nogo]

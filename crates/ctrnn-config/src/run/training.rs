@@ -167,8 +167,8 @@ impl Check<'_> {
 
     fn report_omega_of_delays(&mut self) {
         let message = "train.loss.omega compares the gradients of adjacent time steps, but recurrent connections are delayed";
-        let problem = Diagnostic::new(Code::Training, message)
-            .help("remove train.loss.omega, or the delays");
+        let problem =
+            Diagnostic::new(Code::Training, message).help("remove train.loss.omega, or the delays");
         let labels = [
             ("train.loss.omega", ""),
             ("model.connectivity.file", "the delays"),

@@ -118,7 +118,8 @@ impl Run {
             return found; // a run of no steps only writes the initial network
         }
         if train.recompute && self.model.delays().is_some() {
-            let why = "recurrent connections are delayed, so that the states of all time steps are kept";
+            let why =
+                "recurrent connections are delayed, so that the states of all time steps are kept";
             note("train.recompute".to_owned(), why.to_owned());
         }
         if train.log_every > train.steps {

@@ -167,7 +167,8 @@ fn split(
         let columns = first..units.min(first + lanes);
         let mut parts = Vec::new();
         for delay in 0..n_delays {
-            let is_needed = |row: &usize| columns.clone().any(|column| number(*row, column) == delay);
+            let is_needed =
+                |row: &usize| columns.clone().any(|column| number(*row, column) == delay);
             for row in (0..units).filter(is_needed) {
                 match parts.last_mut() {
                     Some(Part { delay: last, rows }) if *last == delay && row < rows.end + GAP => {
@@ -197,7 +198,12 @@ pub(crate) struct Past<'a, E: Element> {
 
 impl<'a, E: Element> Past<'a, E> {
     /// Returns zeros for as many time steps as the longest delay reaches within a sweep of `steps`, and one more.
-    pub(crate) fn new(workspace: &'a Workspace<E>, delays: &Delays, steps: usize, len: usize) -> Self {
+    pub(crate) fn new(
+        workspace: &'a Workspace<E>,
+        delays: &Delays,
+        steps: usize,
+        len: usize,
+    ) -> Self {
         let slots = delays.longest().min(steps) + 1;
         Self {
             rows: workspace.zeros(slots * len),

@@ -7,9 +7,7 @@ use super::rows::{Rows, add_noise, add_products, padded_rows, write_rows};
 use super::tile::{Tile, for_each, split, tiles};
 use crate::operands::{SweepResults, UnitState, assert_len};
 use crate::shape::Shape;
-use crate::simd::{
-    Element, GROUP, Job, Simd, Term, dots, each_vector, groups, groups_mut, padded,
-};
+use crate::simd::{Element, GROUP, Job, Simd, Term, dots, each_vector, groups, groups_mut, padded};
 use crate::sweep::{Form, NoiseTarget, SweepSlices};
 use crate::workspace::{Scratch, Workspace};
 

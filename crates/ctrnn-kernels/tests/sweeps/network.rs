@@ -2,10 +2,10 @@
 //! the equations as a plain loop.
 
 use ctrnn_kernels::{
-    Activation, Delays, DrawAddress, Element, Form, GradientSlices, NoiseSource, NoiseTarget, Operands,
-    Saved, SegmentSlices, Shape, SweepElement, SweepResults, SweepSlices, TrajectorySlices,
-    UnitState, UpstreamSlices, Workspace, backward, backward_recomputing, forward,
-    forward_keeping_states, kept_states,
+    Activation, Delays, DrawAddress, Element, Form, GradientSlices, NoiseSource, NoiseTarget,
+    Operands, Saved, SegmentSlices, Shape, SweepElement, SweepResults, SweepSlices,
+    TrajectorySlices, UnitState, UpstreamSlices, Workspace, backward, backward_recomputing,
+    forward, forward_keeping_states, kept_states,
 };
 use ctrnn_random::{Key, Rng, Stream, unit_normals};
 

@@ -16,7 +16,9 @@ use std::sync::Arc;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata, TensorPrimitive};
-use ctrnn_kernels::{Activation, Delays, Form, NoiseSource, NoiseTarget, Operands, Shape, SweepResults};
+use ctrnn_kernels::{
+    Activation, Delays, Form, NoiseSource, NoiseTarget, Operands, Shape, SweepResults,
+};
 
 use crate::FusedOps;
 use crate::trajectory::Record;

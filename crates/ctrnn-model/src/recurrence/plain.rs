@@ -1,7 +1,7 @@
 //! The recurrence by tensor operations: the reference on every backend.
 
-use burn::tensor::{Tensor, TensorData};
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
 use ctrnn_kernels::{Activation, Delays, Form, NoiseTarget, UnitState};
 
 use super::noise::one_by_one;
@@ -22,10 +22,10 @@ pub(crate) struct Trials<B: Backend> {
 
 /// The part of a sweep that one time step needs, with the weights transposed once.
 struct Step<B: Backend> {
-    w_in: Option<Tensor<B, 2>>, // [I,N]; absent without inputs
-    w_rc: Tensor<B, 2>,         // [N,N] as [pre, post]; only the connections without delay
+    w_in: Option<Tensor<B, 2>>,          // [I,N]; absent without inputs
+    w_rc: Tensor<B, 2>,                  // [N,N] as [pre, post]; only the connections without delay
     delayed: Vec<(usize, Tensor<B, 2>)>, // the others, by their delay in time steps
-    bias: Tensor<B, 2>,         // [1,N], as the next three
+    bias: Tensor<B, 2>,                  // [1,N], as the next three
     decay: Tensor<B, 2>,
     gain: Tensor<B, 2>,
     noise_scale: Tensor<B, 2>,

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use crate::{
-    Activation, Ceiling, CtrnnConfig, CtrnnModule, Form, Forward, FusedOps, InitialState, InputStage,
-    Integrator, Leak, LearnedTimeConstants, Noise, NoiseAddress, NoiseConvention, NoiseLevels,
-    OutputNonlinearity, Parameter, PowerLaw, PreactivationNoise, Record, RecurrenceBackend, Role,
-    TimeConstants, Trajectory, UnitState, Weights,
+    Activation, Ceiling, CtrnnConfig, CtrnnModule, Form, Forward, FusedOps, InitialState,
+    InputStage, Integrator, Leak, LearnedTimeConstants, Noise, NoiseAddress, NoiseConvention,
+    NoiseLevels, OutputNonlinearity, Parameter, PowerLaw, PreactivationNoise, Record,
+    RecurrenceBackend, Role, TimeConstants, Trajectory, UnitState, Weights,
 };
 
 type F64 = NdArray<f64>;
@@ -555,7 +555,11 @@ fn before_the_trial_rates_are_those_of_the_initial_state() {
         network.forward(no_inputs.clone(), &all()),
         network.forward_reference(no_inputs, &all()),
     ] {
-        assert_close(&values(&pass.potentials.unwrap()), &[0.9, 0.82, 0.756], 1e-15);
+        assert_close(
+            &values(&pass.potentials.unwrap()),
+            &[0.9, 0.82, 0.756],
+            1e-15,
+        );
     }
 }
 
@@ -576,9 +580,15 @@ fn weight_files_hold_the_delays() {
         TensorData::new(vec![0.0, 20.0, 60.0, 0.0], [2, 2]),
     );
     let error = build(&weights).unwrap_err().to_string();
-    assert!(error.contains("60 ms at [1, 0]; the configuration says 40 ms"), "{error}");
+    assert!(
+        error.contains("60 ms at [1, 0]; the configuration says 40 ms"),
+        "{error}"
+    );
     let error = network.with_dt_ms(15.0).unwrap_err().to_string();
-    assert!(error.contains("a whole multiple of time.dt_ms = 15"), "{error}");
+    assert!(
+        error.contains("a whole multiple of time.dt_ms = 15"),
+        "{error}"
+    );
 }
 
 #[test]

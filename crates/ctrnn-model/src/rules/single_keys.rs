@@ -1,7 +1,9 @@
 //! Rules about the values of single keys.
 
 use crate::time_constants::{LearnedTimeConstants, PerType};
-use crate::{CtrnnConfig, InitialState, Matrix, PreactivationNoise, TimeConstants, Topic, Violation};
+use crate::{
+    CtrnnConfig, InitialState, Matrix, PreactivationNoise, TimeConstants, Topic, Violation,
+};
 
 /// Returns the violation of a rule about the value at `path`, which is a key or a part of one.
 pub(super) fn value(path: &str, value: String, rule: &str) -> Violation {
@@ -151,16 +153,20 @@ fn preactivation(noise: &PreactivationNoise, n_units: usize) -> Option<Violation
 /// Checks the parameters of the activation.
 fn activation(config: &CtrnnConfig) -> Option<Violation> {
     const KEY: &str = "model.activation";
-    config.activation.parameters().into_iter().find_map(|(name, found)| {
-        let (holds, rule) = match name {
-            "exponent" => (found >= 1.0, "must be a finite number, at least 1"),
-            "slope" => (found >= 0.0, "must be a finite number, at least 0"),
-            "threshold" => (true, "must be a finite number"),
-            _ => (found > 0.0, "must be a finite number above 0"),
-        };
-        let path = format!("{KEY}.{name}");
-        (!(holds && found.is_finite())).then(|| at_key(KEY, &path, found.to_string(), rule))
-    })
+    config
+        .activation
+        .parameters()
+        .into_iter()
+        .find_map(|(name, found)| {
+            let (holds, rule) = match name {
+                "exponent" => (found >= 1.0, "must be a finite number, at least 1"),
+                "slope" => (found >= 0.0, "must be a finite number, at least 0"),
+                "threshold" => (true, "must be a finite number"),
+                _ => (found > 0.0, "must be a finite number above 0"),
+            };
+            let path = format!("{KEY}.{name}");
+            (!(holds && found.is_finite())).then(|| at_key(KEY, &path, found.to_string(), rule))
+        })
 }
 
 /// Checks the parameters of the distributions of weights.

@@ -13,9 +13,7 @@ use super::tile::{Tile, for_each, split, tiles};
 use crate::Activation;
 use crate::operands::{GradientSlices, UnitState, UpstreamSlices};
 use crate::shape::Shape;
-use crate::simd::{
-    Element, GROUP, Job, Simd, Term, dots, each_vector, groups, groups_mut, padded,
-};
+use crate::simd::{Element, GROUP, Job, Simd, Term, dots, each_vector, groups, groups_mut, padded};
 use crate::sweep::{Form, NoiseSource, NoiseTarget, SweepSlices};
 use crate::workspace::{Scratch, Workspace};
 use history::History;
