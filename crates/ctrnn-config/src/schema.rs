@@ -468,17 +468,15 @@ fn resolved<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {
 
 /// Returns true if a schema is that of a table whose `name` selects its keys, or of the name alone.
 pub(crate) fn is_named(root: &Json, schema: &Json) -> bool {
+    if schema.get("oneOf").is_none() {
+        return false;
+    }
     let shapes = shapes(root, schema);
     let mut tables = shapes
         .iter()
-        .filter(|shape| !types(shape).contains(&"string"));
-    schema.get("oneOf").is_some()
-        && tables.all(|shape| name_of(shape).is_some())
-        && has_table(&shapes)
-}
-
-fn has_table(shapes: &[&Json]) -> bool {
-    shapes.iter().any(|shape| name_of(shape).is_some())
+        .filter(|shape| types(shape).contains(&"object"))
+        .peekable();
+    tables.peek().is_some() && tables.all(|shape| name_of(shape).is_some())
 }
 
 /// Returns the `name` that a table must have.

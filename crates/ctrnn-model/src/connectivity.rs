@@ -117,7 +117,7 @@ pub struct Connectivity {
     /// every update, at least 0; 0 leaves a weight as it is, whatever the optimizer. Also `recurrent.sign [N]`: +1 or -1
     /// for each unit, where there is `model.dale`; and `recurrent.delay_ms [N,N]`: the delay of each recurrent connection, a
     /// whole multiple of `time.dt_ms`, 0 for none. A connection with delay d contributes `W_ij r_j(t - d)`; before the trial the
-    /// rates are those of its initial state.
+    /// rates are those of its initial state, also where that is carried over from another trial.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<InputPath>,
     /// Arrays of `W_in [N,I]`.
