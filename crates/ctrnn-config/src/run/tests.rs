@@ -305,7 +305,7 @@ backend = "cudda"
           |
         3 | activation = "tahn"
           |              ^^^^^^
-        help: did you mean "tanh"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear"
+        help: did you mean "tanh"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu"
 
         error[C003]: "zeros" is not an initial state
          --> run.toml:4:17
@@ -1058,7 +1058,7 @@ batch_size = 0
           |
         8 | activation = "rleu"
           |              ^^^^^^
-        help: did you mean "relu"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear"
+        help: did you mean "relu"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu"
 
         error[C004]: train.batch_size = 0 must be at least 1
           --> run.toml:10:14
@@ -1091,7 +1091,7 @@ freeze = ["input", "readout.bias"]
           |
         5 | dale = { parametrization = "square" }
           |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ Dale's law
-        help: model.activation may be relu, sigmoid, retanh, softplus, power; or remove model.dale
+        help: model.activation may be relu, sigmoid, retanh, softplus, power, clipped_relu; or remove model.dale
 
         error[C023]: model.init.recurrent = "diagonal" has weights at zero, which the parametrization square can never leave: the slope of w^2 is zero there
          --> run.toml:7:22
@@ -1414,19 +1414,91 @@ init = { input = { name = "uniform", low = 0, high = 0.1 }, recurrent = { name =
     );
     assert!(resolved.contains("recurrent = \"gaussian\""), "{resolved}");
     assert!(!resolved.contains("range"), "{resolved}");
-    let text = r#"[task.go_nogo]
+    let unknown = r#"[task.go_nogo]
 [model]
 activation = { name = "power", exponent = 0.5, slope = 1 }
 init = { input = { name = "uniform", std = 1 }, recurrent = { gain = 1 }, output = { name = "normal" } }
 "#;
-    insta::assert_snapshot!(errors(text, &[]), @"");
-    let text = r#"[task.go_nogo]
+    let contradictory = r#"[task.go_nogo]
 [model]
 activation = "elu"
 init = { input = { name = "gaussian", std = 0.1, gain = 2 }, recurrent = { name = "diagonal", gain = 0.5 }, spectral_radius = 1 }
 bias = { recurrent = false, range = [1, 2] }
 "#;
-    insta::assert_snapshot!(errors(text, &[]), @"");
+    let both = [unknown, contradictory].map(|text| errors(text, &[]));
+    insta::assert_snapshot!(both.join("\n\n"), @r#"
+        error[C004]: model.activation.exponent = 0.5 must be at least 1
+         --> run.toml:3:43
+          |
+        3 | activation = { name = "power", exponent = 0.5, slope = 1 }
+          |                                           ^^^
+        help: the default is model.activation.exponent = 2.0
+
+        error[C001]: unknown key model.activation.slope
+         --> run.toml:3:48
+          |
+        3 | activation = { name = "power", exponent = 0.5, slope = 1 }
+          |                                                ^^^^^
+        help: Keys of [model.activation] with name = "power": exponent, gain, name, threshold
+
+        error[C001]: unknown key model.init.input.std
+         --> run.toml:4:38
+          |
+        4 | init = { input = { name = "uniform", std = 1 }, recurrent = { gain = 1 }, output = { name = "normal" } }
+          |                                      ^^^
+        help: did you mean "model.init.output.std" or "model.init.recurrent.std" or "model.initial_state.learned.std"? Keys of [model.init.input] with name = "uniform": gain, high, low, name
+
+        error[C005]: model.init.recurrent.name is missing
+         --> run.toml:4:49
+          |
+        4 | init = { input = { name = "uniform", std = 1 }, recurrent = { gain = 1 }, output = { name = "normal" } }
+          |                                                 ^^^^^^^^^ has no name
+        help: the default is model.init.recurrent.name = "gaussian"
+
+        error[C003]: "normal" is not a distribution of weights
+         --> run.toml:4:93
+          |
+        4 | init = { input = { name = "uniform", std = 1 }, recurrent = { gain = 1 }, output = { name = "normal" } }
+          |                                                                                             ^^^^^^^^
+        help: did you mean "lognormal"? model.init.output is one of "gaussian", "uniform", "gamma", "lognormal", "orthogonal", "diagonal", "zero"
+
+
+        error[C003]: "elu" is not an activation
+         --> run.toml:3:14
+          |
+        3 | activation = "elu"
+          |              ^^^^^
+        help: did you mean "relu"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu"
+
+        error[C004]: model.init.input.std = 0.1 sets the scale, and so does gain: keep one of the two
+         --> run.toml:4:18
+          |
+        4 | init = { input = { name = "gaussian", std = 0.1, gain = 2 }, recurrent = { name = "diagonal", gain = 0.5 }, spectral_radius = 1 }
+          |                  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        help: `train-ctrnn config explain model.init.input` says what it may be
+
+        error[C016]: model.init.recurrent gives the scale of the weights, and spectral radius 1 another one
+         --> run.toml:4:74
+          |
+        4 | init = { input = { name = "gaussian", std = 0.1, gain = 2 }, recurrent = { name = "diagonal", gain = 0.5 }, spectral_radius = 1 }
+          |                                                                          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ one
+         ::: run.toml:4:127
+          |
+        4 | init = { input = { name = "gaussian", std = 0.1, gain = 2 }, recurrent = { name = "diagonal", gain = 0.5 }, spectral_radius = 1 }
+          |                                                                                                                               ^ the other
+        help: keep one of the two
+
+        error[C016]: model.bias.range bounds the biases, but model.bias.recurrent = false holds them at zero
+         --> run.toml:5:37
+          |
+        5 | bias = { recurrent = false, range = [1, 2] }
+          |                                     ^^^^^^ the range
+         ::: run.toml:5:22
+          |
+        5 | bias = { recurrent = false, range = [1, 2] }
+          |                      ^^^^^ no biases
+        help: remove one of the two
+    "#);
 }
 
 #[test]
@@ -1642,7 +1714,7 @@ fn wrong_values_in_overrides() {
           |
         1 | model.activation=tahn
           |                  ^^^^
-        help: did you mean "tanh"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear"
+        help: did you mean "tanh"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu"
 
         error[C004]: train.optimizer.lr = nan must be a finite number
          --> command line:1:20
