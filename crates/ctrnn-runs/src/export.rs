@@ -143,6 +143,6 @@ mod tests {
             let entry = format!("        \"{}\": ", activation.name());
             assert!(ACTIVATIONS.contains(&entry), "{activation:?}");
         }
-        assert!(TORCH_MODEL.contains("\nfrom activations import activations\n"));
+        assert!(TORCH_MODEL.contains("\nfrom activations import activation\n"));
     }
 }
