@@ -104,6 +104,7 @@ impl<B: TrainingBackend> Bench<B> {
             bias: Biases {
                 recurrent: true,
                 readout: false,
+                range: None,
             },
             ..CtrnnConfig::new(
                 inputs.dims()[2],

@@ -42,7 +42,7 @@ const PLAIN: &str = "seed = 1
     optimizer = { lr = 1e-9 }";
 
 /// Name, and what is set besides `PLAIN`; `FILE` stands for a file of connections or a covariance.
-const VARIANTS: [(&str, &[&str]); 30] = [
+const VARIANTS: [(&str, &[&str]); 34] = [
     ("plain", &[]),
     ("Dale abs", &["model.dale.parametrization=abs"]),
     ("Dale rectify", &["model.dale.parametrization=rectify"]),
@@ -63,6 +63,22 @@ const VARIANTS: [(&str, &[&str]); 30] = [
     (
         "plasticity",
         &["model.connectivity.file=FILE/plasticity.npz"],
+    ),
+    (
+        "delay of a projection",
+        &["model.connectivity.file=FILE/projection.npz"],
+    ),
+    (
+        "delays between two areas",
+        &["model.connectivity.file=FILE/areas.npz"],
+    ),
+    (
+        "two delays anywhere",
+        &["model.connectivity.file=FILE/scattered.npz"],
+    ),
+    (
+        "power 2.2",
+        &["model.activation={name=\"power\",exponent=2.2,gain=0.1}"],
     ),
     (
         "all constraints",
@@ -232,6 +248,20 @@ fn write_files(folder: &Path) -> Result<(), Box<dyn Error>> {
         if is_fixed { 0.01 } else { 0.0 }
     });
     write("all.npz", &[(m, &mask), (f, &fixed), (p, &plasticity)])?;
+    // From the first half of the units to the second, and back.
+    let (there, back) = (
+        |k: usize| k / N >= N / 2 && k % N < N / 2,
+        |k: usize| k / N < N / 2 && k % N >= N / 2,
+    );
+    let delay =
+        |is_delayed: &dyn Fn(usize) -> bool| recurrent(&|k| if is_delayed(k) { 40.0 } else { 0.0 });
+    let d = "recurrent.delay_ms";
+    write("projection.npz", &[(d, &delay(&there))])?;
+    write("areas.npz", &[(d, &delay(&|k| there(k) || back(k)))])?;
+    write(
+        "scattered.npz",
+        &[(d, &recurrent(&|k| 20.0 * (k % 3) as f64))],
+    )?;
     write("covariance.npz", &[("covariance", &covariance)])?;
     Ok(())
 }

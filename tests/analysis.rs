@@ -474,6 +474,7 @@ fn a_flip_flop_has_eight_stable_points() {
         input_baseline: 0.0,
         rectifies_inputs: false,
         synapses: None,
+        is_delayed: false,
     };
     let silence = network.input_drive(&Array1::zeros(3));
     // From where pulses of every pattern leave the network, a little moved each time.

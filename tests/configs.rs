@@ -77,6 +77,37 @@ fn check_sums_up_a_constrained_network() {
     assert!(text.contains("abs, 9900 of 10000 connections"), "{text}");
 }
 
+/// Delays are in `check`, in the weights and in simulations; what takes the network as a map from state to state says so.
+#[test]
+fn delays_are_seen_by_every_command() {
+    let project = Project::new();
+    let path = config("delays.toml");
+    let checked = project.run(&["check", &path, "--json"]).exits(0).json();
+    let recurrent = &checked["network"]["parameters"][1];
+    let constraint = "768 of 1024 connections, delays up to 40 ms";
+    assert_eq!(recurrent["constraint"], constraint);
+    let arguments = [&["train", &path, "--run-dir", "run"][..], &SHORT].concat();
+    project.run(&arguments).exits(0);
+    let weights = project.arrays("run/model/weights.npz");
+    let delays = weights["recurrent.delay_ms"].to_f64().unwrap();
+    assert_eq!(delays.iter().sum::<f64>(), 256.0 * (20.0 + 40.0));
+    for analysis in ["fixed_points", "flow", "lyapunov", "currents"] {
+        let refused = project.run(&["analyze", "run", analysis, "-o", "found"]);
+        refused
+            .exits(6)
+            .says(&["recurrent connections are delayed"]);
+    }
+    project
+        .run(&["analyze", "run", "spectrum", "-o", "found"])
+        .exits(0);
+    let simulate = ["simulate", "run", "--trials", "2", "-o", "states.npz"];
+    project.run(&simulate).exits(0);
+    project
+        .run(&[&simulate[..], &["--silence", "0-3@stimulus"]].concat())
+        .exits(2)
+        .says(&["error[C036]", "recurrent connections are delayed"]);
+}
+
 #[test]
 fn a_constrained_run_stopped_and_resumed_equals_an_uninterrupted_one() {
     let project = Project::new();

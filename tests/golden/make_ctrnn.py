@@ -35,6 +35,8 @@ ACTIVATIONS = {
     "softplus": lambda v: np.log(1 + np.exp(v)),
     "power": lambda v: np.maximum(v, 0) ** 2,
     "linear": lambda v: v,
+    "leaky_relu": lambda v: np.where(v > 0, v, 0.01 * v),
+    "clipped_relu": lambda v: np.clip(v, 0, 1),
 }
 
 

@@ -1,13 +1,15 @@
 //! The kernels against the fused sweep of the CPU in double precision.
 
+use std::sync::Arc;
+
 use burn::backend::NdArray;
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use ctrnn_model::{
-    Activation, DrawAddress, Form, Gpu, NoiseSource, NoiseTarget, Operands, Record,
-    RecurrenceBackend, ResultTensors, SweepResults, SweepTensors, UnitState, host_tensor, launches,
-    primitive,
+    Activation, Ceiling, Delays, DrawAddress, Form, Gpu, Leak, NoiseSource, NoiseTarget, Operands,
+    PowerLaw, Record, RecurrenceBackend, ResultTensors, SweepResults, SweepTensors, UnitState,
+    host_tensor, launches, primitive,
 };
 use ctrnn_random::{Key, Rng, Stream};
 use proptest::prelude::*;
@@ -64,7 +66,7 @@ fn sweep<B: Backend>(case: &Case) -> SweepTensors<B> {
     } = *case;
     let device = B::Device::default();
     let rng = &mut Rng::new(Key::new(7, Stream::Weights, 0), 0, 0);
-    let scale = if case.activation == Activation::Power {
+    let scale = if matches!(case.activation, Activation::Power(_)) {
         0.1
     } else {
         0.9
@@ -115,6 +117,7 @@ fn sweep<B: Backend>(case: &Case) -> SweepTensors<B> {
         readout_noise: 0.2,
         record: Record::ALL,
         recompute: false,
+        delays: None,
     }
 }
 
@@ -185,12 +188,17 @@ fn relative_error(a: &[f64], b: &[f64]) -> f64 {
 
 /// At a kink rounding alone decides the slope.
 fn is_near_a_kink(case: &Case, exact: &Named) -> bool {
-    let has_kink = matches!(case.activation, Activation::Relu | Activation::Retanh);
+    let kinks: &[f64] = match case.activation {
+        Activation::Relu | Activation::Retanh | Activation::LeakyRelu(_) => &[0.0],
+        Activation::ClippedRelu(ceiling) => &[0.0, ceiling.maximum],
+        _ => &[],
+    };
     let potentials = exact
         .iter()
         .find(|(name, _)| *name == "potentials")
         .unwrap();
-    has_kink && potentials.1.iter().any(|v| v.abs() < 3e-6)
+    let is_near = |v: &f64| kinks.iter().any(|kink| (v - kink).abs() < 3e-6);
+    potentials.1.iter().any(is_near)
 }
 
 /// The worst relative error over all results, and whose it is.
@@ -214,7 +222,7 @@ fn any_case() -> impl Strategy<Value = Case> {
         1usize..=70,
         1usize..=4,
     );
-    let kinds = (0usize..2, 0usize..7, 0usize..3, 0usize..2, any::<bool>());
+    let kinds = (0usize..2, 0usize..9, 0usize..3, 0usize..2, any::<bool>());
     let used = prop::array::uniform4(any::<bool>());
     (sizes, kinds, used).prop_map(|(sizes, kinds, used)| {
         let (trials, steps, inputs, units, outputs) = sizes;
@@ -265,6 +273,58 @@ fn case(units: usize, trials: usize, steps: usize) -> Case {
         per_unit: true,
         used: [true; 4],
     }
+}
+
+/// Powers of other exponents than the two that are products, a gain and a threshold, and other slopes and maxima.
+#[test]
+fn activations_with_parameters() {
+    let power = |exponent, gain, threshold| {
+        Activation::Power(PowerLaw {
+            exponent,
+            gain,
+            threshold,
+        })
+    };
+    for activation in [
+        power(1.0, 0.5, -0.5),
+        power(2.0, 0.25, -0.5),
+        power(2.2, 0.25, -0.5),
+        Activation::LeakyRelu(Leak { slope: 0.25 }),
+        Activation::ClippedRelu(Ceiling { maximum: 0.5 }),
+    ] {
+        for form in [Form::Voltage, Form::Rate] {
+            let case = Case {
+                activation,
+                form,
+                ..case(20, 9, 5)
+            };
+            if let Some((name, error)) = worst(&case) {
+                assert!(error < 1e-5, "{name}: {error:e} for {case:?}");
+            }
+        }
+    }
+}
+
+/// Delays have no kernels: the sweep is that of the plain path.
+#[test]
+fn delays_run_by_the_plain_path() {
+    let case = Case {
+        noise: Noise::Off,
+        ..case(5, 3, 7)
+    };
+    fn delayed<B: Backend>(case: &Case) -> SweepTensors<B> {
+        let steps: Vec<usize> = (0..25).map(|k| [0, 2, 9][k % 3]).collect();
+        SweepTensors {
+            delays: Delays::new(&steps).map(Arc::new),
+            ..sweep::<B>(case)
+        }
+    }
+    assert!(
+        Gpu::sweep_with_pullback(&delayed(&case), Operands::default().map(|(): ()| true)).is_none()
+    );
+    let outputs = numbers::<Gpu>(Gpu::sweep(delayed(&case)).outputs.unwrap());
+    let exact = numbers::<F64>(F64::sweep(delayed(&case)).outputs.unwrap());
+    assert!(relative_error(&outputs, &exact) < 1e-5);
 }
 
 /// The edges of tiles, of groups of threads and of what fits into one launch.

@@ -17,12 +17,13 @@ import ctrnn_io
 
 TRIALS, STEPS = 2, 1000
 NOISE = "model.noise={preactivation=0.1,postactivation=0.1,input=0.1,convention=\"%s\"}"
-ACTIVATIONS = ["relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear"]
+ACTIVATIONS = ["relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu",
+               '{name="power",exponent=2.2,gain=0.04,threshold=-1}', '{name="leaky_relu",slope=0.2}', '{name="clipped_relu",maximum=0.3}']
 FORMS = ["voltage", "rate"]
 VARIANTS = [
     [f"model.form={form}", f"model.activation={activation}", NOISE % convention]
     for k, activation in enumerate(ACTIVATIONS)
-    for form, convention in zip(FORMS, (["spec", "song", "raw"] * 5)[k:])
+    for form, convention in zip(FORMS, (["spec", "song", "raw"] * 6)[k:])
 ] + [
     ["time.integrator=exponential", "model.tau_ms={uniform=[20,200]}", NOISE % "song", "model.output_nonlinearity=softmax"],
     ["model.form=rate", "time.integrator=exponential", NOISE % "song", "model.output_nonlinearity=sigmoid"],
@@ -30,6 +31,9 @@ VARIANTS = [
     ["model.short_term_plasticity=half", "model.activation=relu", NOISE % "spec"],
     ["model.short_term_plasticity={tau_u_ms=300,tau_x_ms=100,U=0.6}", "model.form=rate", "model.activation=softplus", "time.integrator=exponential"],
     ["model.dale={excitatory_fraction=0.75}", "model.short_term_plasticity={e=\"facilitating\",i=\"depressing\"}"],
+    ["model.connectivity.file=delays.npz", "model.activation=tanh", NOISE % "song"],
+    ["model.connectivity.file=delays.npz", "model.activation=tanh", "model.form=rate"],
+    ["model.connectivity.file=delays.npz", "model.short_term_plasticity=half", "model.activation=relu"],
     ["model.dale={excitatory_fraction=0.75}", "model.density.recurrent=0.5", "model.initial_state=learned_per_condition"],
     ["~model.init.spectral_radius", "model.low_rank={rank=2}"],
     ["model.low_rank={rank=3,full='fixed'}", "model.form=rate", "model.activation=tanh"],
@@ -71,6 +75,7 @@ def worst(found, expected):
 def main(program):
     has_torch = importlib.util.find_spec("torch") is not None
     most, failed = {}, False
+    np.savez("delays.npz", **{"recurrent.delay_ms": 20.0 * (np.arange(256).reshape(16, 16) * 7 % 5)})
     for k, overrides in enumerate(VARIANTS):
         folder = Path(f"run{k}")
         call = lambda *words: subprocess.run([program, "-q", *map(str, words)], check=True)

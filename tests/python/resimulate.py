@@ -16,8 +16,10 @@ ACTIVATIONS = {
     "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
     "retanh": lambda v: np.maximum(np.tanh(v), 0),
     "softplus": lambda v: np.logaddexp(0, v),
-    "power": lambda v: np.maximum(v, 0) ** 2,
+    "power": lambda v, exponent=2, gain=1, threshold=0: gain * np.maximum(v - threshold, 0) ** exponent,
     "linear": lambda v: v,
+    "leaky_relu": lambda v, slope=0.01: np.maximum(v, 0) + slope * np.minimum(v, 0),
+    "clipped_relu": lambda v, maximum=1: np.clip(v, 0, maximum),
 }
 OUTPUTS = {
     "identity": lambda y: y,
@@ -59,8 +61,14 @@ def scaled(sigma, normals):
     return np.asarray(sigma) * normals
 
 
+def activation(written):
+    table = {"name": written} if isinstance(written, str) else dict(written)
+    f = ACTIVATIONS[table.pop("name")]
+    return lambda v: f(v, **table)
+
+
 def simulate(model, weights, given):
-    f, voltage = ACTIVATIONS[model["activation"]], model["form"] == "voltage"
+    f, voltage = activation(model["activation"]), model["form"] == "voltage"
     f_out = OUTPUTS[model["output_nonlinearity"]]
     noise, gain = model["noise"], gain_of(model, weights["tau_ms"])  # [1 or unit]
     u, w_rc, w_out = seen_inputs(model, given), weights["recurrent.weight"], weights["output.weight"]
@@ -82,6 +90,8 @@ def simulate(model, weights, given):
     potentials, rates, outputs, utilisation, resources = [], [], [], [], []
     plastic = {name: np.array(values) for name, values in model.get("synapses", {}).items()}
     used, left = plastic.get("U", 0) + silence[:, 0], 1 + silence[:, 0]
+    steps = np.rint(weights.get("recurrent.delay_ms", np.zeros_like(w_rc)) / model["dt_ms"])
+    past, by_delay = [], [(int(d), w_rc * (steps == d)) for d in np.unique(steps)]
     for t in range(u.shape[1]):
         sent = f(state) if voltage else state
         if plastic:
@@ -92,7 +102,8 @@ def simulate(model, weights, given):
             sent = sent * used * left
             utilisation.append(used)
             resources.append(left)
-        drive = sent @ w_rc.T + u[:, t] @ weights["input.weight"].T + bias + eps[:, t]
+        past.append(sent)
+        drive = sum(past[max(t - d, 0)] @ w.T for d, w in by_delay) + u[:, t] @ weights["input.weight"].T + bias + eps[:, t]
         state = (1 - gain) * state + gain * (drive if voltage else f(drive)) + jump[:, t]
         potentials.append(state if voltage else drive)
         rates.append(f(state) if voltage else state)

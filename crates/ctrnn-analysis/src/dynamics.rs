@@ -4,7 +4,7 @@ use ctrnn_model::{Activation, Form, OutputNonlinearity};
 use faer::c64;
 use ndarray::{Array1, Array2, Axis};
 
-use crate::PlasticSynapses;
+use crate::{PlasticSynapses, Unsuitable};
 
 /// A network as a map from state to state. With `F(s, u)`, the target towards which the state moves,
 ///
@@ -46,6 +46,9 @@ pub struct Dynamics {
     pub rectifies_inputs: bool,
     /// Short-term plasticity of the synapses, which the map of this type leaves out: analyses that follow the map refuse such networks.
     pub synapses: Option<PlasticSynapses>,
+    /// True if recurrent connections are delayed: then the next state depends on earlier ones, and the methods of this type that
+    /// step or linearise the network describe the one without delays, which has the same fixed points.
+    pub is_delayed: bool,
 }
 
 /// Factors of recurrent weights of low rank, `W_rc = F + left right' / N`.
@@ -63,6 +66,19 @@ impl Dynamics {
     /// Returns the number of units N.
     pub fn n_units(&self) -> usize {
         self.w_rc.nrows()
+    }
+
+    /// Checks that the state determines the next one.
+    ///
+    /// # Errors
+    /// If connections are delayed; `what` is the subject of the sentence.
+    pub fn check_undelayed(&self, what: &str) -> Result<(), Unsuitable> {
+        if self.is_delayed {
+            return Err(Unsuitable::lacks(format!(
+                "{what} the next state as a function of the state, but recurrent connections are delayed, so that it depends on earlier states as well"
+            )));
+        }
+        Ok(())
     }
 
     /// Computes `W_in u + b`, with baseline and rectification of the inputs.
@@ -195,6 +211,7 @@ pub mod tests {
             input_baseline: 0.0,
             rectifies_inputs: false,
             synapses: None,
+            is_delayed: false,
         }
     }
 
@@ -282,6 +299,18 @@ pub mod tests {
                 assert!(error.iter().all(|x| x.abs() < 1e-15));
             }
         }
+    }
+
+    #[test]
+    fn a_delayed_network_is_not_a_map() {
+        let mut dynamics = map(Array2::eye(1), Activation::Linear, Form::Voltage);
+        assert_eq!(dynamics.check_undelayed("a flow field needs"), Ok(()));
+        dynamics.is_delayed = true;
+        let refusal = dynamics.check_undelayed("a flow field needs").unwrap_err();
+        assert!(
+            refusal.to_string().contains("connections are delayed"),
+            "{refusal}"
+        );
     }
 
     /// Baseline 0.5 and rectification turn inputs (-1, 1) into (0, 1.5).

@@ -84,6 +84,11 @@ pub enum PerturbationError {
         /// Number of units of the network.
         n_units: usize,
     },
+    /// A lesion, cut or clamp in a window, in a network with delays.
+    #[error(
+        "recurrent connections are delayed: they would carry on what was before the window, which a lesion, a cut or a clamp in a window does not"
+    )]
+    Delayed,
     /// A unit that is clamped by two perturbations, or lesioned and clamped.
     #[error("unit {unit} is {how} at the same time, or windows that may overlap")]
     Twice {
@@ -116,6 +121,18 @@ impl Perturbation {
     /// Returns true if nothing is perturbed.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Checks that no lesion, cut or clamp has a window if connections are delayed.
+    ///
+    /// # Errors
+    /// [`PerturbationError::Delayed`].
+    pub fn check_delays(&self, config: &CtrnnConfig) -> Result<(), PerturbationError> {
+        let has_window = self.held_windows().any(|when| *when != Window::Always);
+        if has_window && config.delays().is_some() {
+            return Err(PerturbationError::Delayed);
+        }
+        Ok(())
     }
 
     /// Checks that all units exist, and that no unit is held in two ways at once.
@@ -339,6 +356,7 @@ fn unconstrained<B: Backend>(network: &CtrnnModule<B>) -> (CtrnnConfig, Weights)
     config.bias = Biases {
         recurrent: true,
         readout: true,
+        range: None,
     };
     let behind = ["mask", "sign", "fixed", "weight_raw", "left", "right"];
     let mut weights = network.weights();

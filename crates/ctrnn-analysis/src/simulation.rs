@@ -190,6 +190,7 @@ impl Dynamics {
             input_baseline: config.input.baseline,
             rectifies_inputs: config.input.rectify,
             synapses: PlasticSynapses::of(config),
+            is_delayed: config.delays().is_some(),
         }
     }
 }

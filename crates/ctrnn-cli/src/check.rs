@@ -9,7 +9,7 @@ mod training_memory;
 mod without_trials;
 mod words;
 
-use ctrnn_config::{Backend, Reading, Run};
+use ctrnn_config::{Reading, Run};
 use ctrnn_runs::initial_states_note;
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::Overflow;

@@ -38,12 +38,29 @@ pub fn perturbation<B: Backend>(
         ..Groups::of(network, run.config.seed)
     };
     let found = parsed(args, &groups, run.clock)?;
-    found.check_plasticity(network.config()).map_err(|error| {
-        let help =
-            "--lesion removes what a unit sends, as --silence does, and --current moves its rate";
-        Failure::new(USAGE, "C036", error.to_string(), help)
-    })?;
+    let config = network.config();
+    let checked = found.check_delays(config);
+    let checked = checked.and_then(|()| found.check_plasticity(config));
+    checked.map_err(|error| refused(&error, config.n_units))?;
     Ok(found)
+}
+
+fn refused(error: &PerturbationError, n_units: usize) -> Failure {
+    let help = match error {
+        PerturbationError::NoSuchUnit { .. } => format!("units are 0 to {}", n_units - 1),
+        PerturbationError::Delayed => {
+            "leave the window out, so that it acts all the time; a --current may have a window"
+                .to_owned()
+        }
+        PerturbationError::PlasticClamp { .. } => {
+            "--lesion removes what a unit sends, as --silence does, and --current moves its rate"
+                .to_owned()
+        }
+        PerturbationError::Twice { unit, .. } => format!(
+            "--silence, --lesion and --clamp may hold a unit once at a time: remove unit {unit} from one of them, or give both windows in ms or both as epochs"
+        ),
+    };
+    Failure::new(USAGE, "C036", error.to_string(), help)
 }
 
 fn parsed(args: &PerturbArgs, groups: &Groups, clock: Clock) -> Result<Perturbation, Failure> {
@@ -76,15 +93,8 @@ fn parsed(args: &PerturbArgs, groups: &Groups, clock: Clock) -> Result<Perturbat
             .map(Word::current)
             .collect::<Result<_, _>>()?,
     };
-    found.check(n_units).map_err(|error| {
-        let help = match error {
-            PerturbationError::Twice { unit, .. } => format!(
-                "--silence, --lesion and --clamp may hold a unit once at a time: remove unit {unit} from one of them, or give both windows in ms or both as epochs"
-            ),
-            _ => format!("units are 0 to {}", n_units - 1),
-        };
-        Failure::new(USAGE, "C036", error.to_string(), help)
-    })?;
+    let checked = found.check(n_units);
+    checked.map_err(|error| refused(&error, n_units))?;
     Ok(found)
 }
 

@@ -128,10 +128,12 @@ impl Walk<'_> {
     }
 
     fn named_table_conforms(&mut self, node: &mut Node, schema: &Json, path: &str) -> bool {
-        let kinds = shapes(self.root, schema);
+        let mut kinds = shapes(self.root, schema);
+        kinds.retain(|shape| name_of(shape).is_some());
         let Some(name) = node.get("name") else {
-            return match kinds.into_iter().find(|shape| !is_required(shape, "name")) {
+            return match kinds.iter().find(|shape| !is_required(shape, "name")) {
                 Some(default) => self.shape_conforms(node, default, path),
+                None if is_foreign(node, &kinds) => self.best_shape_conforms(node, &kinds, path),
                 None => self.reject(self.missing(node.start(), &join(path, "name"))),
             };
         };

@@ -483,12 +483,17 @@ fn resolved<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {
     path.and_then(|path| root.pointer(path)).unwrap_or(schema)
 }
 
-/// Returns true if a schema is that of a table whose `name` selects its keys.
+/// Returns true if a schema is that of a table whose `name` selects its keys, or of the name alone.
 pub(crate) fn is_named(root: &Json, schema: &Json) -> bool {
-    schema.get("oneOf").is_some()
-        && shapes(root, schema)
-            .iter()
-            .all(|shape| name_of(shape).is_some())
+    if schema.get("oneOf").is_none() {
+        return false;
+    }
+    let shapes = shapes(root, schema);
+    let mut tables = shapes
+        .iter()
+        .filter(|shape| types(shape).contains(&"object"))
+        .peekable();
+    tables.peek().is_some() && tables.all(|shape| name_of(shape).is_some())
 }
 
 /// Returns the `name` that a table must have.
@@ -514,20 +519,25 @@ pub(crate) fn keys_of<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a str> {
 
 /// Returns the words allowed for a string, or the names of a table with a `name`; empty if any string is allowed.
 pub(crate) fn words<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a str> {
-    shapes(root, schema)
-        .into_iter()
-        .flat_map(|shape| -> Vec<&str> {
-            let shape: &Json = shape;
-            match &shape["enum"] {
-                Json::Array(words) => words.iter().filter_map(Json::as_str).collect(),
-                _ => shape["const"]
-                    .as_str()
-                    .or_else(|| name_of(shape))
-                    .into_iter()
-                    .collect(),
-            }
-        })
-        .collect()
+    let mut all: Vec<&str> = Vec::new();
+    for shape in shapes(root, schema) {
+        let words: Vec<&str> = match &shape["enum"] {
+            Json::Array(words) => words.iter().filter_map(Json::as_str).collect(),
+            _ => shape["const"]
+                .as_str()
+                .or_else(|| name_of(shape))
+                .into_iter()
+                .collect(),
+        };
+        // A name may be written alone or in a table.
+        all.extend(
+            words
+                .into_iter()
+                .filter(|word| !all.contains(word))
+                .collect::<Vec<_>>(),
+        );
+    }
+    all
 }
 
 /// Returns the JSON types that a shape allows.

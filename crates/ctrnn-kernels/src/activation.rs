@@ -1,8 +1,10 @@
 //! Activations: the firing rate as a function of the potential, and its derivative.
 
+use std::hash::{Hash, Hasher};
+
 /// Activation function: the firing rate as a function of the potential, `r = f(v)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
 pub enum Activation {
     /// `max(v, 0)`
     Relu,
@@ -14,22 +16,100 @@ pub enum Activation {
     Retanh,
     /// `ln(1 + exp(v))`
     Softplus,
-    /// `max(v, 0)^2`
-    Power,
+    /// `gain max(v - threshold, 0)^exponent`
+    Power(PowerLaw),
     /// `v`
     Linear,
+    /// `v` above 0, `slope v` below
+    LeakyRelu(Leak),
+    /// `min(max(v, 0), maximum)`
+    ClippedRelu(Ceiling),
+}
+
+/// Parameters of [`Activation::Power`].
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PowerLaw {
+    /// Exponent n, at least 1. Exponents other than 1 and 2 are computed number by number.
+    pub exponent: f64,
+    /// Gain k, above 0.
+    pub gain: f64,
+    /// Threshold.
+    pub threshold: f64,
+}
+
+impl Default for PowerLaw {
+    fn default() -> Self {
+        Activation::SQUARE
+    }
+}
+
+/// Parameter of [`Activation::LeakyRelu`].
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Leak {
+    /// Slope below 0, at least 0.
+    pub slope: f64,
+}
+
+impl Default for Leak {
+    fn default() -> Self {
+        Activation::LEAK
+    }
+}
+
+/// Parameter of [`Activation::ClippedRelu`].
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ceiling {
+    /// Largest rate, above 0.
+    pub maximum: f64,
+}
+
+impl Default for Ceiling {
+    fn default() -> Self {
+        Activation::CEILING
+    }
+}
+
+// Parameters are finite numbers, for which equality is an equivalence.
+impl Eq for Activation {}
+
+impl Hash for Activation {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+        for (_, value) in self.parameters() {
+            (value + 0.0).to_bits().hash(state); // -0 equals 0
+        }
+    }
 }
 
 impl Activation {
-    /// Every activation, in the order in which the documentation lists them.
-    pub const ALL: [Self; 7] = [
+    const SQUARE: PowerLaw = PowerLaw {
+        exponent: 2.0,
+        gain: 1.0,
+        threshold: 0.0,
+    };
+    const LEAK: Leak = Leak { slope: 0.01 };
+    const CEILING: Ceiling = Ceiling { maximum: 1.0 };
+    /// `max(v, 0)^2`
+    pub const POWER: Self = Self::Power(Self::SQUARE);
+    /// `v` above 0, `0.01 v` below
+    pub const LEAKY_RELU: Self = Self::LeakyRelu(Self::LEAK);
+    /// `min(max(v, 0), 1)`
+    pub const CLIPPED_RELU: Self = Self::ClippedRelu(Self::CEILING);
+
+    /// Every kind with its usual parameters, in the order in which the documentation lists them.
+    pub const ALL: [Self; 9] = [
         Self::Relu,
         Self::Tanh,
         Self::Sigmoid,
         Self::Retanh,
         Self::Softplus,
-        Self::Power,
+        Self::POWER,
         Self::Linear,
+        Self::LEAKY_RELU,
+        Self::CLIPPED_RELU,
     ];
 
     /// Returns the name used in configurations and files.
@@ -40,23 +120,41 @@ impl Activation {
             Self::Sigmoid => "sigmoid",
             Self::Retanh => "retanh",
             Self::Softplus => "softplus",
-            Self::Power => "power",
+            Self::Power(_) => "power",
             Self::Linear => "linear",
+            Self::LeakyRelu(_) => "leaky_relu",
+            Self::ClippedRelu(_) => "clipped_relu",
         }
     }
 
-    /// Returns the activation called `name`, if there is one.
+    /// Returns the activation called `name` with its usual parameters, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|a| a.name() == name)
+    }
+
+    /// Returns the parameters by name.
+    #[must_use]
+    pub fn parameters(self) -> Vec<(&'static str, f64)> {
+        match self {
+            Self::Power(law) => vec![
+                ("exponent", law.exponent),
+                ("gain", law.gain),
+                ("threshold", law.threshold),
+            ],
+            Self::LeakyRelu(leak) => vec![("slope", leak.slope)],
+            Self::ClippedRelu(ceiling) => vec![("maximum", ceiling.maximum)],
+            _ => Vec::new(),
+        }
     }
 
     /// Returns the bounds of the rates.
     pub const fn range(self) -> [f64; 2] {
         match self {
-            Self::Relu | Self::Softplus | Self::Power => [0.0, f64::INFINITY],
+            Self::Relu | Self::Softplus | Self::Power(_) => [0.0, f64::INFINITY],
             Self::Sigmoid | Self::Retanh => [0.0, 1.0],
             Self::Tanh => [-1.0, 1.0],
-            Self::Linear => [f64::NEG_INFINITY, f64::INFINITY],
+            Self::Linear | Self::LeakyRelu(_) => [f64::NEG_INFINITY, f64::INFINITY],
+            Self::ClippedRelu(ceiling) => [0.0, ceiling.maximum],
         }
     }
 
@@ -74,12 +172,26 @@ impl Activation {
             Self::Sigmoid => sigmoid(v),
             Self::Retanh => positive_part(v).tanh(),
             Self::Softplus => positive_part(v) + (-v.abs()).exp().ln_1p(),
-            Self::Power => positive_part(v).powi(2),
+            Self::Power(law) => law.gain * power(positive_part(v - law.threshold), law.exponent),
             Self::Linear => v,
+            Self::LeakyRelu(leak) => {
+                if v < 0.0 {
+                    leak.slope * v
+                } else {
+                    v
+                }
+            }
+            Self::ClippedRelu(ceiling) => {
+                if v > ceiling.maximum {
+                    ceiling.maximum
+                } else {
+                    positive_part(v)
+                }
+            }
         }
     }
 
-    /// Returns the slope `f'(v)` exactly; zero at a kink.
+    /// Returns the slope `f'(v)` exactly; at a kink that of the side where the rate is constant or leaks.
     #[must_use]
     pub fn slope(self, v: f64) -> f64 {
         let is_positive = f64::from(v > 0.0);
@@ -89,9 +201,30 @@ impl Activation {
             Self::Sigmoid => sigmoid(v) * sigmoid(-v),
             Self::Retanh => is_positive * v.cosh().powi(-2),
             Self::Softplus => sigmoid(v),
-            Self::Power => 2.0 * positive_part(v),
+            Self::Power(law) => {
+                let above = positive_part(v - law.threshold);
+                let slope = law.gain * law.exponent * power(above, law.exponent - 1.0);
+                f64::from(above > 0.0) * slope
+            }
             Self::Linear => 1.0,
+            Self::LeakyRelu(leak) => {
+                if v > 0.0 {
+                    1.0
+                } else {
+                    leak.slope
+                }
+            }
+            Self::ClippedRelu(ceiling) => f64::from(v > 0.0 && v < ceiling.maximum),
         }
+    }
+}
+
+/// Returns `x^exponent` for `x >= 0`; NaN for NaN.
+fn power(x: f64, exponent: f64) -> f64 {
+    match exponent {
+        1.0 => x,
+        2.0 => x * x,
+        _ => x.powf(exponent),
     }
 }
 
@@ -108,12 +241,30 @@ fn sigmoid(v: f64) -> f64 {
 mod tests {
     use super::*;
 
+    /// Activations with other parameters than the usual ones.
+    fn with_parameters() -> [Activation; 5] {
+        let power = |exponent, gain, threshold| {
+            Activation::Power(PowerLaw {
+                exponent,
+                gain,
+                threshold,
+            })
+        };
+        [
+            power(1.0, 0.5, 0.25),
+            power(2.0, 0.04, -0.5),
+            power(3.0, 0.125, 0.5),
+            Activation::LeakyRelu(Leak { slope: 0.25 }),
+            Activation::ClippedRelu(Ceiling { maximum: 2.5 }),
+        ]
+    }
+
     /// Far out on both sides the rates come close to their bounds, and never beyond.
     #[test]
     fn rates_fill_their_range() {
-        for activation in Activation::ALL {
+        for activation in Activation::ALL.into_iter().chain(with_parameters()) {
             let [low, high] = activation.range();
-            let rates = (-400..=400).map(|k| activation.value(0.1 * f64::from(k)));
+            let rates = (-400..=400).map(|k| activation.value(5.0 * f64::from(k)));
             let (least, most) = rates.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), rate| {
                 assert!((low..=high).contains(&rate), "{activation:?}: {rate}");
                 (a.min(rate), b.max(rate))
@@ -136,8 +287,8 @@ mod tests {
     #[test]
     fn slopes_are_central_differences() {
         const H: f64 = 1e-5;
-        for activation in Activation::ALL {
-            for v in [-20.0, -3.0, -0.7, -0.01, 0.01, 0.2, 1.0, 4.0, 20.0] {
+        for activation in Activation::ALL.into_iter().chain(with_parameters()) {
+            for v in [-20.0, -3.0, -0.7, -0.01, 0.01, 0.2, 1.1, 4.0, 20.0] {
                 let difference = (activation.value(v + H) - activation.value(v - H)) / (2.0 * H);
                 let slope = activation.slope(v);
                 assert!(
@@ -149,12 +300,34 @@ mod tests {
     }
 
     #[test]
-    fn a_kink_has_slope_zero_and_nan_stays() {
-        for activation in [Activation::Relu, Activation::Retanh, Activation::Power] {
+    fn a_kink_has_the_slope_of_the_flat_side_and_nan_stays() {
+        for activation in [
+            Activation::Relu,
+            Activation::Retanh,
+            Activation::POWER,
+            Activation::CLIPPED_RELU,
+        ] {
             assert_eq!(activation.slope(0.0), 0.0, "{activation:?}");
         }
-        for activation in Activation::ALL {
+        assert_eq!(Activation::LEAKY_RELU.slope(0.0), 0.01);
+        assert_eq!(Activation::CLIPPED_RELU.slope(1.0), 0.0);
+        for activation in Activation::ALL.into_iter().chain(with_parameters()) {
             assert!(activation.value(f64::NAN).is_nan(), "{activation:?}");
         }
+    }
+    /// 0.5 (3 - 1)^2, 0.1 (-2), and the largest rate.
+    #[test]
+    fn parameters_by_hand() {
+        let law = PowerLaw {
+            exponent: 2.0,
+            gain: 0.5,
+            threshold: 1.0,
+        };
+        assert_eq!(Activation::Power(law).value(3.0), 2.0);
+        assert_eq!(Activation::Power(law).slope(3.0), 2.0);
+        let leaky = Activation::LeakyRelu(Leak { slope: 0.1 });
+        assert_eq!([leaky.value(-2.0), leaky.value(2.0)], [-0.2, 2.0]);
+        let clipped = Activation::ClippedRelu(Ceiling { maximum: 0.5 });
+        assert_eq!([-1.0, 0.2, 3.0].map(|v| clipped.value(v)), [0.0, 0.2, 0.5]);
     }
 }

@@ -28,6 +28,8 @@
 //! ```
 //!
 //! are clipped to [0, 1]. The backward sweep then takes `W_rc' g_z` back through this step (`cpu/synapses.rs`), and needs 8 bytes more.
+//! A connection from j to i with [delay](Delays) d takes `r_j(t - d)` in place of `r_j(t)`; before t = 0 the rates are those of the
+//! initial state.
 //!
 //! # The sweep backward
 //!
@@ -40,9 +42,12 @@
 //! rate:     g_r(t+1) = ... + decay g_r(t+2)                                 g_z(t) = f'(z(t)) gain g_r(t+1) + G_z
 //! ```
 //!
-//! where `W_rc' g_z = w_rc' g_z + right g_kappa / N` with `g_kappa = left' g_z`; and, summed over trials and time,
+//! where without delays `W_rc' g_z = w_rc' g_z + right g_kappa / N` with `g_kappa = left' g_z`; and, summed over trials and time,
 //! `g_w_rc = g_z r(t)'`, `g_left = g_z kappa'`, `g_right = r(t) g_kappa' / N`, `g_W_in = g_z u'`, `g_b = g_z`,
 //! `g_W_out = G_y (r(t+1) + sigma_post xi)'`; with s the state (v or r) `g_decay = g_s(t+1) s(t)`, `g_noise_scale = g n` where g is the gradient of what the noise is added
+//! With delays, `W_rc' g_z(t+1)` is the sum over connections of `W_ij g_z_i(t+1+d)` for the times within the sweep, and the rates
+//! of the initial state gather that of every time up to d.
+//!
 //! to, and `g_gain = g_v z` (voltage) or `g_r f(z)` (rate).
 //!
 //! `f'` is computed from `f`, so that the backward sweep needs little memory. In `f32`, bytes per trial, unit and time step:
@@ -94,6 +99,7 @@
 //!     eps: NoiseSource::None,
 //!     xi: NoiseSource::None,
 //!     sigma_post: 0.0,
+//!     delays: None,
 //! };
 //! let workspace = Workspace::new(KernelPath::selected()?);
 //! let (mut rates, mut outputs) = (vec![0.0_f64; shape.history()], vec![0.0; 2]);
@@ -122,6 +128,7 @@ mod activation;
 mod adam;
 mod coefficients;
 mod cpu;
+mod delays;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 mod instruction_set;
@@ -132,12 +139,13 @@ mod sweep;
 mod sweeps;
 mod workspace;
 
-pub use activation::Activation;
+pub use activation::{Activation, Ceiling, Leak, PowerLaw};
 pub use adam::AdamStep;
 pub use cpu::backward::Saved;
 pub use cpu::forward::TrajectorySlices;
 pub use cpu::recompute::{SegmentSlices, kept_states, segment_steps};
 pub use cpu::sums::{squared_error, sum_of_squares};
+pub use delays::Delays;
 pub use instruction_set::{KernelPath, KernelPathError};
 pub use operands::{
     GradientSlices, Operands, SweepResults, SynapseConstants, UnitState, UpstreamSlices,

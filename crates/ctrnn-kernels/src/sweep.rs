@@ -4,6 +4,7 @@
 
 use ctrnn_random::Key;
 
+use crate::delays::Delays;
 use crate::operands::assert_len;
 use crate::shape::Shape;
 use crate::simd::Element;
@@ -131,6 +132,8 @@ pub struct SweepSlices<'a, E> {
     pub xi: NoiseSource<&'a [E]>,
     /// Factor of the standard normals of `xi`, which are not drawn where it is zero.
     pub sigma_post: E,
+    /// Delays of the recurrent connections; `None` if none is delayed.
+    pub delays: Option<&'a Delays>,
 }
 
 impl<'a, E: Element> SweepSlices<'a, E> {
@@ -153,6 +156,8 @@ impl<'a, E: Element> SweepSlices<'a, E> {
         );
         self.synapses.assert_lens(&self.shape);
         self.operands.assert_lens(&self.shape);
+        let delayed = self.delays.map_or(units, Delays::units);
+        assert_eq!(delayed, units, "delays are those of the units");
         for (name, source) in [("eps", self.eps), ("xi", self.xi)] {
             if let NoiseSource::Given(normals) = source {
                 assert_len(name, normals, self.shape.states());

@@ -41,7 +41,7 @@ pub fn backward<E: SweepElement>(
 /// Runs [`forward()`] and keeps the state before every `segment`-th time step, for [`backward_recomputing`].
 ///
 /// # Panics
-/// If a slice does not have the length that the shape implies, or `segment` is not a multiple of four.
+/// If a slice does not have the length that the shape implies, `segment` is not a multiple of four, or connections are delayed.
 pub fn forward_keeping_states<E: SweepElement>(
     sweep: &SweepSlices<'_, E>,
     segment: usize,

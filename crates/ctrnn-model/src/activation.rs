@@ -15,12 +15,15 @@ pub fn rates<B: Backend, const D: usize>(activation: Activation, v: Tensor<B, D>
         Activation::Retanh => relu(v.tanh()),
         // max(v, 0) + ln(1 + exp(-|v|)) never overflows.
         Activation::Softplus => relu(v.clone()) + v.abs().neg().exp().log1p(),
-        Activation::Power => relu(v).square(),
+        Activation::Power(law) => power(relu(v - law.threshold), law.exponent) * law.gain,
         Activation::Linear => v,
+        // The slope at 0 is that of the leak.
+        Activation::LeakyRelu(leak) => v.clone() * leak.slope + relu(v) * (1.0 - leak.slope),
+        Activation::ClippedRelu(ceiling) => relu(v).clamp_max(ceiling.maximum),
     }
 }
 
-/// Returns the slopes `f'(v)` as a function of the rates `r = f(v)`; zero at a kink.
+/// Returns the slopes `f'(v)` as a function of the rates `r = f(v)`; at a kink those of [`Activation::slope`].
 pub fn slopes<B: Backend, const D: usize>(
     activation: Activation,
     rates: Tensor<B, D>,
@@ -31,8 +34,27 @@ pub fn slopes<B: Backend, const D: usize>(
         Activation::Sigmoid => rates.clone() * (-rates + 1.0),
         Activation::Retanh => one_where_positive(rates.clone()) * (-rates.square() + 1.0),
         Activation::Softplus => -(-rates).exp() + 1.0,
-        Activation::Power => rates.sqrt() * 2.0,
+        Activation::Power(law) => match law.exponent {
+            1.0 => one_where_positive(rates) * law.gain,
+            2.0 => (rates * law.gain).sqrt() * 2.0,
+            n => power(rates, (n - 1.0) / n) * (n * law.gain.powf(1.0 / n)),
+        },
         Activation::Linear => rates.ones_like(),
+        Activation::LeakyRelu(leak) => one_where_positive(rates) * (1.0 - leak.slope) + leak.slope,
+        Activation::ClippedRelu(ceiling) => {
+            let at_most = one_where_positive(-rates.clone() + ceiling.maximum);
+            one_where_positive(rates) * at_most
+        }
+    }
+}
+
+/// Returns `x^exponent` for `x >= 0`. burn's own power takes its exponent in f32.
+fn power<B: Backend, const D: usize>(x: Tensor<B, D>, exponent: f64) -> Tensor<B, D> {
+    match exponent {
+        1.0 => x,
+        2.0 => x.square(),
+        // A power of the smallest number is as good as 0, and its logarithm is finite.
+        _ => (x.clamp_min(f32::MIN_POSITIVE).log() * exponent).exp(),
     }
 }
 
@@ -46,20 +68,40 @@ mod tests {
     use burn::tensor::TensorData;
     use burn_ndarray::NdArray;
 
+    use ctrnn_kernels::{Ceiling, Leak, PowerLaw};
+
     use super::*;
     use crate::host_tensor;
 
     #[test]
     fn tensors_agree_with_the_scalar_form() {
         let potentials: Vec<f64> = (-400..=400).map(|k| f64::from(k) / 20.0).collect();
-        for activation in Activation::ALL {
+        let power = |exponent, gain, threshold| {
+            Activation::Power(PowerLaw {
+                exponent,
+                gain,
+                threshold,
+            })
+        };
+        let further = [
+            power(1.0, 0.5, 0.25),
+            power(2.0, 0.04, -0.5),
+            power(2.2, 0.04, 0.25),
+            Activation::LeakyRelu(Leak { slope: 0.25 }),
+            Activation::ClippedRelu(Ceiling { maximum: 2.52 }),
+        ];
+        for activation in Activation::ALL.into_iter().chain(further) {
             let data = TensorData::new(potentials.clone(), [potentials.len()]);
             let v: Tensor<NdArray<f64>, 1> = host_tensor(data, &Default::default());
             let r = rates(activation, v);
             let s: Vec<f64> = slopes(activation, r.clone()).into_data().to_vec().unwrap();
             let r: Vec<f64> = r.into_data().to_vec().unwrap();
             for ((&v, r), s) in potentials.iter().zip(r).zip(s) {
-                let errors = [r - activation.value(v), s - activation.slope(v)];
+                let (value, slope) = (activation.value(v), activation.slope(v));
+                let errors = [
+                    (r - value) / value.abs().max(1.0),
+                    (s - slope) / slope.max(1.0),
+                ];
                 assert!(
                     errors.iter().all(|error| error.abs() < 1e-13),
                     "{activation:?} at {v}: {errors:?}"

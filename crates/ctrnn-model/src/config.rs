@@ -7,6 +7,7 @@ use ctrnn_kernels::{Activation, Form};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::word_or_table::{self, Worded};
 use crate::{
     Area, Connectivity, Dale, InitialState, Integrator, LowRank, Named, NoiseLevels,
     OutputNonlinearity, Projections, ShortTermPlasticity, TimeConstants, UnitGroup, WeightInits,
@@ -34,7 +35,12 @@ pub struct CtrnnConfig {
     #[schemars(schema_with = "form")]
     pub form: Form,
     /// Firing rate as a function of potential, `r = f(v)`. `relu`: max(v, 0); `tanh`; `sigmoid`: 1 / (1 + exp(-v));
-    /// `retanh`: max(tanh(v), 0); `softplus`: ln(1 + exp(v)); `power`: max(v, 0)^2; `linear`: v.
+    /// `retanh`: max(tanh(v), 0); `softplus`: ln(1 + exp(v)); `power`: max(v, 0)^2; `linear`: v; `leaky_relu`: v above 0, 0.01 v
+    /// below; `clipped_relu`: min(max(v, 0), 1). A table gives parameters: `{ name = "power", exponent = 2, gain = 0.04,
+    /// threshold = 0 }` is gain max(v - threshold, 0)^exponent (Rubin et al. 2015), `{ name = "leaky_relu", slope = 0.1 }`,
+    /// `{ name = "clipped_relu", maximum = 10 }`. Thresholds that differ between units are biases, and gains that differ are factors
+    /// of the columns of W_rc and W_out; both are trained.
+    #[serde(with = "word_or_table")]
     #[schemars(schema_with = "activation")]
     pub activation: Activation,
     /// Output nonlinearity: the network's answer as a function of the readout y. `identity`: y; `sigmoid`: 1 / (1 + exp(-y)) (Yang
@@ -53,7 +59,8 @@ pub struct CtrnnConfig {
     /// al. (2021).
     pub tau_ms: TimeConstants,
     /// The state at the start of a trial, `v(0)` (voltage form) or `r(0)` (rate form): `"zero"`; `"learned"`, a trained
-    /// vector that starts at zero; `"learned_per_condition"`, one for each condition of the task (a run that begins with the weights
+    /// vector that starts at zero; `{ learned = 0.1 }`, one that starts at a number (pycog), at those of a list, or at normal ones,
+    /// `{ learned = { mean = 0.1, std = 0.01 } }` (PsychRNN); `"learned_per_condition"`, one for each condition of the task (a run that begins with the weights
     /// of another takes them by the conditions' values, and new conditions begin at zero); `"carry"`, in training the
     /// last state of the same row of the batch before (padding included, no gradient goes through it; the first batch,
     /// validation, `eval` and `simulate` start from zero); or a list of N fixed numbers. `noise.initial_state` adds noise.
@@ -199,13 +206,28 @@ impl Default for Densities {
 }
 
 /// Biases that are trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Biases {
     /// True if `b` of the recurrence is trained; otherwise it is zero.
     pub recurrent: bool,
     /// True if `b_out` of the readout is trained; otherwise it is zero.
     pub readout: bool,
+    /// Bounds of `b` of the recurrence: after every step a bias beyond one of them is set to it. It begins at the value nearest to
+    /// zero.
+    #[schemars(with = "[f64; 2]")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<[f64; 2]>,
+}
+
+impl Biases {
+    /// Returns the value within the range that is nearest to `bias`.
+    pub(crate) fn clamped(&self, bias: f64) -> f64 {
+        match self.range {
+            Some([low, high]) => bias.max(low).min(high),
+            None => bias,
+        }
+    }
 }
 
 impl Default for Biases {
@@ -213,6 +235,7 @@ impl Default for Biases {
         Self {
             recurrent: true,
             readout: true,
+            range: None,
         }
     }
 }
@@ -230,13 +253,56 @@ pub struct InputStage {
     pub rectify: bool,
 }
 
+impl Worded for Activation {
+    const TITLE: &'static str = "activation";
+
+    fn all() -> &'static [Self] {
+        &Self::ALL
+    }
+
+    fn word(&self) -> &'static str {
+        self.name()
+    }
+}
+
 fn form(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "title": "form", "enum": ["voltage", "rate"] })
 }
 
 fn activation(_: &mut SchemaGenerator) -> Schema {
-    let names = Activation::ALL.map(Activation::name);
-    json_schema!({ "type": "string", "title": "activation", "enum": names })
+    let number = |text: &str, default: f64| json_schema!({ "type": "number", "description": text, "default": default });
+    let with = |mut schema: Schema, key: &str, value: f64| {
+        schema.insert(key.to_owned(), value.into());
+        schema
+    };
+    let tables = Activation::ALL.map(|activation| {
+        let parameter = |(key, value): (&'static str, f64)| {
+            let schema = match key {
+                "exponent" => with(
+                    number(
+                        "Exponent. Others than 1 and 2 are computed number by number.",
+                        value,
+                    ),
+                    "minimum",
+                    1.0,
+                ),
+                "gain" => with(
+                    number("Factor of the power.", value),
+                    "exclusiveMinimum",
+                    0.0,
+                ),
+                "threshold" => number("Potential above which the rate is not 0.", value),
+                "slope" => with(number("Slope below 0.", value), "minimum", 0.0),
+                _ => with(number("Largest rate.", value), "exclusiveMinimum", 0.0),
+            };
+            (key.to_owned(), schema.to_value())
+        };
+        (
+            activation,
+            activation.parameters().into_iter().map(parameter).collect(),
+        )
+    });
+    word_or_table::schema_of(&tables)
 }
 
 impl CtrnnConfig {

@@ -115,7 +115,9 @@ pub struct Connectivity {
     /// `recurrent` or `output`. `X.mask`: 1 where a connection exists, else 0. `X.fixed`: weights that are not trained;
     /// where this is not zero it is the weight, `W = C_plastic g(w) + C_fixed` (Song et al. 2016). `X.plasticity`: factor of
     /// every update, at least 0; 0 leaves a weight as it is, whatever the optimizer. Also `recurrent.sign [N]`: +1 or -1
-    /// for each unit, where there is `model.dale`.
+    /// for each unit, where there is `model.dale`; and `recurrent.delay_ms [N,N]`: the delay of each recurrent connection, a
+    /// whole multiple of `time.dt_ms`, 0 for none. A connection with delay d contributes `W_ij r_j(t - d)`; before the trial the
+    /// rates are those of its initial state, also where that is carried over from another trial.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<InputPath>,
     /// Arrays of `W_in [N,I]`.
@@ -130,7 +132,7 @@ pub struct Connectivity {
     /// +1 or -1 for each unit, in place of the signs of [`Dale`].
     #[serde(skip)]
     pub signs: Option<Vec<f64>>,
-    /// Transmission delay in ms of each recurrent connection `[N,N]`.
+    /// Delay of each connection of `W_rc [N,N]` in ms, row-major: whole multiples of the time step, 0 for none.
     #[serde(skip)]
     pub delay_ms: Option<Vec<f64>>,
 }

@@ -10,7 +10,10 @@ use faer::Mat;
 use crate::connectivity::Matrix;
 use crate::spectrum::{MOST_UNITS_FOR_RADIUS, has_loop, positive_radius, spectral_radius};
 use crate::synapses::Constraints;
-use crate::{Activation, Balance, CtrnnConfig, LowRank, ModelError, WeightInit, Weights, low_rank};
+use crate::{
+    Activation, Balance, CtrnnConfig, Gamma, Gaussian, Lognormal, LowRank, ModelError, Uniform,
+    WeightInit, Weights, low_rank,
+};
 
 impl CtrnnConfig {
     /// Returns the balance of the initial recurrent weights: the one asked for, or the default.
@@ -28,7 +31,10 @@ impl CtrnnConfig {
         if let Some(balance) = self.init.balance {
             return balance;
         }
-        let is_random = !matches!(self.init.recurrent, WeightInit::Zero | WeightInit::Diagonal);
+        let is_random = !matches!(
+            self.init.recurrent,
+            WeightInit::Zero | WeightInit::Diagonal(_)
+        );
         if is_random && self.can_balance() {
             Balance::Row
         } else {
@@ -41,8 +47,8 @@ impl CtrnnConfig {
     ///
     /// The default is 1 under Dale's law, as unconstrained gaussian weights have it: neither rates nor gradients grow with the
     /// length of a trial. It is 0.2 for `power`, whose slope grows with the rate. It is absent without Dale's law, without a loop
-    /// of connections (the radius is then 0), with fixed weights, which set a scale of their own, and above 1024 units, where
-    /// finding it takes minutes.
+    /// of connections (the radius is then 0), with fixed weights or a distribution that sets a scale of its own, and above 1024
+    /// units, where finding it takes minutes.
     pub fn spectral_radius(&self) -> Option<f64> {
         if let Some(radius) = self.init.spectral_radius {
             return radius.asked();
@@ -51,9 +57,10 @@ impl CtrnnConfig {
             && self.dale.is_some()
             && self.connectivity.recurrent.fixed.is_none()
             && self.n_units <= MOST_UNITS_FOR_RADIUS
-            && self.init.recurrent != WeightInit::Zero;
+            && self.init.recurrent != WeightInit::Zero
+            && !self.init.recurrent.has_own_scale();
         let usual = match self.activation {
-            Activation::Power => 0.2,
+            Activation::Power(law) if law.exponent > 1.0 => 0.2,
             _ => 1.0,
         };
         (is_usual && self.has_loops()).then_some(usual)
@@ -184,32 +191,75 @@ fn draw_effective(config: &CtrnnConfig, constraints: &Constraints, rng: &mut Rng
 }
 
 impl WeightInit {
-    /// Draws a matrix `[post, pre]`, row-major, whose entries have the root mean square `bound` (`uniform`: lie within it).
+    /// Draws a matrix `[post, pre]`, row-major. `bound` is its natural scale, which the gain multiplies: the root mean square of
+    /// its entries (`uniform`: their bound).
     fn draw(self, post: usize, pre: usize, bound: f64, rng: &mut Rng) -> Vec<f64> {
         let size = post * pre;
         if size == 0 {
             return Vec::new();
         }
+        let (gain, bound) = (self.gain(), self.gain() * bound);
         let fill = |draw: &mut dyn FnMut() -> f64| (0..size).map(|_| draw()).collect::<Vec<_>>();
         match self {
-            Self::Gaussian => fill(&mut || bound * f64::from(rng.normal())),
-            Self::Uniform => fill(&mut || rng.uniform_in(-bound, bound)),
-            Self::Gamma => fill(&mut || {
-                // The sum of two exponentials of mean m has the mean square 6 m^2.
-                let mut exponential = || rng.truncated_exponential(1.0, 0.0, f64::INFINITY);
-                let magnitude = bound * (exponential() + exponential()) / 6.0_f64.sqrt();
+            Self::Gaussian(Gaussian { mean, std, .. }) => {
+                let std = std.unwrap_or(bound);
+                fill(&mut || mean + std * f64::from(rng.normal()))
+            }
+            Self::Uniform(Uniform { low, high, .. }) => {
+                let (low, high) = (low.unwrap_or(-bound), high.unwrap_or(bound));
+                fill(&mut || rng.uniform_in(low, high))
+            }
+            Self::Gamma(Gamma { shape, scale, .. }) => {
+                // A gamma variable of scale 1 has the mean square k (k + 1).
+                let scale = scale.map_or(bound, |s| s * (shape * (shape + 1.0)).sqrt());
+                fill(&mut || {
+                    let drawn = gamma(shape, rng);
+                    let magnitude = scale * drawn / (shape * (shape + 1.0)).sqrt();
+                    random_sign(rng) * magnitude
+                })
+            }
+            // The mean square of exp(sigma n) is exp(2 sigma^2).
+            Self::Lognormal(Lognormal { sigma, mu, .. }) => fill(&mut || {
+                let n = sigma * f64::from(rng.normal());
+                let magnitude = match mu {
+                    None => bound * (n - sigma * sigma).exp(),
+                    Some(mu) => (n + mu).exp(),
+                };
                 random_sign(rng) * magnitude
             }),
-            Self::Lognormal => fill(&mut || {
-                // The mean square of exp(n) is e^2.
-                let magnitude = bound * (f64::from(rng.normal()) - 1.0).exp();
-                random_sign(rng) * magnitude
-            }),
-            Self::Orthogonal => orthonormal(&fill(&mut || f64::from(rng.normal())), post, pre),
-            Self::Diagonal => (0..size)
-                .map(|k| if k / pre == k % pre { 1.0 } else { 0.0 })
+            Self::Orthogonal(_) => {
+                let entries = orthonormal(&fill(&mut || f64::from(rng.normal())), post, pre);
+                entries.into_iter().map(|entry| gain * entry).collect()
+            }
+            Self::Diagonal(_) => (0..size)
+                .map(|k| if k / pre == k % pre { gain } else { 0.0 })
                 .collect(),
             Self::Zero => vec![0.0; size],
+        }
+    }
+}
+
+/// Draws from the gamma distribution of a shape, with scale 1.
+///
+/// # References
+/// Marsaglia and Tsang (2000), "A simple method for generating gamma variables".
+fn gamma(shape: f64, rng: &mut Rng) -> f64 {
+    if shape == 2.0 {
+        let mut exponential = || rng.truncated_exponential(1.0, 0.0, f64::INFINITY);
+        return exponential() + exponential();
+    }
+    if shape < 1.0 {
+        let power = (1.0 - rng.uniform()).powf(1.0 / shape); // above 0
+        return gamma(shape + 1.0, rng) * power;
+    }
+    let d = shape - 1.0 / 3.0;
+    let c = 1.0 / (9.0 * d).sqrt();
+    loop {
+        let x = f64::from(rng.normal());
+        let v = (1.0 + c * x).powi(3);
+        let u = 1.0 - rng.uniform();
+        if v > 0.0 && u.ln() < 0.5 * x * x + d - d * v + d * v.ln() {
+            return d * v;
         }
     }
 }
@@ -340,7 +390,7 @@ fn root_above_zero(f: impl Fn(f64) -> Result<f64, ModelError>) -> Result<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Dale, SpectralRadius, WeightInits};
+    use crate::{Dale, Gain, SpectralRadius, WeightInits};
 
     fn network(recurrent: WeightInit, spectral_radius: Option<f64>) -> CtrnnConfig {
         let init = WeightInits {
@@ -387,7 +437,7 @@ mod tests {
     fn orthogonal_weights_have_orthonormal_rows_or_columns() {
         let mut rng = Rng::new(Key::new(7, Stream::Weights, 0), 0, 0);
         for (post, pre) in [(4, 4), (3, 5), (5, 3), (1, 4)] {
-            let w = WeightInit::Orthogonal.draw(post, pre, 1.0, &mut rng);
+            let w = WeightInit::ORTHOGONAL.draw(post, pre, 1.0, &mut rng);
             let short = post.min(pre);
             for a in 0..short {
                 for b in 0..short {
@@ -412,9 +462,9 @@ mod tests {
     #[test]
     fn the_mean_square_of_a_weight_is_one_over_its_fan_in() {
         let bounds = [
-            (WeightInit::Gaussian, 0.1),
-            (WeightInit::Gamma, 0.2),
-            (WeightInit::Lognormal, 0.6),
+            (WeightInit::GAUSSIAN, 0.1),
+            (WeightInit::GAMMA, 0.2),
+            (WeightInit::LOGNORMAL, 0.6),
         ];
         for ((init, bound), density) in bounds.into_iter().flat_map(|b| [(b, 1.0), (b, 0.5)]) {
             let mut config = network(init, None);
@@ -437,7 +487,7 @@ mod tests {
             (Balance::Row, 0.5),
             (Balance::Total, 0.3),
         ] {
-            let mut config = network(WeightInit::Gamma, Some(1.5));
+            let mut config = network(WeightInit::GAMMA, Some(1.5));
             config.dale = dale(0.8);
             config.density.recurrent = density;
             config.init.balance = Some(kind);
@@ -455,7 +505,7 @@ mod tests {
     #[test]
     fn what_is_usual_under_dales_law() {
         let usual = |change: &dyn Fn(&mut CtrnnConfig)| {
-            let mut config = network(WeightInit::Gaussian, None);
+            let mut config = network(WeightInit::GAUSSIAN, None);
             config.dale = dale(0.8);
             change(&mut config);
             draw(&config, 1).unwrap();
@@ -468,11 +518,11 @@ mod tests {
         assert_eq!(usual(&|c| c.dale = None), (none, None));
         assert_eq!(usual(&|c| c.dale = dale(1.0)), (none, Some(1.0)));
         assert_eq!(usual(&|c| c.dale = dale(0.0)), (none, Some(1.0)));
-        let power = Activation::Power;
+        let power = Activation::POWER;
         assert_eq!(usual(&|c| c.activation = power), (row, Some(0.2)));
         let init = |recurrent| move |c: &mut CtrnnConfig| c.init.recurrent = recurrent;
         assert_eq!(usual(&init(WeightInit::Zero)), (none, None));
-        assert_eq!(usual(&init(WeightInit::Diagonal)), (none, Some(1.0)));
+        assert_eq!(usual(&init(WeightInit::DIAGONAL)), (none, Some(1.0)));
         let mask = |values: Vec<f64>| {
             move |c: &mut CtrnnConfig| c.connectivity.recurrent.mask = Some(values.clone())
         };
@@ -494,7 +544,7 @@ mod tests {
 
     #[test]
     fn nothing_can_be_balanced_without_inhibition() {
-        let mut config = network(WeightInit::Gamma, None);
+        let mut config = network(WeightInit::GAMMA, None);
         config.dale = dale(1.0);
         config.init.balance = Some(Balance::Row);
         assert_eq!(draw(&config, 1), Err(ModelError::Unbalanced));
@@ -502,10 +552,10 @@ mod tests {
 
     #[test]
     fn a_matrix_without_loops_has_no_radius_to_scale() {
-        let mut chain = network(WeightInit::Gaussian, Some(1.0));
+        let mut chain = network(WeightInit::GAUSSIAN, Some(1.0));
         let below = |k: usize| f64::from(u8::from(k / 50 > k % 50));
         chain.connectivity.recurrent.mask = Some((0..2500).map(below).collect());
-        let mut zero = network(WeightInit::Gaussian, Some(1.0));
+        let mut zero = network(WeightInit::GAUSSIAN, Some(1.0));
         zero.density.recurrent = 0.0;
         for config in [chain, zero] {
             let refused = draw(&config, 1).unwrap_err();
@@ -516,7 +566,7 @@ mod tests {
     /// Fixed weights stay; the others are scaled until the whole has the radius asked for.
     #[test]
     fn fixed_weights_count_in_the_spectral_radius_and_stay() {
-        let mut config = network(WeightInit::Gaussian, Some(1.5));
+        let mut config = network(WeightInit::GAUSSIAN, Some(1.5));
         let mut fixed = vec![0.0; 2500];
         (0..25).for_each(|unit| fixed[51 * unit] = 0.9);
         config.connectivity.recurrent.fixed = Some(fixed);
@@ -531,7 +581,7 @@ mod tests {
 
     #[test]
     fn a_mask_has_exactly_its_number_of_connections_and_draws_of_its_own() {
-        let mut config = network(WeightInit::Gaussian, None);
+        let mut config = network(WeightInit::GAUSSIAN, None);
         config.self_connections = false;
         config.density.recurrent = 0.3;
         config.density.input = 0.5;
@@ -539,7 +589,7 @@ mod tests {
         let count = |name| values(&weights, name).iter().sum::<f64>();
         assert_eq!(count("recurrent.mask"), 735.0); // 0.3 * 50 * 49
         assert_eq!(count("input.mask"), 75.0);
-        config.init.recurrent = WeightInit::Uniform;
+        config.init.recurrent = WeightInit::UNIFORM;
         let other = draw(&config, 3).unwrap();
         assert_eq!(other["recurrent.mask"], weights["recurrent.mask"]);
         assert_ne!(
@@ -550,7 +600,7 @@ mod tests {
 
     #[test]
     fn each_matrix_has_its_own_draws_and_each_seed_its_own_network() {
-        let config = network(WeightInit::Gaussian, None);
+        let config = network(WeightInit::GAUSSIAN, None);
         let (a, b) = (draw(&config, 1).unwrap(), draw(&config, 2).unwrap());
         assert_ne!(a["recurrent.weight"], b["recurrent.weight"]);
         let first = |name| values(&a, name)[0];
@@ -562,5 +612,99 @@ mod tests {
             a["output.weight"],
             draw(&config, 1).unwrap()["output.weight"]
         );
+    }
+
+    /// Mean and standard deviation of 10^4 weights whose natural scale is 0.1.
+    fn mean_and_std(init: WeightInit) -> [f64; 2] {
+        let mut rng = Rng::new(Key::new(5, Stream::Weights, 0), 0, 0);
+        let drawn = init.draw(100, 100, 0.1, &mut rng);
+        let mean = drawn.iter().sum::<f64>() / 1e4;
+        let square = drawn.iter().map(|w| (w - mean).powi(2)).sum::<f64>() / 1e4;
+        [mean, square.sqrt()]
+    }
+
+    /// Standard errors of the mean are 1 % of the standard deviation; those of the standard deviation 1 to 3 % of it.
+    #[test]
+    fn distributions_have_the_moments_of_their_parameters() {
+        let normal = |std| {
+            WeightInit::Gaussian(Gaussian {
+                gain: 1.0,
+                mean: 0.5,
+                std: Some(std),
+            })
+        };
+        let uniform = WeightInit::Uniform(Uniform {
+            gain: 1.0,
+            low: Some(0.0),
+            high: Some(0.1),
+        });
+        let doubled = WeightInit::Uniform(Uniform {
+            gain: 2.0,
+            low: None,
+            high: None,
+        });
+        let gamma = |shape| {
+            WeightInit::Gamma(Gamma {
+                gain: 1.0,
+                shape,
+                scale: Some(0.3),
+            })
+        };
+        let lognormal = WeightInit::Lognormal(Lognormal {
+            gain: 1.0,
+            sigma: 0.5,
+            mu: Some(-2.0),
+        });
+        // Of either sign: the mean is 0 and the square is that of the magnitude, k (k + 1) scale^2 and exp(2 mu + 2 sigma^2).
+        let of_gamma = |k: f64| 0.3 * (k * (k + 1.0)).sqrt();
+        for (init, mean, std) in [
+            (normal(0.02), 0.5, 0.02),
+            (uniform, 0.05, 0.1 / 12.0_f64.sqrt()),
+            (doubled, 0.0, 0.4 / 12.0_f64.sqrt()),
+            (gamma(0.5), 0.0, of_gamma(0.5)),
+            (gamma(2.0), 0.0, of_gamma(2.0)),
+            (gamma(3.5), 0.0, of_gamma(3.5)),
+            (lognormal, 0.0, (-2.0_f64 + 0.25).exp()),
+        ] {
+            let found = mean_and_std(init);
+            assert!((found[0] - mean).abs() < 0.04 * std, "{init:?}: {found:?}");
+            assert!((found[1] / std - 1.0).abs() < 0.05, "{init:?}: {found:?}");
+        }
+        let identity = WeightInit::Diagonal(Gain { gain: 0.5 });
+        let mut rng = Rng::new(Key::new(5, Stream::Weights, 0), 0, 0);
+        assert_eq!(identity.draw(2, 2, 0.1, &mut rng), [0.5, 0.0, 0.0, 0.5]);
+    }
+
+    /// Twice a number is exact.
+    #[test]
+    fn a_gain_multiplies_what_a_word_draws() {
+        let draw = |init: WeightInit| {
+            let mut rng = Rng::new(Key::new(5, Stream::Weights, 0), 0, 0);
+            init.draw(3, 3, 0.1, &mut rng)
+        };
+        let gain = 2.0;
+        for (word, table) in [
+            (
+                WeightInit::GAUSSIAN,
+                WeightInit::Gaussian(Gaussian {
+                    gain,
+                    ..Gaussian::default()
+                }),
+            ),
+            (
+                WeightInit::GAMMA,
+                WeightInit::Gamma(Gamma {
+                    gain,
+                    ..Gamma::default()
+                }),
+            ),
+            (
+                WeightInit::ORTHOGONAL,
+                WeightInit::Orthogonal(Gain { gain }),
+            ),
+        ] {
+            let doubled: Vec<f64> = draw(word).iter().map(|w| 2.0 * w).collect();
+            assert_eq!(draw(table), doubled, "{word}");
+        }
     }
 }

@@ -275,6 +275,7 @@ mod tests {
             bias: Biases {
                 recurrent: false,
                 readout: false,
+                range: None,
             },
             initial_state: InitialState::Zero,
             ..CtrnnConfig::new(1, 1, 1)

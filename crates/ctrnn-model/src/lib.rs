@@ -41,6 +41,7 @@ pub mod activation;
 mod areas;
 mod config;
 mod connectivity;
+mod delays;
 mod error;
 mod fused_ops;
 mod init;
@@ -70,6 +71,7 @@ mod violation;
 mod weight_init;
 mod weights;
 mod wiring;
+mod word_or_table;
 mod words;
 
 pub use areas::{
@@ -81,12 +83,12 @@ pub use connectivity::{Connections, Connectivity, Dale, Matrix, Parametrization,
 #[cfg(feature = "gpu")]
 pub use ctrnn_kernels::gpu::{Launches, launches};
 pub use ctrnn_kernels::{
-    Activation, AdamStep, DrawAddress, Form, NoiseSource, NoiseTarget, Operands,
-    Shape as SweepShape, SweepResults, SynapseConstants, UnitState,
+    Activation, AdamStep, Ceiling, Delays, DrawAddress, Form, Leak, NoiseSource, NoiseTarget,
+    Operands, PowerLaw, Shape as SweepShape, SweepResults, SynapseConstants, UnitState,
 };
 pub use error::ModelError;
 pub use fused_ops::FusedOps;
-pub use initial_state::InitialState;
+pub use initial_state::{FirstValues, InitialState, NormalValues};
 pub use input_path::InputPath;
 pub use low_rank::{Factor, FactorInit, FullMatrix, LowRank};
 pub use module::CtrnnModule;
@@ -113,4 +115,6 @@ pub use synapses::Synapses;
 pub use time_constants::{Integrator, LearnedTimeConstants, LogNormal, PerType, TimeConstants};
 pub use trajectory::{Forward, Noise, NoiseAddress, Record, Trajectory, cat_rows, map_rows};
 pub use violation::{Topic, Violation};
-pub use weight_init::{Balance, SpectralRadius, WeightInit, WeightInits};
+pub use weight_init::{
+    Balance, Gain, Gamma, Gaussian, Lognormal, SpectralRadius, Uniform, WeightInit, WeightInits,
+};

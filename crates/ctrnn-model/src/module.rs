@@ -1,5 +1,7 @@
 //! The module [`CtrnnModule`]: a pass over a batch of trials, one time step, and the parameters of a leaky recurrent network.
 
+use std::sync::Arc;
+
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -11,8 +13,8 @@ use crate::parameters::{CONDITION_VALUES, constant, host_tensor};
 use crate::step_factors::StepFactors;
 use crate::synapses::Synapses;
 use crate::{
-    CtrnnConfig, Forward, ModelError, Operands, Record, RecurrenceBackend, ResultTensors, Role,
-    SweepTensors, Trajectory, UnitState, Weights, noise_sources, primitive, recurrence,
+    CtrnnConfig, Delays, Forward, ModelError, Operands, Record, RecurrenceBackend, ResultTensors,
+    Role, SweepTensors, Trajectory, UnitState, Weights, noise_sources, primitive, recurrence,
     short_term_plasticity, tensor,
 };
 
@@ -77,6 +79,9 @@ pub struct CtrnnModule<B: Backend> {
     /// `L [N,N]` of correlated pre-activation noise, row by row.
     #[module(skip)]
     pub(crate) noise_factor: Option<Vec<f64>>,
+    /// Delays of the recurrent connections in time steps, if there are any.
+    #[module(skip)]
+    pub(crate) delays: Option<Arc<Delays>>,
     pub(crate) input: Synapses<B>,
     pub(crate) recurrent: Synapses<B>,
     pub(crate) output: Synapses<B>,
@@ -142,7 +147,8 @@ impl<B: Backend> CtrnnModule<B> {
     /// Returns the state after one noise-free time step, in which `inputs [trial, input]` act on `state [trial, unit]`.
     ///
     /// The state is `v` in the voltage form and `r` in the rate form, with the synapses where they are plastic
-    /// ([`CtrnnModule::rested`]). Training, simulation and fixed points share this.
+    /// ([`CtrnnModule::rested`]). Training, simulation and fixed points share this. Connections with a delay take the rates of
+    /// `state` like the others, as in the first time step of a trial.
     pub fn step(
         &self,
         state: UnitState<Tensor<B, 2>>,
@@ -227,6 +233,7 @@ impl<B: Backend> CtrnnModule<B> {
             readout_noise: config.noise.postactivation,
             record,
             recompute: forward.recompute,
+            delays: self.delays.clone(),
         }
     }
 
@@ -256,6 +263,7 @@ impl<B: Backend> CtrnnModule<B> {
     pub fn with_dt_ms(mut self, dt_ms: f64) -> Result<Self, ModelError> {
         self.config.dt_ms = dt_ms;
         self.config.check()?;
+        self.delays = self.config.delays().map(Arc::new);
         Ok(self)
     }
 

@@ -9,7 +9,7 @@ mod short_term_plasticity;
 mod single_keys;
 
 use crate::{
-    Activation, Balance, CtrnnConfig, InitialState, Integrator, Matrix, ModelError,
+    Activation, Balance, CtrnnConfig, FirstValues, InitialState, Integrator, Matrix, ModelError,
     OutputNonlinearity, Parametrization, Role, TimeConstants, Topic, Violation, WeightInit, areas,
 };
 
@@ -41,7 +41,9 @@ impl CtrnnConfig {
         found.extend(gain(self));
         found.extend(initial_state(self));
         found.extend(carried_noise(self));
+        found.extend(bias_range(self));
         found.extend(zero_matrix(self));
+        found.extend(scaled_twice(self));
         found.extend(dale_activation(self));
         found.extend(signs(self));
         found.extend(balance(self));
@@ -117,10 +119,17 @@ fn at_time_step(violation: Violation) -> Violation {
         .needs(&["time"])
 }
 
-/// Checks that a given initial state has a finite number for each unit.
+/// Checks that a given initial state, or the one at which a learned one starts, has a finite number for each unit.
 fn initial_state(config: &CtrnnConfig) -> Vec<Violation> {
-    let InitialState::Given(state) = &config.initial_state else {
-        return Vec::new();
+    let state = match &config.initial_state {
+        InitialState::Given(state) | InitialState::LearnedFrom(FirstValues::PerUnit(state)) => {
+            &state[..]
+        }
+        InitialState::LearnedFrom(FirstValues::Shared(value)) => return finite_state(&[*value]),
+        InitialState::LearnedFrom(FirstValues::Normal(law)) => {
+            return finite_state(&[law.mean, law.std]);
+        }
+        _ => return Vec::new(),
     };
     if state.len() != config.n_units {
         let violation = Violation::new(
@@ -138,6 +147,11 @@ fn initial_state(config: &CtrnnConfig) -> Vec<Violation> {
                 .at("model.n_units", "the number of units"),
         ];
     }
+    finite_state(state)
+}
+
+/// Checks that numbers of an initial state are finite.
+fn finite_state(state: &[f64]) -> Vec<Violation> {
     let broken = state.iter().find(|x| !x.is_finite());
     let violation = broken.map(|x| {
         single_keys::value(
@@ -147,6 +161,25 @@ fn initial_state(config: &CtrnnConfig) -> Vec<Violation> {
         )
     });
     violation.into_iter().collect()
+}
+
+/// Checks that the range of the biases is one, and that there are biases to train.
+fn bias_range(config: &CtrnnConfig) -> Option<Violation> {
+    const KEY: &str = "model.bias.range";
+    let [low, high] = config.bias.range?;
+    if !(low.is_finite() && high.is_finite() && low < high) {
+        let rule = "must be two finite numbers, the smaller first";
+        return Some(single_keys::value(KEY, format!("[{low}, {high}]"), rule));
+    }
+    (!config.bias.recurrent).then(|| {
+        Violation::new(
+            Topic::Initial,
+            "model.bias.range bounds the biases, but model.bias.recurrent = false holds them at zero",
+            "remove one of the two",
+        )
+        .at(KEY, "the range")
+        .at("model.bias.recurrent", "no biases")
+    })
 }
 
 /// Checks that a carried state gets no further noise: it has that of the dynamics.
@@ -178,6 +211,25 @@ fn zero_matrix(config: &CtrnnConfig) -> Option<Violation> {
         )
         .at("model.init.spectral_radius", "asked for here")
         .at("model.init.recurrent", "all weights are zero")
+    })
+}
+
+/// Checks that no scale of the recurrent weights is given that a spectral radius replaces.
+fn scaled_twice(config: &CtrnnConfig) -> Option<Violation> {
+    let radius = config
+        .init
+        .spectral_radius
+        .and_then(super::weight_init::SpectralRadius::asked)?;
+    config.init.recurrent.has_own_scale().then(|| {
+        Violation::new(
+            Topic::Initial,
+            format!(
+                "model.init.recurrent gives the scale of the weights, and spectral radius {radius} another one"
+            ),
+            "keep one of the two",
+        )
+        .at("model.init.recurrent", "one")
+        .at("model.init.spectral_radius", "the other")
     })
 }
 
@@ -282,7 +334,7 @@ fn trapped_weights(config: &CtrnnConfig) -> Vec<Violation> {
         config.parametrization(*matrix) == Some(Parametrization::Square)
             && matches!(
                 config.init.of(*matrix),
-                WeightInit::Zero | WeightInit::Diagonal
+                WeightInit::Zero | WeightInit::Diagonal(_)
             )
     };
     let violation = |matrix: Matrix| {
@@ -304,7 +356,8 @@ fn trapped_weights(config: &CtrnnConfig) -> Vec<Violation> {
 
 /// Checks that a diagonal matrix may have its self-connections.
 fn diagonal(config: &CtrnnConfig) -> Option<Violation> {
-    (config.init.recurrent == WeightInit::Diagonal && !config.self_connections).then(|| {
+    let is_diagonal = matches!(config.init.recurrent, WeightInit::Diagonal(_));
+    (is_diagonal && !config.self_connections).then(|| {
         Violation::new(
             Topic::Connections,
             "a diagonal W_rc consists of self-connections, which are not allowed",

@@ -96,6 +96,11 @@ impl<B: Backend> CtrnnModule<B> {
             None => count,
         };
         let mut words = constraints.map_or(Vec::new(), super::synapses::Constraints::words);
+        let delay_ms = self.config().connectivity.delay_ms.as_ref();
+        let longest = delay_ms.map_or(0.0, |all| all.iter().copied().fold(0.0, f64::max));
+        if longest > 0.0 && parameter == Parameter::RECURRENT_WEIGHT {
+            words.push(format!("delays up to {longest} ms"));
+        }
         if is_frozen {
             words.push("frozen".to_owned());
         }
@@ -131,6 +136,7 @@ mod tests {
         config.connectivity.recurrent.fixed = Some(fixed);
         config.frozen = vec!["input".to_owned()];
         config.init.spectral_radius = Some(1.2.into());
+        config.connectivity.delay_ms = Some((0..100).map(|k| 20.0 * f64::from(k % 3)).collect());
         let network = config.init::<NdArray>(1, &Default::default()).unwrap();
         let summary = network.summary().unwrap();
         let found: Vec<_> = summary
@@ -144,7 +150,7 @@ mod tests {
                 "recurrent.weight",
                 100,
                 44,
-                "abs, 45 of 100 connections, 1 fixed",
+                "abs, 45 of 100 connections, 1 fixed, delays up to 40 ms",
             ),
             ("recurrent.bias", 10, 10, ""),
             ("output.weight", 20, 16, "abs, 16 of 20 connections"),

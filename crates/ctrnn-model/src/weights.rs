@@ -1,10 +1,13 @@
 //! Tensors of a network by name: drawn, checked, loaded, returned.
 
+use std::sync::Arc;
+
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 use ctrnn_kernels::UnitState;
 
 use crate::connectivity::Matrix;
+use crate::delays::DELAY_MS;
 use crate::initial_state::CARRIED_STATE;
 use crate::low_rank::RAW;
 use crate::parameters::{CONDITION_VALUES, TAU_MS, host_tensor};
@@ -15,7 +18,7 @@ use crate::{
 };
 
 impl CtrnnConfig {
-    /// Draws the initial network of `seed`. Biases and a learned initial state begin at zero.
+    /// Draws the initial network of `seed`. Biases begin at zero, as does a learned initial state without values of its own.
     ///
     /// # Errors
     /// If [`CtrnnConfig::check`] refuses the configuration, or a spectral radius is asked of a matrix that has none.
@@ -37,14 +40,19 @@ impl CtrnnConfig {
         let mut put = |p: Parameter, values: Vec<f64>| {
             weights.insert(p.name(), TensorData::new(values, p.shape(self)));
         };
-        for p in [
-            Parameter::RECURRENT_BIAS,
-            Parameter::OUTPUT_BIAS,
-            Parameter::INITIAL_STATE,
-        ] {
+        let size = |p: Parameter| p.shape(self).iter().product::<usize>();
+        for p in [Parameter::RECURRENT_BIAS, Parameter::OUTPUT_BIAS] {
             if p.is_trained(self) {
-                put(p, vec![0.0; p.shape(self).iter().product()]);
+                let first = match p {
+                    Parameter::RECURRENT_BIAS => self.bias.clamped(0.0),
+                    _ => 0.0,
+                };
+                put(p, vec![first; size(p)]);
             }
+        }
+        let state = Parameter::INITIAL_STATE;
+        if state.is_trained(self) {
+            put(state, self.initial_state.first_values(size(state), seed));
         }
         let signs = self.unit_signs().unwrap_or_default();
         let tau_ms = self.tau_ms.draw(self.n_units, &signs, seed);
@@ -142,6 +150,7 @@ impl<B: Backend> CtrnnModule<B> {
                 .preactivation
                 .factor()
                 .expect("the configuration has been checked"),
+            delays: config.delays().map(Arc::new),
             input,
             recurrent,
             output,
@@ -181,7 +190,8 @@ impl<B: Backend> CtrnnModule<B> {
     /// parameter is not trained), `tau_ms [1 or N]` and, where the network has them, `tau_raw`, `carried_state [B,N]` and the
     /// values of conditions ([`CONDITION_VALUES`]). The `weight` of a constrained matrix is the effective one, accompanied by
     /// `weight_raw`, `mask`, `sign` and `fixed`; that of a recurrent matrix of low rank by `left` and `right`, and by `weight_raw`,
-    /// its full matrix, if it has one. A network with areas has [`UNIT_AREA`] and, with cell types, [`UNIT_TYPE`], `[N]`.
+    /// its full matrix, if it has one. `recurrent.delay_ms [N,N]` holds the delays of connections. A network with areas has
+    /// [`UNIT_AREA`] and, with cell types, [`UNIT_TYPE`], `[N]`.
     pub fn weights(&self) -> Weights {
         let mut weights = Weights::new();
         let mut put = |p: Parameter, data: TensorData| weights.insert(p.name(), data);
@@ -217,6 +227,11 @@ impl<B: Backend> CtrnnModule<B> {
             weights.extend(self.constraint_arrays(matrix));
         }
         weights.extend(self.config.unit_labels());
+        if let Some(delay_ms) = &self.config.connectivity.delay_ms {
+            let shape = Matrix::Recurrent.shape(&self.config);
+            let data = TensorData::new(delay_ms.clone(), shape).convert::<B::FloatElem>();
+            weights.insert(DELAY_MS.to_owned(), data);
+        }
         weights
     }
 
@@ -351,6 +366,7 @@ fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), ModelError> {
             Some(spec) => {
                 check_shape(name, data, &spec.shape)?;
                 check_untrained(spec, data, config)?;
+                check_bias(spec.parameter, data, config)?;
             }
             None if name == TAU_MS => check_tau(data, config)?,
             None if [UNIT_AREA, UNIT_TYPE].contains(&name.as_str()) => {
@@ -365,7 +381,7 @@ fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), ModelError> {
             },
         }
     }
-    Ok(())
+    config.check_delays(weights)
 }
 
 /// Returns the shape of an array that accompanies a constrained weight matrix; its values are checked with the constraints.
@@ -375,6 +391,7 @@ fn constraint_shape(name: &str, config: &CtrnnConfig) -> Option<Vec<usize>> {
     let [post, pre] = matrix.shape(config);
     match what {
         "weight" | RAW | "mask" | "fixed" => Some(vec![post, pre]),
+        "delay_ms" if matrix == Matrix::Recurrent => Some(vec![post, pre]),
         "sign" => Some(vec![pre]),
         _ => None,
     }
@@ -392,7 +409,7 @@ fn unknown(name: &str, config: &CtrnnConfig) -> ModelError {
     ModelError::UnknownTensor {
         name: name.to_owned(),
         known: format!(
-            "{known}, {TAU_MS}, {carried}, {UNIT_AREA}, {UNIT_TYPE}, and weight_raw, mask, sign and fixed of input, recurrent and output"
+            "{known}, {TAU_MS}, {carried}, {DELAY_MS}, {UNIT_AREA}, {UNIT_TYPE}, and weight_raw, mask, sign and fixed of input, recurrent and output"
         ),
     }
 }
@@ -460,6 +477,26 @@ fn check_labels(name: &str, data: &TensorData, config: &CtrnnConfig) -> Result<(
         name: name.to_owned(),
         reason: "the areas of the configuration have other units".to_owned(),
     })
+}
+
+/// Checks that biases lie within their range, to single precision.
+fn check_bias(
+    parameter: Parameter,
+    data: &TensorData,
+    config: &CtrnnConfig,
+) -> Result<(), ModelError> {
+    let Some([low, high]) = config.bias.range else {
+        return Ok(());
+    };
+    let is_outside = |x: &f64| (*x as f32) < low as f32 || (*x as f32) > high as f32;
+    let outside = data.iter::<f64>().find(is_outside);
+    match outside.filter(|_| parameter == Parameter::RECURRENT_BIAS) {
+        None => Ok(()),
+        Some(bias) => Err(ModelError::Contradiction {
+            name: parameter.name(),
+            reason: format!("{bias} is not within model.bias.range, {low} to {high}"),
+        }),
+    }
 }
 
 /// Checks that a carried state comes with a configuration that carries it, and has a row for each trial.

@@ -6,8 +6,8 @@ use burn::module::ParamId;
 
 use crate::connectivity::Matrix;
 use crate::{
-    CtrnnConfig, InitialState, LowRank, Parameter, ParameterSpec, Parametrization, ReadoutSigns,
-    Role,
+    Connectivity, CtrnnConfig, InitialState, LowRank, Parameter, ParameterSpec, Parametrization,
+    ReadoutSigns, Role,
 };
 
 impl Matrix {
@@ -114,7 +114,11 @@ impl CtrnnConfig {
     pub fn without_gpu_kernels(&self) -> Option<&'static str> {
         let features = [
             (self.low_rank.is_some(), "model.low_rank"),
-            (self.short_term_plasticity.is_some(), "model.short_term_plasticity"),
+            (
+                self.short_term_plasticity.is_some(),
+                "model.short_term_plasticity",
+            ),
+            (self.delays().is_some(), "a delay of recurrent connections"),
         ];
         let used = features.into_iter().find(|(is_used, _)| *is_used);
         used.map(|(_, key)| key)
@@ -213,7 +217,7 @@ impl CtrnnConfig {
 
     /// Returns the same network without constraints on its connections: no Dale's law, no masks, no fixed weights, no factors, and
     /// the default initial weights, since a balance needs Dale's law. So do time constants of cell types, which remain; short-term
-    /// plasticity of cell types becomes that of each unit.
+    /// plasticity of cell types becomes that of each unit, and delays remain.
     #[must_use]
     pub fn unconstrained(self) -> Self {
         let free = Self::default();
@@ -226,7 +230,10 @@ impl CtrnnConfig {
             positive_input: free.positive_input,
             density: free.density,
             self_connections: free.self_connections,
-            connectivity: free.connectivity,
+            connectivity: Connectivity {
+                delay_ms: self.connectivity.delay_ms,
+                ..free.connectivity
+            },
             areas: free.areas,
             projections: free.projections,
             groups: free.groups,

@@ -111,7 +111,7 @@ fn torch_model<B: Backend>(network: &CtrnnModule<B>) -> String {
     let model = description(network.config());
     let model = serde_json::to_string_pretty(&model).expect("a JSON value");
     TORCH_MODEL
-        .replacen("from activations import activations\n", ACTIVATIONS, 1)
+        .replacen("from activations import activation\n", ACTIVATIONS, 1)
         .replacen("\n{}\n", &format!("\n{model}\n"), 1)
 }
 
@@ -141,6 +141,6 @@ mod tests {
             let entry = format!("        \"{}\": ", activation.name());
             assert!(ACTIVATIONS.contains(&entry), "{activation:?}");
         }
-        assert!(TORCH_MODEL.contains("\nfrom activations import activations\n"));
+        assert!(TORCH_MODEL.contains("\nfrom activations import activation\n"));
     }
 }

@@ -12,6 +12,8 @@ It computes what `train-ctrnn simulate` does:
     rate form      r' = (1 - gain) r + gain f(z)      z = W_rc r + W_in u + b + eps
     readout        y = f_out(W_out [r + xi] + b_out)
 
+A connection with a delay d (recurrent.delay_ms) takes the rate d earlier, before the trial that of the initial state.
+
 gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the exponential one. Index k of a result is the state after
 input k. With short-term plasticity (MODEL["synapses"]) W_rc sees r p q in place of r, where the utilisation p and the resources q of each
 unit's synapses step first, both clipped to [0, 1], with dt in seconds; the answer then has "utilisation" and "resources":
@@ -28,13 +30,12 @@ from pathlib import Path
 
 import torch
 
-from activations import activations
+from activations import activation
 
 MODEL = json.loads(r"""
 {}
 """)
 
-ACTIVATIONS = activations(torch)
 OUTPUTS = {
     "identity": lambda y: y,
     "sigmoid": torch.sigmoid,
@@ -62,6 +63,7 @@ class CTRNN(torch.nn.Module):
         for name, of_file in NAMES.items():
             setattr(self, name, torch.nn.Parameter(weights[of_file].clone()))
         self.register_buffer("fixed_tau_ms", weights["tau_ms"].clone())
+        self.register_buffer("delay_ms", weights.get("recurrent.delay_ms", torch.zeros_like(self.w_rc)).clone())
         if "tau_raw" in weights:
             self.tau_raw = torch.nn.Parameter(weights["tau_raw"].clone())
 
@@ -95,14 +97,16 @@ class CTRNN(torch.nn.Module):
         if noise and initial_state is None and levels["initial_state"]:
             state = state + levels["initial_state"] * torch.randn_like(state)
 
-        f, voltage = ACTIVATIONS[model["activation"]], model["form"] == "voltage"
+        f, voltage = activation(torch, model["activation"]), model["form"] == "voltage"
         driven = u @ self.w_in.T + self.bias + eps
+        past, by_delay = [], self.by_delay()
         potentials, rates = [], []
         synapses = Synapses(self, silence[:, 0], initial_utilisation, initial_resources) if "synapses" in model else None
         plastic = {name: [] for name in ("utilisation", "resources") if synapses}
         for t in range(inputs.shape[1]):
             rate = f(state) if voltage else state
-            drive = (synapses.transmit(rate) if synapses else rate) @ self.w_rc.T + driven[:, t]
+            past.append(synapses.transmit(rate) if synapses else rate)
+            drive = sum(past[max(t - delay, 0)] @ w.T for delay, w in by_delay) + driven[:, t]
             state = (1 - gain) * state + gain * (drive if voltage else f(drive)) + jump[:, t]
             potentials.append(state if voltage else drive)
             rates.append(f(state) if voltage else state)
@@ -112,6 +116,11 @@ class CTRNN(torch.nn.Module):
         outputs = OUTPUTS[model["output_nonlinearity"]]((rates + xi) @ self.w_out.T + self.bias_out)
         states = {"potentials": potentials} | plastic
         return {name: torch.stack(values, 1) for name, values in states.items()} | {"rates": rates, "outputs": outputs}
+
+    def by_delay(self):
+        """The recurrent weights of each delay in time steps."""
+        steps = torch.round(self.delay_ms / self.model["dt_ms"])
+        return [(int(delay), self.w_rc * (steps == delay)) for delay in torch.unique(steps)]
 
     def tau_ms(self):
         """The time constants; learned ones are kept within their bounds by the parameter that is trained."""

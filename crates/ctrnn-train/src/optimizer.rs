@@ -63,6 +63,7 @@ impl<B: Backend> OptimizerState<B> {
         let synapses = constrained
             .filter(|(_, s)| !s.accepts_any_update())
             .collect();
+        let bias_range = network.config().bias.range;
         let parameters = network.config().parameters_by_id();
         network.map(&mut Update {
             parameters,
@@ -70,6 +71,7 @@ impl<B: Backend> OptimizerState<B> {
             lr,
             gradients,
             synapses,
+            bias_range,
         })
     }
 
@@ -173,10 +175,12 @@ struct Update<'a, B: Backend> {
     gradients: Gradients<B>,
     /// The weight matrices whose updates are scaled by plasticity or projected onto signs.
     synapses: BTreeMap<Parameter, Synapses<B>>,
+    /// Bounds of the recurrent biases.
+    bias_range: Option<[f64; 2]>,
 }
 
 impl<B: RecurrenceBackend> Update<'_, B> {
-    /// Returns the next value of one parameter: the optimizer's proposal, scaled by plasticity and projected.
+    /// Returns the next value of one parameter: the optimizer's proposal, scaled by plasticity, projected and kept in its range.
     fn next<const D: usize>(
         &mut self,
         parameter: Parameter,
@@ -186,9 +190,13 @@ impl<B: RecurrenceBackend> Update<'_, B> {
         let shape: [usize; D] = value.dims();
         let flat = value.clone().reshape([shape.iter().product::<usize>()]);
         let proposed = self.optimizer.update(parameter, self.lr, flat, gradient);
-        match self.synapses.get(&parameter) {
-            None => proposed.reshape(shape),
-            Some(synapses) => {
+        let bounds = self
+            .bias_range
+            .filter(|_| parameter == Parameter::RECURRENT_BIAS);
+        match (self.synapses.get(&parameter), bounds) {
+            (None, None) => proposed.reshape(shape),
+            (None, Some([low, high])) => proposed.clamp(low, high).reshape(shape),
+            (Some(synapses), _) => {
                 let matrix = [shape[0], shape[1]];
                 let settled = synapses.settle(value.reshape(matrix), proposed.reshape(matrix));
                 settled.reshape(shape)
@@ -267,6 +275,25 @@ mod tests {
             optimizer.step(0.1, network, gradients)
         });
         bias(&end)
+    }
+
+    /// Ten steps of 0.1 would take the bias from 0 to 1 or -1.
+    #[test]
+    fn a_bias_stays_within_its_range() {
+        let mut config = CtrnnConfig::new(1, 2, 1);
+        config.bias.range = Some([-0.25, 0.5]);
+        for (gradient, expected) in [(-1.0, 0.5), (1.0, -0.25)] {
+            let network = config.init::<Grad>(3, &Default::default()).unwrap();
+            let mut optimizer = OptimizerState::new(Optimizer::default());
+            let end = (0..10).fold(network, |network, _| {
+                let gradients = gradients(&network, gradient);
+                optimizer.step(0.1, network, gradients)
+            });
+            assert_eq!(bias(&end), expected);
+        }
+        config.bias.range = Some([0.1, 0.5]);
+        let network = config.init::<Grad>(3, &Default::default()).unwrap();
+        assert_eq!(bias(&network), 0.1);
     }
 
     fn assert_near(found: f64, expected: f64) {

@@ -8,15 +8,16 @@ gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the expon
 in place of r, where the utilisation p and the resources q of each unit's synapses step first:
 
     p' = p + gain_u (U - p) + dt U (1 - p) r        q' = q + gain_x (1 - q) - dt p q r        both clipped to [0, 1], dt in seconds
+
+A connection with a delay d (recurrent.delay_ms) takes what was sent d earlier, before the trial what the first time step sends.
 """
 
 import numpy as np
 
-from .activations import activations
+from .activations import activation
 from .run import Run, load_run
 from .weights import weights as weights_of
 
-ACTIVATIONS = activations(np)
 OUTPUTS = {
     "identity": lambda y: y,
     "sigmoid": lambda y: 0.5 * (1 + np.tanh(0.5 * y)),
@@ -66,14 +67,16 @@ def simulate(
     xi = model["noise"]["postactivation"] * normals("postactivation_noise", postactivation_noise, shape)
     state = start(weights["initial_state"], initial_state, conditions, (len(inputs), n_units))
 
-    f, voltage = ACTIVATIONS[model["activation"]], model["form"] == "voltage"
-    w_rc, driven = weights["recurrent.weight"], u @ weights["input.weight"].T + weights["recurrent.bias"] + eps
+    f, voltage = activation(np, model["activation"]), model["form"] == "voltage"
+    driven = u @ weights["input.weight"].T + weights["recurrent.bias"] + eps
+    past, by_delay = [], recurrent_by_delay(model, weights)
     potentials, rates = np.empty(shape), np.empty(shape)
     synapses = Synapses(model, state.shape, initial_utilisation, initial_resources) if "synapses" in model else None
     plastic = {name: np.empty(shape) for name in ("utilisation", "resources") if synapses}
     for t in range(shape[1]):
         rate = f(state) if voltage else state
-        drive = (synapses.transmit(rate) if synapses else rate) @ w_rc.T + driven[:, t]
+        past.append(synapses.transmit(rate) if synapses else rate)
+        drive = sum(past[max(t - delay, 0)] @ w.T for delay, w in by_delay) + driven[:, t]
         state = (1 - gain) * state + gain * (drive if voltage else f(drive)) + jump[:, t]
         potentials[:, t] = state if voltage else drive
         rates[:, t] = f(state) if voltage else state
@@ -114,6 +117,15 @@ def with_exact_product(weights):
     left, right = (np.asarray(weights[f"recurrent.{side}"], float) for side in ("left", "right"))
     full = weights.get("recurrent.weight_raw", 0.0)
     return weights | {"recurrent.weight": full + left @ right.T / len(left)}
+
+
+def recurrent_by_delay(model, weights):
+    """Returns the recurrent weights of each delay in time steps."""
+    w_rc = weights["recurrent.weight"]
+    steps = np.asarray(weights.get("recurrent.delay_ms", np.zeros_like(w_rc))) / model["dt_ms"]
+    if np.abs(steps - np.rint(steps)).max() > 1e-4:
+        raise ValueError(f"a delay is not a multiple of dt_ms = {model['dt_ms']}")
+    return [(int(delay), w_rc * (np.rint(steps) == delay)) for delay in np.unique(np.rint(steps))]
 
 
 def tau_of(model, weights):

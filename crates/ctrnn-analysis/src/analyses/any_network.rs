@@ -50,6 +50,8 @@ struct Drawn {
     activation: Activation,
     /// Rank of the recurrent matrix, if it has factors: columns of the matrix, and the same in turn.
     rank: Option<usize>,
+    /// True if every third connection has a delay.
+    is_delayed: bool,
     /// Excitatory fraction, under Dale's law.
     excitatory: Option<f64>,
     /// True for short-term plasticity, where the activation permits it.
@@ -99,6 +101,7 @@ fn networks() -> impl Strategy<Value = Drawn> {
         select(&[None, None, Some(0.0), Some(0.5), Some(1.0)][..]),
         select(&[None, None, Some(1), Some(2), Some(3)][..]),
         any::<bool>(),
+        select(&[false, false, true][..]),
     );
     let other = || select(&[None, Some(0.0), Some(0.7), Some(1e30)][..]);
     let metrics = select(METRICS);
@@ -115,6 +118,7 @@ fn networks() -> impl Strategy<Value = Drawn> {
             excitatory: kinds.2,
             rank: kinds.3,
             plastic: kinds.4,
+            is_delayed: kinds.5,
             trials,
             others: [before, peer],
             metrics,
@@ -206,7 +210,7 @@ impl Drawn {
     fn network(&self, gain: f64) -> Result<CtrnnModule<NdArray>, ModelError> {
         let (n, trials) = (self.n_units, &self.trials);
         let rank = self.rank.map(|rank| rank.min(n));
-        let config = CtrnnConfig {
+        let mut config = CtrnnConfig {
             low_rank: rank.map(|rank| LowRank {
                 rank,
                 ..LowRank::default()
@@ -218,6 +222,10 @@ impl Drawn {
                 .then_some(ShortTermPlasticity::Half),
             ..CtrnnConfig::new(trials.n_inputs, n, trials.n_outputs)
         };
+        if self.is_delayed && self.rank.is_none() {
+            let delays = (0..n * n).map(|k| if k % 3 == 0 { 40.0 } else { 0.0 });
+            config.connectivity.delay_ms = Some(delays.collect());
+        }
         let wave = |n: usize, scale: f64| (0..n).map(|k| scale * (k as f64).cos()).collect();
         let mut weights: Weights = config.init::<NdArray>(1, &Default::default())?.weights();
         for (name, values, shape) in [

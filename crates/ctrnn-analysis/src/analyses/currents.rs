@@ -48,6 +48,10 @@ impl Answer for Currents {
     ];
 
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
+        if study.dynamics.is_delayed {
+            let why = "recurrent connections are delayed: the currents of a time step come from the rates of earlier ones, which the analysis does not follow";
+            return Err(Unsuitable::lacks(why));
+        }
         let n = study.dynamics.n_units();
         let [mut excitatory, mut inhibitory] =
             [(); 2].map(|()| Array3::zeros((study.batch.n_trials, study.batch.max_steps, 1)));

@@ -231,6 +231,9 @@ impl Answer for FixedPoints {
     ];
 
     fn compute(study: &Study, options: &Search) -> Result<Self, Unsuitable> {
+        study
+            .dynamics
+            .check_undelayed("the stability of a fixed point needs")?;
         let held = HeldInputs::of(study, &options.inputs, options.most_inputs)?;
         let search = options.limited(study.dynamics.n_units(), held.inputs.len());
         let under = |held: &HeldInput| {

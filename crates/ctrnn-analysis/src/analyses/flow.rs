@@ -103,6 +103,7 @@ impl Answer for Flow {
     ];
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+        study.dynamics.check_undelayed("a flow field needs")?;
         let places: Vec<(usize, usize)> = study.visited_steps().collect();
         let states = study.states_at(&places, MOST_OBSERVED);
         let pca = Pca::of(states.view())?;

@@ -99,6 +99,7 @@ impl Answer for Lyapunov {
     ];
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+        study.dynamics.check_undelayed("Lyapunov exponents need")?;
         let trials = (0..study.batch.n_trials).cycle();
         let steps = trials.flat_map(|b| {
             study

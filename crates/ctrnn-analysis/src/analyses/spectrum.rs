@@ -45,7 +45,7 @@ pub struct Spectrum {
     pub before: Option<Vec<c64>>,
     /// Eigenvalues after training.
     pub after: Vec<c64>,
-    /// Inputs that were held; `None` if the trials have no epochs.
+    /// Inputs that were held; `None` if the trials have no epochs or connections are delayed.
     pub held: Option<HeldInputs>,
     /// Timescales in ms of the network linearised under each input, at the mean state at the end of its epochs; `None`
     /// if that is not finite.
@@ -53,6 +53,7 @@ pub struct Spectrum {
     dt_ms: f64,
     /// True for a network with short-term plasticity, which is not linearised.
     is_plastic: bool,
+    is_delayed: bool,
 }
 
 impl Answer for Spectrum {
@@ -88,8 +89,9 @@ impl Answer for Spectrum {
         let before = before.transpose()?;
         let after = of(&study.dynamics.w_rc)?;
         let is_plastic = study.dynamics.synapses.is_some();
+        let is_delayed = study.dynamics.is_delayed;
         // The network linearised in the units alone would be another one.
-        let held = if is_plastic {
+        let held = if is_plastic || is_delayed {
             None
         } else {
             HeldInputs::if_any(study, &options.inputs, options.most_inputs)?
@@ -103,6 +105,7 @@ impl Answer for Spectrum {
             held,
             is_plastic,
             dt_ms: study.dynamics.dt_ms,
+            is_delayed,
         })
     }
 
@@ -138,15 +141,22 @@ impl Answer for Spectrum {
             Some(format!("{}: {what}", held.name))
         });
         let notes = self.held.iter().flat_map(|held| held.notes.iter().cloned());
-        let left_out = format!(
-            "no time scales of the linearised network: {}",
-            Unsuitable::PlasticSynapses
-        );
-        let notes = notes.chain(self.is_plastic.then_some(left_out));
+        let left_out = if self.is_plastic {
+            Some(format!(
+                "no time scales of the linearised network: {}",
+                Unsuitable::PlasticSynapses
+            ))
+        } else {
+            self.is_delayed.then(|| {
+                "recurrent connections are delayed: time scales of the linearised network are left out"
+                    .to_owned()
+            })
+        };
         self.stages()
             .map(radius)
             .chain(beyond)
             .chain(notes)
+            .chain(left_out)
             .collect()
     }
 

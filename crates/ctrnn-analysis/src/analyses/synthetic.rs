@@ -192,6 +192,7 @@ fn still(n_units: usize) -> Dynamics {
         input_baseline: 0.0,
         rectifies_inputs: false,
         synapses: None,
+        is_delayed: false,
     }
 }
 

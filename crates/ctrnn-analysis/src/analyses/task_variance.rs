@@ -34,8 +34,9 @@ pub struct TaskVariance {
     pub active: Vec<usize>,
     /// Clusters of the active units.
     pub clusters: Clusters,
-    /// Lesions of the clusters; `None` if no trial has a right answer.
+    /// Lesions of the clusters; `None` if no trial has a right answer or connections are delayed.
     pub lesions: Option<Lesions>,
+    is_delayed: bool,
 }
 
 /// Accuracy of a network without noise, whole and without each cluster of units.
@@ -125,7 +126,10 @@ impl Answer for TaskVariance {
         let rows = normalised(&variances, &active);
         let clusters = clusters(rows.view(), MOST_CLUSTERS, study.seed);
         Ok(Self {
-            lesions: lesions(study, &active, &clusters.labels),
+            lesions: (!study.dynamics.is_delayed)
+                .then(|| lesions(study, &active, &clusters.labels))
+                .flatten(),
+            is_delayed: study.dynamics.is_delayed,
             clusters,
             names,
             variances,
@@ -164,6 +168,10 @@ impl Answer for TaskVariance {
             short(self.clusters.silhouette)
         )];
         lines.extend(self.lesions.as_ref().and_then(Lesions::statement));
+        if self.is_delayed {
+            let why = "recurrent connections are delayed: lesions of the clusters are left out";
+            lines.push(why.to_owned());
+        }
         lines
     }
 

@@ -150,6 +150,31 @@ fn a_clamped_rate_is_recorded_and_an_unknown_unit_refused() {
     assert_eq!(clamped.check(1), Err(unknown));
 }
 
+/// With a delay of one step the second unit is that much later. A lesion in a window would need the rates before it.
+#[test]
+fn a_delayed_network_is_perturbed_all_the_time_or_by_currents() {
+    let (original, weights) = (network(), network().weights());
+    let mut config = original.config().clone();
+    config.connectivity.delay_ms = Some(vec![0.0, 0.0, 20.0, 0.0]);
+    let network = CtrnnModule::<B>::from_weights(&config, &weights, &Default::default()).unwrap();
+    let inputs = Array::f64(&[1, 4, 1], vec![1.0; 4]);
+    let outputs = |perturbation: &Perturbation| {
+        perturbation.check_delays(&config).unwrap();
+        let pass = Forward::default();
+        let states = simulate_perturbed(&network, &inputs, pass, &[], perturbation).unwrap();
+        states.outputs.to_f64().unwrap()
+    };
+    assert_eq!(outputs(&Perturbation::default()), [0.0, 0.0, 2.0, 2.0]);
+    assert_eq!(outputs(&lesion(0, Window::Always)), [0.0; 4]);
+    assert_eq!(outputs(&current(Window::Steps(0..1))), [0.5, 0.0, 2.0, 2.0]);
+    let window = lesion(0, Window::Steps(1..2));
+    assert_eq!(
+        window.check_delays(&config),
+        Err(PerturbationError::Delayed)
+    );
+    assert_eq!(window.check_delays(original.config()), Ok(()));
+}
+
 /// Without Dale's law there are no cell types, which balance and time constants may name.
 #[test]
 fn cell_types_are_perturbed() {

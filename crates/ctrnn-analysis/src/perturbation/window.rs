@@ -66,7 +66,8 @@ type Course = (Vec<Segment>, usize);
 /// If a perturbed network cannot be built.
 ///
 /// # Panics
-/// If a shape does not fit the network, or a unit does not exist ([`Perturbation::check`]).
+/// If a shape does not fit the network, a unit does not exist, or a lesion, cut or clamp has a window in a network
+/// with delays ([`Perturbation::check`], [`Perturbation::check_delays`]).
 pub fn forward_perturbed<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
     perturbation: &Perturbation,
@@ -92,6 +93,10 @@ pub fn forward_perturbed<B: RecurrenceBackend>(
     if segments.all(|segment| segment.active == first) {
         return runner.pass(&first, inputs, drive, forward); // the same all the time
     }
+    assert!(
+        network.config().delays().is_none(),
+        "a pass with delays is not split into segments"
+    );
     let start = network.starting_states(forward, n_trials);
     let noise = forward
         .noise

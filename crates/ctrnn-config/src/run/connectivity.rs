@@ -101,11 +101,11 @@ fn fill(
         let (Some((matrix, expected)), Some((_, what))) = (matrix, parts) else {
             return refuse(UNKNOWN.to_owned());
         };
-        let connections = connectivity.of_mut(*matrix);
-        let place = match what {
-            "mask" => &mut connections.mask,
-            "fixed" => &mut connections.fixed,
-            "plasticity" => &mut connections.plasticity,
+        let place = match (what, matrix) {
+            ("mask", _) => &mut connectivity.of_mut(*matrix).mask,
+            ("fixed", _) => &mut connectivity.of_mut(*matrix).fixed,
+            ("plasticity", _) => &mut connectivity.of_mut(*matrix).plasticity,
+            ("delay_ms", Matrix::Recurrent) => &mut connectivity.delay_ms,
             _ => return refuse(UNKNOWN.to_owned()),
         };
         if array.shape() != *expected {
@@ -125,4 +125,4 @@ fn fill(
 const GIVEN_BY_AREAS: &str =
     "says the same as model.areas and model.projections: keep one of the two";
 
-const UNKNOWN: &str = "is not an array of connections: those are mask, fixed and plasticity of input, recurrent and output, and recurrent.sign";
+const UNKNOWN: &str = "is not an array of connections: those are mask, fixed and plasticity of input, recurrent and output, recurrent.sign and recurrent.delay_ms";

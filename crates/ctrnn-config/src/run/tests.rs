@@ -305,7 +305,7 @@ backend = "cudda"
           |
         3 | activation = "tahn"
           |              ^^^^^^
-        help: did you mean "tanh"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear"
+        help: did you mean "tanh"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu"
 
         error[C003]: "zeros" is not an initial state
          --> run.toml:4:17
@@ -1058,7 +1058,7 @@ batch_size = 0
           |
         8 | activation = "rleu"
           |              ^^^^^^
-        help: did you mean "relu"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear"
+        help: did you mean "relu"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu"
 
         error[C004]: train.batch_size = 0 must be at least 1
           --> run.toml:10:14
@@ -1091,7 +1091,7 @@ freeze = ["input", "readout.bias"]
           |
         5 | dale = { parametrization = "square" }
           |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ Dale's law
-        help: model.activation may be relu, sigmoid, retanh, softplus, power; or remove model.dale
+        help: model.activation may be relu, sigmoid, retanh, softplus, power, clipped_relu; or remove model.dale
 
         error[C023]: model.init.recurrent = "diagonal" has weights at zero, which the parametrization square can never leave: the slope of w^2 is zero there
          --> run.toml:7:22
@@ -1325,6 +1325,18 @@ fn files_of_connections_that_do_not_fit() {
             "",
             "recurrent.plasticity = -1 at index 1 must be finite and at least 0",
         ),
+        (
+            "recurrent.delay_ms",
+            array(&[2, 2], &[0.0, 0.0, 30.0, 0.0]),
+            "",
+            "recurrent.delay_ms = 30 from unit 0 to unit 1 must be 0 or a whole multiple of time.dt_ms = 20",
+        ),
+        (
+            "input.delay_ms",
+            array(&[2, 2], &[0.0; 4]),
+            "",
+            "input.delay_ms is not an array of connections: those are",
+        ),
     ];
     for (name, values, text, expected) in table {
         let (code, message) = refused_connections(&[(name, values)], text);
@@ -1343,6 +1355,150 @@ fn files_of_connections_that_do_not_fit() {
     )
     .unwrap_err();
     assert_eq!(missing.exit_code(), 4);
+}
+
+/// Connections between two units that take 40 ms.
+#[test]
+fn keys_that_do_not_go_with_delays() {
+    let delays = ctrnn_files::Array::f64(&[2, 2], vec![0.0, 40.0, 40.0, 0.0]);
+    let delays = ("recurrent.delay_ms", delays);
+    let omega = "[train.loss]\nomega = { weight = 1 }";
+    let (code, message) = refused_connections(std::slice::from_ref(&delays), omega);
+    assert!(
+        message.starts_with("train.loss.omega compares"),
+        "{message}"
+    );
+    assert_eq!(code, 2);
+
+    let folder = tempfile::tempdir().unwrap();
+    let arrays = [(delays.0.to_owned(), delays.1)].into();
+    ctrnn_files::npz::write(&folder.path().join("c.npz"), &arrays).unwrap();
+    let text = "[task.go_nogo]\n[model]\nn_units = 2\nconnectivity = { file = \"c.npz\" }\n[train]\nrecompute = true";
+    let run = RunConfig::from_text(text, "run.toml", folder.path(), &[], &registry()).unwrap();
+    let notes = run.unused_keys();
+    let expected = "train.recompute has no effect: recurrent connections are delayed";
+    assert!(
+        notes.iter().any(|note| note.starts_with(expected)),
+        "{notes:?}"
+    );
+    assert_eq!(run.model.delays().unwrap().steps(), [0, 2]);
+}
+
+/// A word, and a table whose `name` is the word.
+#[test]
+fn activations_and_initial_weights_with_parameters() {
+    let text = r#"[task.go_nogo]
+[model]
+activation = { name = "power", gain = 0.04 }
+initial_state = { learned = { mean = 0.1, std = 0.01 } }
+bias = { range = [-1, 1] }
+init = { input = { name = "uniform", low = 0, high = 0.1 }, recurrent = { name = "diagonal", gain = 0.5 }, output = "zero" }
+"#;
+    let resolved = read(text, &[]).unwrap().resolved_toml();
+    for line in [
+        "name = \"power\"",
+        "exponent = 2.0",
+        "gain = 0.04",
+        "low = 0.0",
+        "output = \"zero\"",
+        "mean = 0.1",
+    ] {
+        assert!(resolved.contains(line), "{line} is not in\n{resolved}");
+    }
+    assert_eq!(read(&resolved, &[]).unwrap().resolved_toml(), resolved);
+    let word = read("[task.go_nogo]\n[model]\nactivation = \"leaky_relu\"", &[]);
+    let resolved = word.unwrap().resolved_toml();
+    assert!(
+        resolved.contains("activation = \"leaky_relu\""),
+        "{resolved}"
+    );
+    assert!(resolved.contains("recurrent = \"gaussian\""), "{resolved}");
+    assert!(!resolved.contains("range"), "{resolved}");
+    let unknown = r#"[task.go_nogo]
+[model]
+activation = { name = "power", exponent = 0.5, slope = 1 }
+init = { input = { name = "uniform", std = 1 }, recurrent = { gain = 1 }, output = { name = "normal" } }
+"#;
+    let contradictory = r#"[task.go_nogo]
+[model]
+activation = "elu"
+init = { input = { name = "gaussian", std = 0.1, gain = 2 }, recurrent = { name = "diagonal", gain = 0.5 }, spectral_radius = 1 }
+bias = { recurrent = false, range = [1, 2] }
+"#;
+    let both = [unknown, contradictory].map(|text| errors(text, &[]));
+    insta::assert_snapshot!(both.join("\n\n"), @r#"
+        error[C004]: model.activation.exponent = 0.5 must be at least 1
+         --> run.toml:3:43
+          |
+        3 | activation = { name = "power", exponent = 0.5, slope = 1 }
+          |                                           ^^^
+        help: the default is model.activation.exponent = 2.0
+
+        error[C001]: unknown key model.activation.slope
+         --> run.toml:3:48
+          |
+        3 | activation = { name = "power", exponent = 0.5, slope = 1 }
+          |                                                ^^^^^
+        help: Keys of [model.activation] with name = "power": exponent, gain, name, threshold
+
+        error[C001]: unknown key model.init.input.std
+         --> run.toml:4:38
+          |
+        4 | init = { input = { name = "uniform", std = 1 }, recurrent = { gain = 1 }, output = { name = "normal" } }
+          |                                      ^^^
+        help: did you mean "model.init.output.std" or "model.init.recurrent.std" or "model.initial_state.learned.std"? Keys of [model.init.input] with name = "uniform": gain, high, low, name
+
+        error[C005]: model.init.recurrent.name is missing
+         --> run.toml:4:49
+          |
+        4 | init = { input = { name = "uniform", std = 1 }, recurrent = { gain = 1 }, output = { name = "normal" } }
+          |                                                 ^^^^^^^^^ has no name
+        help: the default is model.init.recurrent.name = "gaussian"
+
+        error[C003]: "normal" is not a distribution of weights
+         --> run.toml:4:93
+          |
+        4 | init = { input = { name = "uniform", std = 1 }, recurrent = { gain = 1 }, output = { name = "normal" } }
+          |                                                                                             ^^^^^^^^
+        help: did you mean "lognormal"? model.init.output is one of "gaussian", "uniform", "gamma", "lognormal", "orthogonal", "diagonal", "zero"
+
+
+        error[C003]: "elu" is not an activation
+         --> run.toml:3:14
+          |
+        3 | activation = "elu"
+          |              ^^^^^
+        help: did you mean "relu"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu"
+
+        error[C004]: model.init.input.std = 0.1 sets the scale, and so does gain: keep one of the two
+         --> run.toml:4:18
+          |
+        4 | init = { input = { name = "gaussian", std = 0.1, gain = 2 }, recurrent = { name = "diagonal", gain = 0.5 }, spectral_radius = 1 }
+          |                  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        help: `train-ctrnn config explain model.init.input` says what it may be
+
+        error[C016]: model.init.recurrent gives the scale of the weights, and spectral radius 1 another one
+         --> run.toml:4:74
+          |
+        4 | init = { input = { name = "gaussian", std = 0.1, gain = 2 }, recurrent = { name = "diagonal", gain = 0.5 }, spectral_radius = 1 }
+          |                                                                          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ one
+         ::: run.toml:4:127
+          |
+        4 | init = { input = { name = "gaussian", std = 0.1, gain = 2 }, recurrent = { name = "diagonal", gain = 0.5 }, spectral_radius = 1 }
+          |                                                                                                                               ^ the other
+        help: keep one of the two
+
+        error[C016]: model.bias.range bounds the biases, but model.bias.recurrent = false holds them at zero
+         --> run.toml:5:37
+          |
+        5 | bias = { recurrent = false, range = [1, 2] }
+          |                                     ^^^^^^ the range
+         ::: run.toml:5:22
+          |
+        5 | bias = { recurrent = false, range = [1, 2] }
+          |                      ^^^^^ no biases
+        help: remove one of the two
+    "#);
 }
 
 #[test]
@@ -1558,7 +1714,7 @@ fn wrong_values_in_overrides() {
           |
         1 | model.activation=tahn
           |                  ^^^^
-        help: did you mean "tanh"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear"
+        help: did you mean "tanh"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu"
 
         error[C004]: train.optimizer.lr = nan must be a finite number
          --> command line:1:20
@@ -1765,6 +1921,7 @@ fn a_run_holds_what_the_file_says() {
         bias: ctrnn_model::Biases {
             recurrent: true,
             readout: false,
+            range: None,
         },
         ..CtrnnConfig::for_task(run.task.as_ref(), 128)
     };

@@ -147,6 +147,10 @@ impl Check<'_> {
         if config.omega.is_some() && model.short_term_plasticity.is_some() {
             self.report_omega_of_plasticity();
         }
+        let has_delay = |delay_ms: &Vec<f64>| delay_ms.iter().any(|&delay| delay != 0.0);
+        if config.omega.is_some() && model.connectivity.delay_ms.as_ref().is_some_and(has_delay) {
+            self.report_omega_of_delays();
+        }
         Objective {
             loss,
             normalisation: config.normalisation,
@@ -169,6 +173,17 @@ impl Check<'_> {
         let problem = Diagnostic::new(Code::Training, message)
             .help(format!("remove train.loss.omega, or {key}"));
         let labels = [("train.loss.omega", ""), (key, "short-term plasticity")];
+        self.report(problem, &labels);
+    }
+
+    fn report_omega_of_delays(&mut self) {
+        let message = "train.loss.omega compares the gradients of adjacent time steps, but recurrent connections are delayed";
+        let problem =
+            Diagnostic::new(Code::Training, message).help("remove train.loss.omega, or the delays");
+        let labels = [
+            ("train.loss.omega", ""),
+            ("model.connectivity.file", "the delays"),
+        ];
         self.report(problem, &labels);
     }
 

@@ -130,6 +130,11 @@ impl Run {
         if train.steps == 0 {
             return found; // a run of no steps only writes the initial network
         }
+        if train.recompute && self.model.delays().is_some() {
+            let why =
+                "recurrent connections are delayed, so that the states of all time steps are kept";
+            note("train.recompute".to_owned(), why.to_owned());
+        }
         if train.log_every > train.steps {
             let steps = counted(train.steps, "step");
             let why = format!("on a run of {steps}: no training loss is reported");

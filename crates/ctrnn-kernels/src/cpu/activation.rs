@@ -5,7 +5,7 @@
 
 use crate::Activation;
 use crate::coefficients::Coefficients;
-use crate::simd::{Simd, each_vector, groups, groups_mut};
+use crate::simd::{Element, GROUP, Simd, each_vector, groups, groups_mut};
 
 /// Evaluates `$body` with `$a` bound to the activation as a constant, so that the compiler makes a loop for each.
 macro_rules! for_activation {
@@ -16,12 +16,14 @@ macro_rules! for_activation {
             $crate::Activation::Sigmoid => $crate::cpu::activation::for_activation!(@ $a, Sigmoid, $body),
             $crate::Activation::Retanh => $crate::cpu::activation::for_activation!(@ $a, Retanh, $body),
             $crate::Activation::Softplus => $crate::cpu::activation::for_activation!(@ $a, Softplus, $body),
-            $crate::Activation::Power => $crate::cpu::activation::for_activation!(@ $a, Power, $body),
+            $crate::Activation::Power(law) => $crate::cpu::activation::for_activation!(@ $a, Power(law), $body),
             $crate::Activation::Linear => $crate::cpu::activation::for_activation!(@ $a, Linear, $body),
+            $crate::Activation::LeakyRelu(leak) => $crate::cpu::activation::for_activation!(@ $a, LeakyRelu(leak), $body),
+            $crate::Activation::ClippedRelu(ceiling) => $crate::cpu::activation::for_activation!(@ $a, ClippedRelu(ceiling), $body),
         }
     };
-    (@ $a:ident, $variant:ident, $body:expr) => {{
-        let $a = $crate::Activation::$variant;
+    (@ $a:ident, $variant:ident $(($of:ident))?, $body:expr) => {{
+        let $a = $crate::Activation::$variant$(($of))?;
         $body
     }};
 }
@@ -47,11 +49,21 @@ impl Activation {
             Self::Sigmoid => sigmoid(v),
             Self::Retanh => tanh(v.at_least(zero)),
             Self::Softplus => softplus(v),
-            Self::Power => {
-                let v = v.at_least(zero);
-                v * v
+            Self::Power(law) => {
+                let above = (v - constant(law.threshold)).at_least(zero);
+                let power = match law.exponent {
+                    1.0 => above,
+                    2.0 => above * above,
+                    exponent => power(above, exponent),
+                };
+                constant::<S>(law.gain) * power
             }
             Self::Linear => v,
+            Self::LeakyRelu(leak) => v.positive_or(v, constant::<S>(leak.slope) * v),
+            Self::ClippedRelu(ceiling) => {
+                let (v, maximum) = (v.at_least(zero), constant::<S>(ceiling.maximum));
+                (v - maximum).positive_or(maximum, v)
+            }
         }
     }
 
@@ -65,10 +77,38 @@ impl Activation {
             Self::Sigmoid => r - r * r,
             Self::Retanh => r.positive_or(one - r * r, zero),
             Self::Softplus => -expm1_of_negative(-r),
-            Self::Power => S::splat(S::Elem::from(2.0)) * r.sqrt(),
+            // r = k x^n has the slope n k x^(n - 1).
+            Self::Power(law) => match law.exponent {
+                1.0 => r.positive_or(constant(law.gain), zero),
+                2.0 => S::splat(S::Elem::from(2.0)) * (constant::<S>(law.gain) * r).sqrt(),
+                n => constant::<S>(n * law.gain.powf(1.0 / n)) * power(r, (n - 1.0) / n),
+            },
             Self::Linear => one,
+            Self::LeakyRelu(leak) => r.positive_or(one, constant(leak.slope)),
+            Self::ClippedRelu(ceiling) => {
+                let below = (constant::<S>(ceiling.maximum) - r).positive_or(one, zero);
+                r.positive_or(below, zero)
+            }
         }
     }
+}
+
+/// Returns a vector with the nearest number to `x` in every lane.
+#[inline(always)]
+fn constant<S: Simd>(x: f64) -> S {
+    S::splat(S::Elem::from_f64(x))
+}
+
+/// Returns `x^exponent` for `x >= 0`, lane by lane.
+#[inline(always)]
+fn power<S: Simd>(x: S, exponent: f64) -> S {
+    let mut lanes = [S::Elem::default(); GROUP];
+    x.store(&mut lanes, 0);
+    for x in &mut lanes[..S::LANES] {
+        let base: f64 = (*x).into();
+        *x = S::Elem::from_f64(base.powf(exponent));
+    }
+    S::load(&lanes, 0)
 }
 
 /// Evaluates a polynomial by Horner's scheme.
@@ -137,7 +177,8 @@ fn softplus<S: Simd>(x: S) -> S {
 mod tests {
     use super::*;
     use crate::instruction_set::KernelPath;
-    use crate::simd::{Element, GROUP, Job};
+    use crate::simd::Job;
+    use crate::{Ceiling, Leak, PowerLaw};
 
     /// Rates and slopes of a group of potentials.
     struct Evaluate<E> {
@@ -162,7 +203,23 @@ mod tests {
 
     /// Compares rates by relative, and slopes by absolute error: a slope computed from a saturated rate has no relative accuracy.
     fn agrees_with_the_enum<E: Element>(path: KernelPath, lowest: f64, limits: [f64; 2]) {
-        for activation in Activation::ALL {
+        let power = |exponent, gain, threshold| {
+            Activation::Power(PowerLaw {
+                exponent,
+                gain,
+                threshold,
+            })
+        };
+        // The thresholds are far enough from the potentials that no difference loses digits.
+        let further = [
+            power(1.0, 0.5, -1000.0),
+            power(2.0, 0.04, -1000.0),
+            power(2.2, 0.04, -1000.0),
+            power(3.0, 0.5, 0.0),
+            Activation::LeakyRelu(Leak { slope: 0.25 }),
+            Activation::ClippedRelu(Ceiling { maximum: 2.5 }),
+        ];
+        for activation in Activation::ALL.into_iter().chain(further) {
             for k in 0..2000 {
                 let potentials: [E; GROUP] = std::array::from_fn(|lane| {
                     let fine = f64::from(k * GROUP as i32 + lane as i32 + 1) / 32000.0;

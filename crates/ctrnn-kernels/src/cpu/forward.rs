@@ -1,15 +1,14 @@
 //! The forward sweep.
 
 use super::activation::for_activation;
+use super::bands::{BandProduct, Bands, Columns, Past};
 use super::noise::Noise;
 use super::rows::{Rows, add_noise, add_products, padded_rows, transposed_rows, write_rows};
 use super::synapses::{SynapseState, Synapses};
 use super::tile::{Tile, for_each, split, split_state, tiles};
 use crate::operands::{SweepResults, UnitState, assert_len};
 use crate::shape::Shape;
-use crate::simd::{
-    Element, GROUP, Job, Packed, Product, Simd, Term, dots, each_vector, groups, groups_mut, padded,
-};
+use crate::simd::{Element, GROUP, Job, Simd, Term, dots, each_vector, groups, groups_mut, padded};
 use crate::sweep::{Form, NoiseTarget, SweepSlices};
 use crate::workspace::{Scratch, Workspace};
 
@@ -119,7 +118,7 @@ struct Plan<'a, E: Element> {
     sweep: &'a SweepSlices<'a, E>,
     workspace: &'a Workspace<E>,
     /// `w_rc` above `W_in` above the left factor, transposed, with the scale of the drive.
-    weights: Packed<'a, E>,
+    weights: Bands<'a, E>,
     /// Right factor, transposed and divided by N: a row for each dimension.
     right: Scratch<'a, E>,
     bias: Scratch<'a, E>,
@@ -150,15 +149,17 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             ..
         } = sweep.shape;
         let operands = &sweep.operands;
-        let depths = [sweep.shape.full_rows(), inputs, rank];
-        let weights = Packed::new::<S, 3>(workspace, depths, units, |part, pre, post| {
+        let entry = |part: usize, pre: usize, post: usize| {
             let weight = match part {
                 0 => operands.w_rc[post * units + pre],
                 1 => operands.w_in[post * inputs + pre],
                 _ => operands.left[post * rank + pre],
             };
             sweep.drive_scale(post) * weight
-        });
+        };
+        let depths = [sweep.shape.full_rows(), inputs, rank];
+        let weights =
+            Bands::new::<S>(workspace, sweep.delays, Columns::Post, depths, units, entry);
         let mut bias = padded_rows(workspace, operands.bias, units);
         for (post, bias) in bias[..units].iter_mut().enumerate() {
             *bias = sweep.drive_scale(post) * *bias;
@@ -207,6 +208,24 @@ struct State<'a, E: Element> {
     drive: Scratch<'a, E>,
     /// State of the synapses; with short-term plasticity only.
     synapses: Option<SynapseState<'a, E>>,
+    /// Rates of earlier time steps; with delays only.
+    past: Option<Past<'a, E>>,
+}
+
+impl<E: Element> State<'_, E> {
+    /// Keeps what the recurrent weights see in time step `t` for the connections that will take it later.
+    fn remember(&mut self, t: usize) {
+        if let Some(past) = &mut self.past {
+            past.set(t, seen(&self.synapses, &self.rates));
+        }
+    }
+}
+
+/// Returns what the recurrent weights see: the transmitted rates where synapses are plastic, otherwise the rates.
+fn seen<'s, E: Element>(synapses: &'s Option<SynapseState<'_, E>>, rates: &'s [E]) -> &'s [E] {
+    synapses
+        .as_ref()
+        .map_or(rates, |synapses| &synapses.transmitted)
 }
 
 impl<E: Element> Job<E> for TileJob<'_, E> {
@@ -231,6 +250,7 @@ impl<E: Element> Job<E> for TileJob<'_, E> {
         let mut state = self.initial_state::<S>();
         for t in 0..steps {
             self.advance_synapses::<S>(&mut state, t + 1);
+            state.remember(t);
             self.drive::<S>(&mut state, t);
             let noise = eps.as_mut().map(|eps| eps.at(t));
             match sweep.form {
@@ -262,6 +282,10 @@ impl<'a, E: Element> TileJob<'a, E> {
             drive: zeros(),
             synapses: (self.plan.synapses.as_ref())
                 .map(|_| SynapseState::initial(sweep, self.tile, self.plan.workspace)),
+            past: sweep.delays.map(|delays| {
+                let len = self.tile.trials * stride;
+                Past::new(self.plan.workspace, delays, sweep.shape.steps, len)
+            }),
         };
         let start = match sweep.form {
             Form::Voltage => &mut state.potentials,
@@ -310,23 +334,17 @@ impl<'a, E: Element> TileJob<'a, E> {
             ..
         } = sweep.shape;
         let stride = padded(units);
-        let trials_of_tile = self.tile.trials;
-        let seen = (state.synapses.as_ref()).map_or(&state.rates, |synapses| &synapses.transmitted);
         if rank > 0 {
             dots::<S>(
                 &self.plan.right,
                 &self.plan.zeros,
-                seen,
+                seen(&state.synapses, &state.rates),
                 [units.next_multiple_of(S::LANES), stride],
                 &mut state.kappa,
-                trials_of_tile,
+                self.tile.trials,
             );
         }
-        let rates = Term {
-            rows: seen,
-            stride,
-            depth: sweep.shape.full_rows(),
-        };
+        let (seen, past) = (seen(&state.synapses, &state.rates), &state.past);
         let inputs = Term {
             rows: &sweep.operands.inputs[(t * trials + self.tile.first) * inputs..],
             stride: inputs,
@@ -337,14 +355,16 @@ impl<'a, E: Element> TileJob<'a, E> {
             stride: rank,
             depth: rank,
         };
-        let terms = [rates, inputs, kappa];
-        S::outlined(Product {
-            weights: &self.plan.weights,
+        self.plan.weights.product::<S, _>(BandProduct {
+            rows: |delay| match (sweep.delays, past) {
+                (Some(delays), Some(past)) => past.at(t.saturating_sub(delays.steps()[delay])),
+                _ => seen,
+            },
+            stride,
+            others: [inputs, kappa],
             start: &self.plan.bias,
-            terms: if rank > 0 { &terms } else { &terms[..2] },
             out: &mut state.drive,
-            out_stride: stride,
-            n_rows: trials_of_tile,
+            n_rows: self.tile.trials,
         });
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod backward;
+mod bands;
 pub(crate) mod draw;
 pub(crate) mod forward;
 mod noise;

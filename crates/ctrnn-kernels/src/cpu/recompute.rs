@@ -62,6 +62,7 @@ pub(crate) fn forward_keeping_states<E: Element>(
     workspace: &Workspace<E>,
 ) {
     let shape = &sweep.shape;
+    assert_undelayed(sweep);
     let mut to = to;
     assert_kept(to.states.each_ref().map(|kept| &**kept), shape, segment);
     let initial = to.states.each_mut().zip(sweep.operands.initial_state);
@@ -97,6 +98,7 @@ pub(crate) fn backward_recomputing<E: Element>(
     workspace: &Workspace<E>,
 ) {
     let shape = &sweep.shape;
+    assert_undelayed(sweep);
     assert_kept(states, shape, segment);
     let lens = UnitState::lens(shape);
     let decay = gradients.decay.is_some();
@@ -128,6 +130,14 @@ pub(crate) fn backward_recomputing<E: Element>(
         sums.add_to(&mut gradients, k == last);
         std::mem::swap(&mut carry, &mut carried);
     }
+}
+
+/// Asserts that no connection is delayed: a segment would need the rates of the one before it.
+fn assert_undelayed<E>(sweep: &SweepSlices<'_, E>) {
+    assert!(
+        sweep.delays.is_none(),
+        "a sweep with delays is not recomputed"
+    );
 }
 
 fn assert_kept<E>(states: UnitState<&[E]>, shape: &Shape, segment: usize) {

@@ -39,6 +39,34 @@ pub(super) fn slopes(r: Quad, #[comptime] f: Activation) -> Quad {
     s
 }
 
+// Places of the parameters of a power.
+const EXPONENT: usize = 0;
+const GAIN: usize = 1;
+const THRESHOLD: usize = 2;
+
+/// Returns a parameter of an activation by its place, in the element type of the kernels.
+fn parameter(f: Activation, place: usize) -> f32 {
+    f.parameters()[place].1 as f32
+}
+
+/// Returns the factor `n k^(1/n)` of `r^(1 - 1/n)` in the slope of `r = k x^n`.
+fn slope_scale(f: Activation) -> f32 {
+    let [exponent, gain] = [EXPONENT, GAIN].map(|place| f.parameters()[place].1);
+    (exponent * gain.powf(1.0 / exponent)) as f32
+}
+
+/// Returns `x^exponent` for `x >= 0`.
+#[cube]
+fn power(x: f32, #[comptime] exponent: f32) -> f32 {
+    if comptime![exponent == 1.0] {
+        x
+    } else if comptime![exponent == 2.0] {
+        x * x
+    } else {
+        f32::powf(x, f32::new(exponent))
+    }
+}
+
 #[cube]
 fn value(v: f32, #[comptime] f: Activation) -> f32 {
     match comptime!(f) {
@@ -47,11 +75,21 @@ fn value(v: f32, #[comptime] f: Activation) -> f32 {
         Activation::Sigmoid => sigmoid(v),
         Activation::Retanh => tanh(max(v, 0.0f32)),
         Activation::Softplus => softplus(v),
-        Activation::Power => {
-            let p = max(v, 0.0f32);
-            p * p
+        Activation::Power(_) => {
+            let above = max(v - f32::new(comptime![parameter(f, THRESHOLD)]), 0.0f32);
+            f32::new(comptime![parameter(f, GAIN)])
+                * power(above, comptime![parameter(f, EXPONENT)])
         }
         Activation::Linear => v,
+        Activation::LeakyRelu(_) => {
+            let slope = f32::new(comptime![parameter(f, 0)]);
+            select(v > 0.0f32, v, slope * v)
+        }
+        Activation::ClippedRelu(_) => {
+            let maximum = f32::new(comptime![parameter(f, 0)]);
+            let above = max(v, 0.0f32);
+            select(above > maximum, maximum, above)
+        }
     }
 }
 
@@ -63,8 +101,31 @@ fn slope(r: f32, #[comptime] f: Activation) -> f32 {
         Activation::Sigmoid => r - r * r,
         Activation::Retanh => select(r > 0.0f32, 1.0f32 - r * r, 0.0f32),
         Activation::Softplus => -expm1_of_negative(-r),
-        Activation::Power => 2.0f32 * f32::sqrt(r),
+        Activation::Power(_) => power_slope(r, f),
         Activation::Linear => 1.0f32.runtime(),
+        Activation::LeakyRelu(_) => {
+            let slope = f32::new(comptime![parameter(f, 0)]);
+            select(r > 0.0f32, 1.0f32, slope)
+        }
+        Activation::ClippedRelu(_) => {
+            let maximum = f32::new(comptime![parameter(f, 0)]);
+            let below = select(r < maximum, 1.0f32, 0.0f32);
+            select(r > 0.0f32, below, 0.0f32)
+        }
+    }
+}
+
+/// Returns the slope `n k x^(n - 1)` of `r = k x^n`.
+#[cube]
+fn power_slope(r: f32, #[comptime] f: Activation) -> f32 {
+    let gain = f32::new(comptime![parameter(f, GAIN)]);
+    if comptime![parameter(f, EXPONENT) == 1.0] {
+        select(r > 0.0f32, gain, 0.0f32)
+    } else if comptime![parameter(f, EXPONENT) == 2.0] {
+        2.0f32 * f32::sqrt(gain * r)
+    } else {
+        let scale = f32::new(comptime![slope_scale(f)]);
+        scale * power(r, comptime![1.0 - 1.0 / parameter(f, EXPONENT)])
     }
 }
 

@@ -25,7 +25,7 @@ mod portable;
 mod product;
 mod vector;
 
-pub(crate) use product::{Accumulate, Block, Packed, Product, Term, dots, padded};
+pub(crate) use product::{Accumulate, AccumulatePart, Block, Packed, Product, Term, dots, padded};
 pub use vector::{Element, Job, Simd};
 pub(crate) use vector::{GROUP, NORMALS, each_vector, groups, groups_mut};
 

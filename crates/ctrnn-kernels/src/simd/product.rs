@@ -4,6 +4,8 @@
 //! * [`Accumulate`]: transposed block times block, for weight gradients;
 //! * [`dots`]: rows times the rows of a matrix with few rows, for the readout and the gradient of inputs.
 
+use std::ops::Range;
+
 use super::vector::{Element, GROUP, Job, Simd};
 use crate::workspace::{Scratch, Workspace};
 
@@ -353,7 +355,30 @@ impl<E: Element> Job<E> for Accumulate<'_, E> {
 
     #[inline(always)]
     fn run<S: Simd<Elem = E>>(self) {
-        let Self {
+        let vectors = self.b.data.len() / (self.b.rows * S::LANES);
+        let part = AccumulatePart {
+            whole: self,
+            first_column: 0,
+            b_columns: 0..vectors * S::LANES,
+        };
+        part.run::<S>();
+    }
+}
+
+/// Some columns of `a` and of `b` in an [`Accumulate`]: those of `a` from `first_column` to its end, rounded down to a multiple of
+/// [`Simd::ROWS`], and whole vectors of `b`.
+pub(crate) struct AccumulatePart<'a, E: Element> {
+    pub(crate) whole: Accumulate<'a, E>,
+    pub(crate) first_column: usize,
+    pub(crate) b_columns: Range<usize>,
+}
+
+impl<E: Element> Job<E> for AccumulatePart<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<Elem = E>>(self) {
+        let Accumulate {
             sums,
             stride,
             a,
@@ -361,11 +386,15 @@ impl<E: Element> Job<E> for Accumulate<'_, E> {
             b,
             first,
             rows,
-        } = self;
+        } = self.whole;
         if columns == 0 {
             return;
         }
+        let first_column = self.first_column / S::ROWS * S::ROWS;
+        let first_strip = self.b_columns.start / S::LANES;
+        let strips = self.b_columns.end.div_ceil(S::LANES) - first_strip;
         let vectors = b.data.len() / (b.rows * S::LANES);
+        assert!(first_strip + strips <= vectors);
         assert!(b.width == S::LANES && rows <= a.rows && first + rows <= b.rows);
         assert!(
             a.width.is_multiple_of(S::ROWS)
@@ -375,8 +404,9 @@ impl<E: Element> Job<E> for Accumulate<'_, E> {
             sums.len() >= columns.next_multiple_of(S::ROWS) * stride
                 && stride >= vectors * S::LANES
         );
-        for (strip, count) in groups::<S>(vectors) {
-            let mut m = 0;
+        for (strip, count) in groups::<S>(strips) {
+            let strip = first_strip + strip;
+            let mut m = first_column;
             while m < columns {
                 let tile = AccumulateTile {
                     a: a.data[a.offset(m)..].as_ptr(),

@@ -6,7 +6,7 @@ use ctrnn_kernels::{
     Activation, DrawAddress, Element, Form, KernelPath, NoiseTarget, Shape, SweepElement,
     Workspace, draw_normals,
 };
-use network::{Kind, Network, Normals, distance, names};
+use network::{Delay, Kind, Network, Normals, distance, names};
 
 const fn shape(trials: usize, steps: usize, inputs: usize, units: usize, outputs: usize) -> Shape {
     Shape {
@@ -49,6 +49,7 @@ fn plain(shape: Shape) -> Kind {
         activation: Activation::Tanh,
         noise_target: NoiseTarget::State,
         normals: Normals::None,
+        delays: Delay::None,
     }
 }
 
@@ -76,6 +77,7 @@ fn shapes_and_kinds() -> Vec<Kind> {
     let shapes = SHAPES.into_iter().chain(LOW_RANK);
     let all = shapes.flat_map(|shape| [plain(shape), plain(plastic(shape))]);
     all.chain(kinds_of_recurrence(shape(5, 6, 2, 17, 2)))
+        .chain(delayed())
         .collect()
 }
 
@@ -107,7 +109,46 @@ fn kinds(shape: Shape) -> Vec<Kind> {
                 activation,
                 noise_target,
                 normals: [Normals::Drawn, Normals::Given, Normals::None][a % 3],
+                delays: Delay::None,
             });
+        }
+    }
+    kinds
+}
+
+/// Delays of one step and more, at block edges and within vectors; as long as the trial and longer; and a trial of one step.
+fn delayed() -> Vec<Kind> {
+    let delays = [
+        Delay::Scattered([0, 1, 3]),
+        Delay::Scattered([2, 2, 2]),
+        Delay::Scattered([5, 0, 70]),
+        Delay::Between([2, 0]),
+        Delay::Between([1, 6]),
+        Delay::Between([7, 9]),
+    ];
+    let shapes = [
+        shape(5, 6, 2, 17, 2),
+        shape(9, 7, 0, 100, 3),
+        shape(3, 1, 1, 3, 1),
+        shape(37, 70, 2, 33, 1),
+    ];
+    let mut kinds = Vec::new();
+    for (s, shape) in shapes.into_iter().enumerate() {
+        for (d, delays) in delays.into_iter().enumerate() {
+            let (form, noise_target) = [
+                (Form::Voltage, NoiseTarget::State),
+                (Form::Rate, NoiseTarget::State),
+                (Form::Rate, NoiseTarget::Drive),
+            ][(s + d) % 3];
+            for shape in [shape, plastic(shape)] {
+                kinds.push(Kind {
+                    delays,
+                    form,
+                    noise_target,
+                    normals: [Normals::None, Normals::Drawn][d % 2],
+                    ..plain(shape)
+                });
+            }
         }
     }
     kinds
@@ -226,7 +267,18 @@ fn gradients_agree_between_paths() {
 fn gradients_are_central_differences() {
     const H: f64 = 1e-5;
     let workspace = Workspace::new(KernelPath::Portable);
-    for kind in kinds_of_recurrence(shape(2, 5, 2, 3, 2)) {
+    let of_size = |kind: Kind| Kind {
+        shape: Shape {
+            synapses: if kind.shape.synapses > 0 { 4 } else { 0 },
+            ..shape(2, 5, 2, 4, 2)
+        },
+        ..kind
+    };
+    let delayed = delayed().into_iter().take(12).map(of_size);
+    for kind in kinds_of_recurrence(shape(2, 5, 2, 3, 2))
+        .into_iter()
+        .chain(delayed)
+    {
         let network = Network::random(kind);
         let gradients = network.gradients(&network.forward(&workspace), &workspace);
         for (p, name) in names().into_iter().enumerate() {

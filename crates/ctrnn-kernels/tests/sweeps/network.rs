@@ -2,8 +2,9 @@
 //! the equations as a plain loop.
 
 use ctrnn_kernels::{
-    Activation, DrawAddress, Element, Form, GradientSlices, NoiseSource, NoiseTarget, Operands,
-    Saved, SegmentSlices, Shape, SweepElement, SweepResults, SweepSlices, SynapseConstants,
+    Activation, Delays, DrawAddress, Element, Form, GradientSlices, NoiseSource, NoiseTarget,
+    Operands, Saved, SegmentSlices, Shape, SweepElement, SweepResults, SweepSlices,
+    SynapseConstants,
     TrajectorySlices, UnitState, UpstreamSlices, Workspace, backward, backward_recomputing,
     forward, forward_keeping_states, kept_states,
 };
@@ -24,6 +25,34 @@ pub struct Kind {
     pub activation: Activation,
     pub noise_target: NoiseTarget,
     pub normals: Normals,
+    /// Delays of the connections, if there are any: the k-th entry of the list for every k-th connection, or in blocks.
+    pub delays: Delay,
+}
+
+/// Delays of the connections of a test.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Delay {
+    None,
+    /// Connection k of the matrix has the (k mod 3)-rd of three delays.
+    Scattered([usize; 3]),
+    /// The first third of the units and the others are joined by delays, one in each direction.
+    Between([usize; 2]),
+}
+
+impl Delay {
+    /// The delay of a connection.
+    pub fn of(self, units: usize, post: usize, pre: usize) -> usize {
+        let is_first = |unit: usize| 3 * unit < units;
+        match self {
+            Self::None => 0,
+            Self::Scattered(three) => three[(post * units + pre) % 3],
+            Self::Between([there, back]) => match (is_first(post), is_first(pre)) {
+                (false, true) => there,
+                (true, false) => back,
+                _ => 0,
+            },
+        }
+    }
 }
 
 pub const EPS: Key = Key([3, 4]);
@@ -76,6 +105,7 @@ pub struct Network<E> {
     pub xi: Vec<E>,
     pub synapses: SynapseConstants<Vec<E>>,
     pub upstream: [Vec<E>; RESULTS], // in the order of SweepResults
+    pub delays: Option<Delays>,
 }
 
 impl Network<f64> {
@@ -103,6 +133,7 @@ impl Network<f64> {
         let mut between = |count: usize, low: f64, high: f64| -> Vec<f64> {
             (0..count).map(|_| own.uniform_in(low, high)).collect()
         };
+        let delay = |k: usize| kind.delays.of(n, k / n, k % n);
         Self {
             kind,
             parameters: [
@@ -140,6 +171,7 @@ impl Network<f64> {
                 between(b * s, -1.0, 1.0),
                 between(b * s, -1.0, 1.0),
             ],
+            delays: Delays::new(&(0..n * n).map(delay).collect::<Vec<_>>()),
         }
     }
 
@@ -152,6 +184,7 @@ impl Network<f64> {
             xi: to(&self.xi),
             synapses: self.synapses.each_ref().map(to),
             upstream: std::array::from_fn(|p| to(&self.upstream[p])),
+            delays: self.delays.clone(),
         }
     }
 
@@ -209,6 +242,7 @@ impl Network<f64> {
                     Form::Rate => state,
                 };
             }
+            let mut sent = Vec::new();
             for t in 0..steps {
                 let mut before = results.rates[(t * trials + trial) * units..][..units].to_vec();
                 for (j, r) in before.iter_mut().enumerate().take(synapses) {
@@ -224,6 +258,7 @@ impl Network<f64> {
                     results.resources[at + n_synapses] = next_x;
                     *r *= next_u * next_x;
                 }
+                sent.push(before);
                 for j in 0..units {
                     let mut z = bias[j];
                     for k in 0..units {
@@ -235,7 +270,8 @@ impl Network<f64> {
                         for d in 0..rank {
                             weight += left[j * rank + d] * right[k * rank + d] / units as f64;
                         }
-                        z += weight * before[k];
+                        let time = t.saturating_sub(self.kind.delays.of(units, j, k));
+                        z += weight * sent[time][k];
                     }
                     for k in 0..inputs {
                         z += w_in[j * inputs + k] * u[(t * trials + trial) * inputs + k];
@@ -325,6 +361,7 @@ impl<E: SweepElement> Network<E> {
             eps: source(&self.eps[..], EPS),
             xi: source(&self.xi[..], XI),
             sigma_post: E::from_f64(SIGMA_POST),
+            delays: self.delays.as_ref(),
         }
     }
 

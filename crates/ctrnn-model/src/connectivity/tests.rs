@@ -331,11 +331,11 @@ fn weights_that_break_a_rule_are_refused() {
 fn worst_radius(n: usize, seeds: std::ops::Range<u64>) -> f64 {
     let mut worst = 0.0_f64;
     let inits = [
-        WeightInit::Gaussian,
-        WeightInit::Uniform,
-        WeightInit::Gamma,
-        WeightInit::Lognormal,
-        WeightInit::Orthogonal,
+        WeightInit::GAUSSIAN,
+        WeightInit::UNIFORM,
+        WeightInit::GAMMA,
+        WeightInit::LOGNORMAL,
+        WeightInit::ORTHOGONAL,
     ];
     let modes = [None].into_iter().chain(Parametrization::ALL.map(Some));
     for (index, parametrization) in modes.enumerate() {

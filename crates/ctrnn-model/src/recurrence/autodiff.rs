@@ -131,6 +131,7 @@ fn inner<A: AutodiffBackend>(sweep: &SweepTensors<A>) -> SweepTensors<A::InnerBa
         readout_noise: sweep.readout_noise,
         record: sweep.record,
         recompute: sweep.recompute,
+        delays: sweep.delays.clone(),
     }
 }
 

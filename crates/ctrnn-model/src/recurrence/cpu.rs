@@ -221,6 +221,7 @@ fn with_slices<B: CpuBackend, R>(
         eps,
         xi,
         sigma_post: B::Number::from_f64(sweep.readout_noise),
+        delays: sweep.delays.as_deref(),
     })
 }
 
@@ -242,8 +243,8 @@ fn run_keeping<B: CpuBackend>(
 ) -> (ResultTensors<B>, Stored<B>) {
     let record = sweep.record;
     let is_recorded = record.rates || record.potentials || record.synapses;
-    // A recorded trajectory takes its memory anyway.
-    if sweep.recompute && !is_recorded {
+    // A recorded trajectory takes its memory anyway, and a delayed one is needed from one segment to the next.
+    if sweep.recompute && !is_recorded && sweep.delays.is_none() {
         return run_keeping_states(sweep);
     }
     let (results, stored) = run(sweep, Some(wanted));

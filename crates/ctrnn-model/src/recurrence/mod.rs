@@ -19,7 +19,8 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata, TensorPrimitive};
 use ctrnn_kernels::{
-    Activation, Form, NoiseSource, NoiseTarget, Operands, Shape, SweepResults, SynapseConstants,
+    Activation, Delays, Form, NoiseSource, NoiseTarget, Operands, Shape, SweepResults,
+    SynapseConstants,
 };
 
 use crate::FusedOps;
@@ -123,6 +124,9 @@ impl<B: Backend> std::fmt::Debug for Pullback<B> {
 /// ```
 /// The recurrent matrix is `w_rc`, or the product of its factors `left right' / N`, or the sum of both.
 /// With short-term plasticity `W_rc` sees `r u' x'` in place of r ([`ShortTermPlasticity`](crate::ShortTermPlasticity)).
+/// With `delays`, a connection with delay d takes what it sees d time steps earlier; before the first step that is the same as in the
+/// first.
+///
 /// Per-unit and learned time constants, integrators and noise conventions are converted to these factors before the sweep.
 #[derive(Clone, Debug)]
 pub struct SweepTensors<B: Backend> {
@@ -146,6 +150,8 @@ pub struct SweepTensors<B: Backend> {
     pub record: Record,
     /// Allows the backward pass to recompute the trajectory instead of having it kept ([`crate::Forward::recompute`]).
     pub recompute: bool,
+    /// Delays of the recurrent connections; `None` if none is delayed.
+    pub delays: Option<Arc<Delays>>,
 }
 
 impl<B: Backend> SweepTensors<B> {
@@ -171,7 +177,7 @@ impl<B: Backend> SweepTensors<B> {
     #[cfg(feature = "gpu")]
     pub(crate) fn has_gpu_kernels(&self) -> bool {
         let shape = self.shape();
-        shape.rank == 0 && shape.synapses == 0
+        shape.rank == 0 && shape.synapses == 0 && self.delays.is_none()
     }
 }
 

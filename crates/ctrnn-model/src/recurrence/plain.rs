@@ -1,12 +1,13 @@
 //! The recurrence by tensor operations: the reference on every backend.
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use ctrnn_kernels::{Activation, Form, NoiseTarget, SynapseConstants, UnitState};
+use burn::tensor::{Tensor, TensorData};
+use ctrnn_kernels::{Activation, Delays, Form, NoiseTarget, SynapseConstants, UnitState};
 
 use super::noise::one_by_one;
 use super::{ResultTensors, SweepTensors, primitive, tensor};
 use crate::activation::rates;
+use crate::parameters::host_tensor;
 
 /// A batch of trials between two time steps, all `[B,N]`.
 #[derive(Clone, Debug)]
@@ -21,10 +22,11 @@ pub(crate) struct Trials<B: Backend> {
 
 /// The part of a sweep that one time step needs, with the weights transposed once.
 struct Step<B: Backend> {
-    w_in: Option<Tensor<B, 2>>,         // [I,N]; absent without inputs
-    w_rc: Option<Tensor<B, 2>>, // [N,N] as [pre, post]; absent where the recurrent matrix is a product alone
-    factors: Option<[Tensor<B, 2>; 2]>, // right / N [N,R], left [R,N]
-    bias: Tensor<B, 2>,         // [1,N], as the next three
+    w_in: Option<Tensor<B, 2>>,          // [I,N]; absent without inputs
+    w_rc: Option<Tensor<B, 2>>, // [N,N] as [pre, post], only the connections without delay; absent where a product is all
+    delayed: Vec<(usize, Tensor<B, 2>)>, // the others, by their delay in time steps
+    factors: Option<[Tensor<B, 2>; 2]>,  // right / N [N,R], left [R,N]
+    bias: Tensor<B, 2>,                  // [1,N], as the next three
     decay: Tensor<B, 2>,
     gain: Tensor<B, 2>,
     noise_scale: Tensor<B, 2>,
@@ -39,9 +41,16 @@ impl<B: Backend> Step<B> {
         let operands = sweep.operands.clone();
         let shape = sweep.shape();
         let row = |vector| tensor::<B, 1>(vector).unsqueeze();
+        let w_rc = tensor::<B, 2>(operands.w_rc).transpose();
+        let mut by_delay = match &sweep.delays {
+            None => vec![(0, w_rc)],
+            Some(delays) => by_delay(&w_rc, delays),
+        };
+        let (_, undelayed) = by_delay.remove(0);
         Self {
             w_in: (shape.inputs > 0).then(|| tensor::<B, 2>(operands.w_in).transpose()),
-            w_rc: (!shape.without_full).then(|| tensor::<B, 2>(operands.w_rc).transpose()),
+            w_rc: (!shape.without_full).then_some(undelayed),
+            delayed: by_delay,
             factors: (shape.rank > 0).then(|| {
                 // burn's gradient of a division by a number is rounded to single precision.
                 let right = tensor::<B, 2>(operands.right) * (1.0 / shape.units as f64);
@@ -58,10 +67,12 @@ impl<B: Backend> Step<B> {
         }
     }
 
-    /// Advances the trials by one time step: `inputs [B,I]` where the network has inputs, `noise [B,N]` standard normal.
+    /// Advances the trials by one time step: `inputs [B,I]` where the network has inputs, `noise [B,N]` standard normal. `past` is
+    /// what the weights saw in each time step before, where connections are delayed; this one adds to it.
     fn advance(
         &self,
         before: Trials<B>,
+        past: &mut Vec<Tensor<B, 2>>,
         inputs: Option<Tensor<B, 2>>,
         noise: Option<Tensor<B, 2>>,
     ) -> Trials<B> {
@@ -83,6 +94,13 @@ impl<B: Backend> Step<B> {
             Some(w_rc) => transmitted.clone().matmul(w_rc.clone()) + self.bias.clone(),
             None => self.bias.clone(),
         };
+        if !self.delayed.is_empty() {
+            past.push(transmitted.clone());
+        }
+        for (delay, weights) in &self.delayed {
+            let earlier = past[past.len().saturating_sub(1 + delay)].clone();
+            drive = drive + earlier.matmul(weights.clone());
+        }
         if let Some([right, left]) = &self.factors {
             drive = drive + transmitted.matmul(right.clone()).matmul(left.clone());
         }
@@ -142,6 +160,17 @@ fn transmit<B: Backend>(
     (rates * u.clone() * x.clone(), [u, x])
 }
 
+/// Returns the weights `[pre, post]` of the connections with each delay in time steps, the others zero; the first delay is 0.
+fn by_delay<B: Backend>(w_rc: &Tensor<B, 2>, delays: &Delays) -> Vec<(usize, Tensor<B, 2>)> {
+    let n = delays.units();
+    let with_delay = |(number, &steps): (usize, &usize)| {
+        let has = |k: usize| f32::from(u8::from(delays.number(k % n, k / n) == number));
+        let mask = TensorData::new((0..n * n).map(has).collect::<Vec<f32>>(), [n, n]);
+        (steps, w_rc.clone() * host_tensor(mask, &w_rc.device()))
+    };
+    delays.steps().iter().enumerate().map(with_delay).collect()
+}
+
 fn add<B: Backend>(x: Tensor<B, 2>, noise: Option<Tensor<B, 2>>) -> Tensor<B, 2> {
     match noise {
         Some(noise) => x + noise,
@@ -163,13 +192,14 @@ fn start<B: Backend>(sweep: &SweepTensors<B>) -> Trials<B> {
     }
 }
 
-/// Returns the state after one time step of `sweep` from its initial state under `inputs [B,I]`, without noise.
+/// Returns the state after one time step of `sweep` from its initial state under `inputs [B,I]`, without noise. Delayed
+/// connections take the rates of that state, too.
 pub(crate) fn single_step<B: Backend>(
     sweep: &SweepTensors<B>,
     inputs: Tensor<B, 2>,
 ) -> UnitState<Tensor<B, 2>> {
     Step::new(sweep)
-        .advance(start(sweep), Some(inputs), None)
+        .advance(start(sweep), &mut Vec::new(), Some(inputs), None)
         .state
 }
 
@@ -194,12 +224,13 @@ pub(crate) fn sweep<B: Backend>(sweep: SweepTensors<B>) -> ResultTensors<B> {
     let w_out = tensor::<B, 2>(sweep.operands.w_out.clone()).transpose();
     let bias_out = tensor::<B, 1>(sweep.operands.bias_out.clone()).unsqueeze::<2>();
     let mut state = start(&sweep);
+    let mut past = Vec::new();
     let (mut outputs, mut rates, mut potentials) = (Vec::new(), Vec::new(), Vec::new());
     let (mut utilisation, mut resources) = (Vec::new(), Vec::new());
     for t in 0..steps {
         let inputs = (shape.inputs > 0).then(|| at(&all_inputs, t, shape.inputs)); // burn reads a 0 in `reshape` as "keep"
         let noise = preactivation.as_ref().map(|n| at(n, t, units));
-        state = step.advance(state, inputs, noise);
+        state = step.advance(state, &mut past, inputs, noise);
         let seen = match &postactivation {
             Some(xi) => state.rates.clone() + at(xi, t, units) * sweep.readout_noise,
             None => state.rates.clone(),

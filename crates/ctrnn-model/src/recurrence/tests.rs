@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use crate::{
-    Activation, CtrnnConfig, CtrnnModule, Form, Forward, FullMatrix, FusedOps, InitialState,
-    InputStage, Integrator, LearnedTimeConstants, LowRank, Noise, NoiseAddress, NoiseConvention,
-    NoiseLevels, OutputNonlinearity, Parameter, PreactivationNoise, Record, RecurrenceBackend,
-    Role, TimeConstants, Trajectory, Weights,
+    Activation, Ceiling, CtrnnConfig, CtrnnModule, Form, Forward, FullMatrix, FusedOps,
+    InitialState, InputStage, Integrator, Leak, LearnedTimeConstants, LowRank, Noise, NoiseAddress,
+    NoiseConvention, NoiseLevels, OutputNonlinearity, Parameter, PowerLaw, PreactivationNoise,
+    Record, RecurrenceBackend, Role, TimeConstants, Trajectory, UnitState, Weights,
 };
 
 use super::plasticity_tests;
@@ -369,10 +369,40 @@ fn check_gradients_of(config: &CtrnnConfig, names: &[&str], b: usize, t: usize) 
 }
 
 fn has_kink(activation: Activation) -> bool {
-    matches!(activation, Activation::Relu | Activation::Retanh)
+    !kinks(activation).is_empty()
 }
 
-/// Finite differences mean nothing across a kink: every potential is at least 1e-3 from zero.
+/// Potentials at which the slope jumps.
+fn kinks(activation: Activation) -> Vec<f64> {
+    match activation {
+        Activation::Relu | Activation::Retanh | Activation::LeakyRelu(_) => vec![0.0],
+        Activation::ClippedRelu(ceiling) => vec![0.0, ceiling.maximum],
+        Activation::Power(law) if law.exponent == 1.0 => vec![law.threshold],
+        _ => Vec::new(),
+    }
+}
+
+/// Every activation with its usual parameters, and some with others.
+fn activations() -> Vec<Activation> {
+    let power = |exponent, gain, threshold| {
+        Activation::Power(PowerLaw {
+            exponent,
+            gain,
+            threshold,
+        })
+    };
+    let others = [
+        power(1.0, 0.5, -0.3),
+        power(2.0, 0.4, -0.2),
+        power(2.2, 0.4, -0.3),
+        Activation::LeakyRelu(Leak { slope: 0.2 }),
+        Activation::ClippedRelu(Ceiling { maximum: 0.3 }),
+    ];
+    Activation::ALL.into_iter().chain(others).collect()
+}
+
+/// Finite differences mean nothing across a kink: every potential is at least 1e-4 from it, ten
+/// times the difference.
 fn assert_away_from_kinks(network: &CtrnnModule<Grad>, b: usize, t: usize) {
     if !has_kink(network.config().activation) {
         return;
@@ -380,15 +410,18 @@ fn assert_away_from_kinks(network: &CtrnnModule<Grad>, b: usize, t: usize) {
     let forward = noisy_pass(network.config(), b);
     let v = network
         .forward(inputs([b, t, network.config().n_inputs]), &forward)
-        .potentials;
-    let nearest = v.unwrap().abs().min().into_scalar();
-    assert!(nearest > 1e-3, "a potential is {nearest} from the kink");
+        .potentials
+        .unwrap();
+    for kink in kinks(network.config().activation) {
+        let nearest = (v.clone() - kink).abs().min().into_scalar();
+        assert!(nearest > 1e-4, "a potential is {nearest} from the kink");
+    }
 }
 
 #[test]
 fn gradients_agree_with_finite_differences() {
     for form in [Form::Voltage, Form::Rate] {
-        for activation in Activation::ALL {
+        for activation in activations() {
             check_gradients(&small(form, activation), 2, 4);
         }
     }
@@ -524,6 +557,106 @@ fn the_smallest_networks_have_gradients_too() {
     check_gradients(&CtrnnConfig::new(1, 1, 1), 1, 1);
 }
 
+/// Delays of 0, 1, 2 and 7 steps in a trial of 4.
+#[test]
+fn gradients_agree_through_delays() {
+    for form in [Form::Voltage, Form::Rate] {
+        for tau_ms in [learned_tau(true), 60.0.into()] {
+            let mut config = CtrnnConfig {
+                tau_ms,
+                ..small(form, Activation::Tanh)
+            };
+            let steps = [0.0, 1.0, 2.0, 7.0];
+            config.connectivity.delay_ms = Some((0..9).map(|k| 20.0 * steps[k % 4]).collect());
+            check_gradients(&config, 2, 4);
+            check_gradients(&noisy(config, 0.1.into()), 2, 4);
+        }
+    }
+}
+
+/// A chain of two linear units without memory (dt = tau): unit 1 is one step behind unit 0, and two more with a delay of 40 ms.
+#[test]
+fn a_delay_of_40_ms_shifts_an_impulse_by_two_steps() {
+    let output = |delay_ms: f64| {
+        let mut config = CtrnnConfig {
+            tau_ms: 20.0.into(),
+            activation: Activation::Linear,
+            initial_state: InitialState::Zero,
+            ..CtrnnConfig::new(1, 2, 1)
+        };
+        config.connectivity.delay_ms = Some(vec![0.0, 0.0, delay_ms, 0.0]);
+        let matrix = |name: &str, values: &[f64], shape: [usize; 2]| {
+            (name.to_owned(), TensorData::new(values.to_vec(), shape))
+        };
+        let weights = [
+            matrix("input.weight", &[1.0, 0.0], [2, 1]),
+            matrix("recurrent.weight", &[0.0, 0.0, 0.5, 0.0], [2, 2]),
+            matrix("output.weight", &[0.0, 1.0], [1, 2]),
+        ];
+        let network = config.init::<F64>(0, &Default::default()).unwrap();
+        let network = network.with_weights(&weights.into()).unwrap();
+        let impulse = TensorData::new(vec![1.0, 0.0, 0.0, 0.0, 0.0], [1, 5, 1]);
+        let pass = network.forward(crate::host_tensor(impulse, &Default::default()), &all());
+        values(&pass.outputs)
+    };
+    assert_eq!(output(0.0), [0.0, 0.5, 0.0, 0.0, 0.0]);
+    assert_eq!(output(40.0), [0.0, 0.0, 0.0, 0.5, 0.0]);
+}
+
+/// One unit with alpha 0.2 and w_rc 0.5 whose connection to itself takes longer than the trial sees v(0) = 1 all the time:
+/// v = 0.8 v + 0.1 from 1 is 0.9, 0.82, 0.756.
+#[test]
+fn before_the_trial_rates_are_those_of_the_initial_state() {
+    let mut config = CtrnnConfig {
+        initial_state: InitialState::Given(vec![1.0]),
+        ..CtrnnConfig::new(0, 1, 1)
+    };
+    config.connectivity.delay_ms = Some(vec![200.0]);
+    let half = TensorData::new(vec![0.5], [1, 1]);
+    let weights = [("recurrent.weight".to_owned(), half)].into();
+    let network = config.init::<F64>(0, &Default::default()).unwrap();
+    let network = network.with_weights(&weights).unwrap();
+    let no_inputs = Tensor::zeros([1, 3, 0], &Default::default());
+    for pass in [
+        network.forward(no_inputs.clone(), &all()),
+        network.forward_reference(no_inputs, &all()),
+    ] {
+        assert_close(
+            &values(&pass.potentials.unwrap()),
+            &[0.9, 0.82, 0.756],
+            1e-15,
+        );
+    }
+}
+
+#[test]
+fn weight_files_hold_the_delays() {
+    let mut config = CtrnnConfig::new(1, 2, 1);
+    config.connectivity.delay_ms = Some(vec![0.0, 20.0, 40.0, 0.0]);
+    let network = config.init::<NdArray<f32>>(0, &Default::default()).unwrap();
+    let mut weights = network.weights();
+    let held: Vec<f32> = weights["recurrent.delay_ms"].to_vec().unwrap();
+    assert_eq!(held, [0.0, 20.0, 40.0, 0.0]);
+    let build = |weights: &Weights| {
+        CtrnnModule::<NdArray<f32>>::from_weights(&config, weights, &Default::default())
+    };
+    assert!(build(&weights).is_ok());
+    weights.insert(
+        "recurrent.delay_ms".to_owned(),
+        TensorData::new(vec![0.0, 20.0, 60.0, 0.0], [2, 2]),
+    );
+    let error = build(&weights).unwrap_err().to_string();
+    assert!(
+        error.contains("60 ms at [1, 0]; the configuration says 40 ms"),
+        "{error}"
+    );
+    let error = network.with_dt_ms(15.0).unwrap_err().to_string();
+    assert!(
+        error.contains("a whole multiple of time.dt_ms = 15"),
+        "{error}"
+    );
+}
+
 #[test]
 fn readout_noise_never_enters_the_dynamics() {
     let quiet = CtrnnConfig::new(2, 8, 2);
@@ -656,16 +789,29 @@ fn relative_difference(a: &[f64], b: &[f64]) -> f64 {
 
 fn any_network() -> impl Strategy<Value = (CtrnnConfig, usize, usize)> {
     let sizes = (0usize..4, 1usize..40, 1usize..4, 1usize..12, 1usize..14);
-    let kinds = (0usize..2, 0usize..7, 0usize..3, 0usize..4, 0.02f64..1.0);
+    let n_activations = activations().len();
+    let kinds = (
+        0usize..2,
+        0..n_activations,
+        0usize..3,
+        0usize..4,
+        0.02f64..1.0,
+    );
     let variants = (0usize..4, 0usize..2, 0usize..2, 0usize..3, prop::bool::ANY);
-    let matrices = (0usize..6, 0.0f64..1.0, prop::bool::ANY, 0usize..4);
+    let matrices = (
+        0usize..6,
+        0.0f64..1.0,
+        prop::bool::ANY,
+        0usize..4,
+        0usize..4,
+    );
     (sizes, kinds, variants, matrices).prop_map(
         |((i, n, o, b, t), (form, activation, convention, noise, alpha), variants, matrices)| {
-            let (factors, rank, sparse, plasticity) = matrices;
+            let (factors, rank, sparse, plasticity, delays) = matrices;
             let (tau, integrator, state, output, cooked) = variants;
             let mut config = CtrnnConfig {
                 form: [Form::Voltage, Form::Rate][form],
-                activation: Activation::ALL[activation],
+                activation: activations()[activation],
                 integrator: Integrator::ALL[integrator],
                 tau_ms: any_tau(tau, n),
                 initial_state: [InitialState::Learned, InitialState::LearnedPerCondition][state]
@@ -700,7 +846,10 @@ fn any_network() -> impl Strategy<Value = (CtrnnConfig, usize, usize)> {
             if sparse {
                 (config.density.input, config.density.output) = (0.6, 0.6);
             }
-            if config.activation == Activation::Power {
+            if config.low_rank.is_none() {
+                config.connectivity.delay_ms = any_delays(delays, n, config.dt_ms);
+            }
+            if matches!(config.activation, Activation::Power(_)) {
                 // Squares feed on themselves: larger weights explode.
                 match &mut config.low_rank {
                     Some(factors) => factors.gain = 0.1,
@@ -728,6 +877,18 @@ fn any_factors(kind: usize, rank: f64, n: usize) -> Option<LowRank> {
         full,
         ..LowRank::default()
     })
+}
+
+/// No delays, delays without structure, or delays between two halves of the units, one longer than any trial.
+fn any_delays(kind: usize, n: usize, dt_ms: f64) -> Option<Vec<f64>> {
+    let steps = |k: usize| match (kind, 2 * (k / n) < n, 2 * (k % n) < n) {
+        (2, ..) => [0.0, 1.0, 3.0][k % 3],
+        (_, true, false) => 2.0,
+        (_, false, true) => 20.0,
+        _ => 0.0,
+    };
+    let delays = (0..n * n).map(|k| steps(k) * dt_ms);
+    (kind > 1).then(|| delays.collect())
 }
 
 fn any_noise(kind: usize, n: usize) -> PreactivationNoise {
@@ -779,7 +940,7 @@ fn a_network_is_not_built_from_half_of_its_weights() {
     assert_eq!(built.err(), Some(expected));
 }
 
-/// 40 trials of 120 steps are three segments.
+/// 40 trials of 120 steps are three segments. With delays the trajectory is kept after all.
 #[test]
 fn recomputing_the_trajectory_changes_no_gradient() {
     let factors = Some(LowRank {
@@ -789,10 +950,11 @@ fn recomputing_the_trajectory_changes_no_gradient() {
     });
     let kinds = [Form::Voltage, Form::Rate].into_iter();
     let kinds = kinds.flat_map(|form| [0, 3].map(|plasticity| (form, plasticity)));
-    for ((form, plasticity), low_rank) in
-        kinds.flat_map(|kind| [None, factors.clone()].map(|factors| (kind, factors)))
+    let variants = [(None, 0), (factors, 0), (None, 2)];
+    for ((form, plasticity), (low_rank, delays)) in
+        kinds.flat_map(|kind| variants.clone().map(|variant| (kind, variant)))
     {
-        let config = CtrnnConfig {
+        let mut config = CtrnnConfig {
             form,
             low_rank,
             activation: Activation::Sigmoid,
@@ -805,6 +967,7 @@ fn recomputing_the_trajectory_changes_no_gradient() {
             },
             ..CtrnnConfig::new(2, 3, 2)
         };
+        config.connectivity.delay_ms = any_delays(delays, 3, config.dt_ms);
         let network = config
             .init::<Autodiff<F64>>(1, &Default::default())
             .unwrap();

@@ -1,6 +1,7 @@
 //! Rules about the arrays that files give.
 
 use super::low_rank;
+use crate::delays::{DELAY_MS, whole_steps};
 use crate::{CtrnnConfig, InputPath, Matrix, PreactivationNoise, Topic, Violation};
 
 const FILE: &str = "model.connectivity.file";
@@ -10,6 +11,7 @@ pub(super) fn all(config: &CtrnnConfig) -> Vec<Violation> {
     let mut found = unread_files(config);
     found.extend(low_rank::of_arrays(config));
     found.extend(signs(config));
+    found.extend(delays(config));
     for matrix in Matrix::ALL {
         found.extend(density(config, matrix));
         found.extend(values(config, matrix));
@@ -82,6 +84,37 @@ fn signs(config: &CtrnnConfig) -> Option<Violation> {
         "dale.signs = {} at unit {unit} {rule}",
         signs[unit]
     )))
+}
+
+/// Checks that the delay of every connection is a whole number of time steps.
+fn delays(config: &CtrnnConfig) -> Option<Violation> {
+    let delay_ms = config.connectivity.delay_ms.as_ref()?;
+    let (n, dt_ms) = (config.n_units, config.dt_ms);
+    if delay_ms.len() != n * n {
+        let found = delay_ms.len();
+        let rule = "must have one number for every pair of units";
+        return Some(broken(&format!("{DELAY_MS} = {found} numbers {rule}")));
+    }
+    let is_broken = |&delay: &f64| whole_steps(delay, dt_ms).is_none();
+    let k = delay_ms.iter().position(is_broken)?;
+    let (found, post, pre) = (delay_ms[k], k / n, k % n);
+    let rule = format!("must be 0 or a whole multiple of time.dt_ms = {dt_ms}");
+    let below = (found / dt_ms).floor() * dt_ms;
+    let help = if found > 0.0 && found.is_finite() {
+        format!(
+            "take {below} or {} ms, or a time.dt_ms that divides {found}",
+            below + dt_ms
+        )
+    } else {
+        "a connection without delay has 0".to_owned()
+    };
+    let message = format!("{DELAY_MS} = {found} from unit {pre} to unit {post} {rule}");
+    let violation = Violation::new(Topic::Arrays, message, help);
+    Some(
+        violation
+            .at(FILE, "the delays")
+            .at("time.dt_ms", "the time step"),
+    )
 }
 
 /// Checks that no density is asked for where a mask is given, other than by areas.

@@ -59,6 +59,7 @@ pub(super) fn of_arrays(config: &CtrnnConfig) -> Option<Violation> {
         ("recurrent.mask", &given.mask),
         ("recurrent.fixed", &given.fixed),
         ("recurrent.plasticity", &given.plasticity),
+        ("recurrent.delay_ms", &config.connectivity.delay_ms),
     ];
     let (name, _) = arrays.into_iter().find(|(_, array)| array.is_some())?;
     let message = format!(

@@ -2,7 +2,7 @@
 
 use crate::time_constants::{LearnedTimeConstants, PerType};
 use crate::{
-    CtrnnConfig, InitialState, LowRank, PreactivationNoise, TimeConstants, Topic, Violation,
+    CtrnnConfig, InitialState, LowRank, Matrix, PreactivationNoise, TimeConstants, Topic, Violation,
 };
 
 /// Returns the violation of a rule about the value at `path`, which is a key or a part of one.
@@ -55,6 +55,8 @@ pub(super) fn of_table(config: &CtrnnConfig) -> Vec<Violation> {
     let mut found = numbers(config);
     found.extend(time_constants(config));
     found.extend(noise(config));
+    found.extend(weight_inits(config));
+    found.extend(activation(config));
     found
 }
 
@@ -157,6 +159,36 @@ fn preactivation(noise: &PreactivationNoise, n_units: usize) -> Option<Violation
             refuse("a covariance".to_owned(), rule)
         }
     }
+}
+
+/// Checks the parameters of the activation.
+fn activation(config: &CtrnnConfig) -> Option<Violation> {
+    const KEY: &str = "model.activation";
+    config
+        .activation
+        .parameters()
+        .into_iter()
+        .find_map(|(name, found)| {
+            let (holds, rule) = match name {
+                "exponent" => (found >= 1.0, "must be a finite number, at least 1"),
+                "slope" => (found >= 0.0, "must be a finite number, at least 0"),
+                "threshold" => (true, "must be a finite number"),
+                _ => (found > 0.0, "must be a finite number above 0"),
+            };
+            let path = format!("{KEY}.{name}");
+            (!(holds && found.is_finite())).then(|| at_key(KEY, &path, found.to_string(), rule))
+        })
+}
+
+/// Checks the parameters of the distributions of weights.
+fn weight_inits(config: &CtrnnConfig) -> Vec<Violation> {
+    let of_matrix = |matrix: Matrix| {
+        let key = format!("model.init.{}", matrix.name());
+        let (parameter, found, rule) = config.init.of(matrix).broken()?;
+        let path = format!("{key}.{parameter}");
+        Some(at_key(&key, &path, found.to_string(), rule))
+    };
+    Matrix::ALL.into_iter().filter_map(of_matrix).collect()
 }
 
 fn time_constants(config: &CtrnnConfig) -> Option<Violation> {

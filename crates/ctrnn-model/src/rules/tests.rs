@@ -144,13 +144,13 @@ fn rules_that_join_keys() {
             network(|c| {
                 square(c);
                 c.positive_input = true;
-                c.init.input = WeightInit::Diagonal;
+                c.init.input = WeightInit::DIAGONAL;
             }),
             "model.init.input = \"diagonal\" has weights at zero",
         ),
         (
             network(|c| {
-                c.init.recurrent = WeightInit::Diagonal;
+                c.init.recurrent = WeightInit::DIAGONAL;
                 c.self_connections = false;
             }),
             "a diagonal W_rc consists of self-connections",
@@ -169,7 +169,7 @@ fn rules_that_join_keys() {
     let fitting = network(|c| (c.activation, c.dale) = (Activation::Tanh, dale()));
     let error = fitting.check().unwrap_err().to_string();
     assert!(
-        error.contains("may be relu, sigmoid, retanh, softplus, power;"),
+        error.contains("may be relu, sigmoid, retanh, softplus, power, clipped_relu;"),
         "{error}"
     );
 }
@@ -192,7 +192,20 @@ fn rules_of_arrays() {
             c.connectivity.recurrent.fixed = fixed;
         })
     };
-    let cases: [(CtrnnConfig, &str); 11] = [
+    let delays = |delay_ms: Vec<f64>| network(|c| c.connectivity.delay_ms = Some(delay_ms));
+    let cases: [(CtrnnConfig, &str); 14] = [
+        (
+            delays(at(7, 30.0).unwrap()),
+            "recurrent.delay_ms = 30 from unit 2 to unit 1 must be 0 or a whole multiple of time.dt_ms = 20",
+        ),
+        (
+            delays(at(1, -20.0).unwrap()),
+            "recurrent.delay_ms = -20 from unit 1 to unit 0 must be 0",
+        ),
+        (
+            delays(vec![20.0; 24]),
+            "recurrent.delay_ms = 24 numbers must have one number for every pair",
+        ),
         (
             signs(vec![1.0, 1.0, 0.0, -1.0, -1.0]),
             "dale.signs = 0 at unit 2 must be +1 or -1 for every unit",

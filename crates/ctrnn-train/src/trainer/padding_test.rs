@@ -52,6 +52,7 @@ fn network() -> CtrnnModule<Grad> {
         bias: Biases {
             recurrent: false,
             readout: false,
+            range: None,
         },
         initial_state: InitialState::Zero,
         ..CtrnnConfig::new(1, 1, 1)

@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use super::plan::Plan;
-use super::sums::Sums;
+use super::sums::{Sums, recurrent_len};
 use crate::cpu::noise::Noise;
 use crate::cpu::rows::add_noise;
 use crate::cpu::synapses::write_transmitted;
 use crate::cpu::tile::Tile;
 use crate::shape::Shape;
-use crate::simd::{Accumulate, Block, Element, Simd, dots, padded};
+use crate::simd::{Accumulate, AccumulatePart, Block, Element, Simd, dots, padded};
 use crate::workspace::Scratch;
 
 /// Numbers from which the weight gradients of a block of time steps are computed. Row `s * trials + m` is trial `m` in the `s`-th
@@ -21,6 +21,8 @@ pub(super) struct History<'a, E: Element> {
     drives: Block<'a, E>,
     /// Rates before each step, and after the last.
     rates: Block<'a, E>,
+    /// Rates that each step takes by the delays above 0, in their order.
+    delayed_rates: Vec<Block<'a, E>>,
     /// Rates with the noise of the readout after each step, where there is such noise.
     noisy_rates: Option<Block<'a, E>>,
     /// Rates that the synapses transmit in each step, where they are plastic.
@@ -56,9 +58,12 @@ impl<'a, E: Element> History<'a, E> {
         for row in 0..rows {
             inputs.row_mut(0, row)[shape.inputs] = E::from(1.0);
         }
+        let delays = plan.sweep.delays.map_or(&[][..], |d| &d.steps()[1..]);
+        let block = |_: &usize| Block::strips::<S>(workspace, rows, shape.units);
         Self {
             plan,
             tile,
+            delayed_rates: delays.iter().map(block).collect(),
             drives: Block::strips::<S>(workspace, rows, shape.units),
             rates: Block::strips::<S>(workspace, rows + tile.trials, shape.units),
             noisy_rates: is_noisy.then(|| Block::strips::<S>(workspace, rows, shape.units)),
@@ -98,6 +103,7 @@ impl<'a, E: Element> History<'a, E> {
                 self.rates.set_row::<S>(first + m, rates);
             }
             if t < times.end {
+                self.load_delayed_rates::<S>(first, t);
                 let now = of_tile(self.plan.sweep.operands.inputs, t, inputs);
                 self.inputs.set_rows(first, now, inputs);
                 if let Some(gradient) = self.plan.upstream.outputs {
@@ -160,6 +166,61 @@ impl<'a, E: Element> History<'a, E> {
         }
     }
 
+    /// Fetches what step `t` takes by its delays: what the initial state sent where a delay reaches beyond it.
+    #[inline(always)]
+    fn load_delayed_rates<S: Simd<Elem = E>>(&mut self, first: usize, t: usize) {
+        let Some(delays) = self.plan.sweep.delays else {
+            return;
+        };
+        let units = self.plan.sweep.shape.units;
+        for (block, delay) in self.delayed_rates.iter_mut().zip(&delays.steps()[1..]) {
+            let before = t.saturating_sub(*delay);
+            for m in 0..self.tile.trials {
+                let trial = self.tile.first + m;
+                if self.transmitted.is_some() {
+                    let mut sent = self.plan.workspace.zeros(padded(units));
+                    let rows = self.plan.synapse_rows(before, trial);
+                    write_transmitted::<S>(&mut sent, rows.rates, rows.after);
+                    block.set_row::<S>(first + m, &sent[..units]);
+                } else {
+                    let rates = self.plan.row(self.plan.saved.rates, before, trial);
+                    block.set_row::<S>(first + m, rates);
+                }
+            }
+        }
+    }
+
+    /// Adds the contribution of `rows` rows to the sums of the recurrent weights: for each band of presynaptic units and each
+    /// of its delays, that of the postsynaptic units with such connections.
+    #[inline(always)]
+    fn add_recurrent_weights<S: Simd<Elem = E>>(&self, sums: &mut [E], rows: usize) {
+        let units = self.plan.sweep.shape.units;
+        let matrices = sums.chunks_exact_mut(recurrent_len(units));
+        let delayed = self.delayed_rates.iter();
+        let seen = self.transmitted.as_ref().unwrap_or(&self.rates);
+        let rates = [seen].into_iter().chain(delayed);
+        for (delay, (sums, rates)) in matrices.zip(rates).enumerate() {
+            for band in self.plan.weights.iter() {
+                for part in band.parts.iter().filter(|part| part.delay == delay) {
+                    let whole = Accumulate {
+                        sums,
+                        stride: padded(units),
+                        a: &self.drives,
+                        columns: part.rows.end,
+                        b: rates,
+                        first: 0,
+                        rows,
+                    };
+                    S::outlined(AccumulatePart {
+                        whole,
+                        first_column: part.rows.start,
+                        b_columns: band.columns.clone(),
+                    });
+                }
+            }
+        }
+    }
+
     /// Computes the rates with the noise of the readout.
     #[inline(always)]
     pub(super) fn load_noisy_rates<S: Simd<Elem = E>>(
@@ -215,15 +276,7 @@ impl<'a, E: Element> History<'a, E> {
         let (stride, rows) = (padded(units), steps * self.tile.trials);
         let seen = self.transmitted.as_ref().unwrap_or(&self.rates);
         if self.plan.wanted.w_rc {
-            S::outlined(Accumulate {
-                sums: &mut sums.w_rc,
-                stride,
-                a: &self.drives,
-                columns: units,
-                b: seen,
-                first: 0,
-                rows,
-            });
+            self.add_recurrent_weights::<S>(&mut sums.w_rc, rows);
         }
         if self.plan.wanted.recurrence {
             S::outlined(Accumulate {

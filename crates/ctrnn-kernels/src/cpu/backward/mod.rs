@@ -1,10 +1,12 @@
 //! The backward sweep (BPTT).
 
 mod history;
+mod later;
 mod plan;
 mod sums;
 
 use super::activation::for_activation;
+use super::bands::BandProduct;
 use super::noise::Noise;
 use super::rows::{Rows, add, add_products, write_rows};
 use super::synapses::StepGradients;
@@ -13,11 +15,12 @@ use crate::Activation;
 use crate::operands::{GradientSlices, UnitState, UpstreamSlices};
 use crate::shape::Shape;
 use crate::simd::{
-    Element, GROUP, Job, Packed, Product, Simd, Term, dots, each_vector, groups, groups_mut, padded,
+    Element, GROUP, Job, Product, Simd, Term, dots, each_vector, groups, groups_mut, padded,
 };
 use crate::sweep::{Form, NoiseSource, NoiseTarget, SweepSlices};
 use crate::workspace::{Scratch, Workspace};
 use history::History;
+use later::LaterDrives;
 pub use plan::Saved;
 use plan::{MakePlan, Plan, WantedSums};
 use sums::{Sums, plus, write, zero_sums};
@@ -101,6 +104,8 @@ struct Adjoint<'a, E: Element> {
     rates: Scratch<'a, E>,
     /// Gradient with respect to the transmitted rates; empty unless synapses are plastic.
     transmitted: Scratch<'a, E>,
+    /// Gradients with respect to the drives of later steps; with delays only.
+    later: Option<LaterDrives<'a, E>>,
 }
 
 impl<'a, E: Element> Job<E> for TileJob<'a, E> {
@@ -123,7 +128,7 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
         } else {
             NoiseSource::None
         });
-        let mut sums = zero_sums(plan.workspace, shape, plan.wanted);
+        let mut sums = zero_sums(plan.workspace, plan.sweep, plan.wanted);
         let mut adjoint = self.adjoint();
         let mut history = History::new::<S>(plan, self.tile, block_steps, xi.is_some());
         let mut end = shape.steps;
@@ -141,6 +146,9 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
                 match plan.sweep.form {
                     Form::Voltage => self.update_potentials::<S>(&mut adjoint, &mut sums, noise, t),
                     Form::Rate => self.update_rates::<S>(&mut adjoint, &mut sums, noise, t),
+                }
+                if let Some(later) = &mut adjoint.later {
+                    later.set(t, &adjoint.drive);
                 }
                 let first = (t - start) * self.tile.trials;
                 for m in 0..self.tile.trials {
@@ -167,6 +175,7 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
 impl<'a, E: Element> TileJob<'a, E> {
     fn adjoint(&self) -> Adjoint<'a, E> {
         let Shape {
+            steps,
             units,
             synapses,
             rank,
@@ -174,6 +183,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         } = self.plan.sweep.shape;
         let rows = |n: usize| self.plan.workspace.zeros(n * padded(units));
         let trials = self.tile.trials;
+        let (delays, len) = (self.plan.sweep.delays, trials * padded(units));
         let plastic = if synapses > 0 { trials } else { 0 };
         let mut adjoint = Adjoint {
             drive: rows(trials),
@@ -185,6 +195,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             },
             rates: rows(trials),
             transmitted: rows(plastic),
+            later: delays.map(|d| LaterDrives::new(self.plan.workspace, d, steps, len)),
         };
         let upstream = self.plan.upstream.final_state;
         for (carry, last) in adjoint.carry.each_mut().zip(upstream).into_array() {
@@ -211,45 +222,34 @@ impl<'a, E: Element> TileJob<'a, E> {
                 stride: outputs,
                 depth: outputs,
             });
+        let (drive, later) = (&*adjoint.drive, &adjoint.later);
+        let of_delay = |delay| later.as_ref().map_or(drive, |later| later.at(t + 1, delay));
+        let kappa = self.kappa_term(&adjoint.kappa);
         let Some(w_out) = &self.plan.w_out else {
-            let rates = &mut adjoint.rates;
-            return self.back_along_weights::<S>(&adjoint.drive, &adjoint.kappa, outputs, rates);
+            return self.product::<S, _>(of_delay, [kappa, outputs], &mut adjoint.rates);
         };
-        let transmitted = &mut adjoint.transmitted;
-        self.back_along_weights::<S>(&adjoint.drive, &adjoint.kappa, Term::NONE, transmitted);
-        self.product::<S>(w_out, &[outputs], &mut adjoint.rates);
+        self.product::<S, _>(of_delay, [kappa, Term::NONE], &mut adjoint.transmitted);
+        S::outlined(Product {
+            weights: w_out,
+            start: &self.plan.zeros,
+            terms: &[outputs],
+            out: &mut adjoint.rates,
+            out_stride: padded(self.plan.sweep.shape.units),
+            n_rows: self.tile.trials,
+        });
         if t + 1 < self.plan.sweep.shape.steps {
             self.back_through_synapses::<S>(adjoint, t + 1);
         }
         self.add_to_synapses(adjoint, t);
     }
 
-    /// Computes gradients along the recurrent weights, from those of the drives of the next step and of their projections, and along
-    /// another term.
-    #[inline(always)]
-    fn back_along_weights<S: Simd<Elem = E>>(
-        &self,
-        drive: &[E],
-        kappa: &[E],
-        other: Term<'_, E>,
-        to: &mut [E],
-    ) {
-        let shape = &self.plan.sweep.shape;
-        let drives = Term {
-            rows: drive,
-            stride: padded(shape.units),
-            depth: shape.full_rows(),
-        };
-        let kappa = Term {
+    /// Returns the gradients of the projections of the rates as a term of a product.
+    fn kappa_term<'p>(&self, kappa: &'p [E]) -> Term<'p, E> {
+        let rank = self.plan.sweep.shape.rank;
+        Term {
             rows: kappa,
-            stride: shape.rank,
-            depth: shape.rank,
-        };
-        let weights = &self.plan.weights;
-        if shape.rank > 0 {
-            self.product::<S>(weights, &[drives, kappa, other], to);
-        } else {
-            self.product::<S>(weights, &[drives, other], to);
+            stride: rank,
+            depth: rank,
         }
     }
 
@@ -304,20 +304,22 @@ impl<'a, E: Element> TileJob<'a, E> {
         }
     }
 
+    /// Computes `W_rc' g_z` by the rows of `g_z` at the place of each delay, and the products with other terms.
     #[inline(always)]
-    fn product<S: Simd<Elem = E>>(
+    fn product<'p, S: Simd<Elem = E>, R: Fn(usize) -> &'p [E]>(
         &self,
-        weights: &Packed<'_, E>,
-        terms: &[Term<'_, E>],
-        out: &mut [E],
-    ) {
-        let stride = padded(self.plan.sweep.shape.units);
-        S::outlined(Product {
-            weights,
+        drives: R,
+        others: [Term<'p, E>; 2],
+        out: &'p mut [E],
+    ) where
+        'a: 'p,
+    {
+        self.plan.weights.product::<S, _>(BandProduct {
+            rows: drives,
+            stride: padded(self.plan.sweep.shape.units),
+            others,
             start: &self.plan.zeros,
-            terms,
             out,
-            out_stride: stride,
             n_rows: self.tile.trials,
         });
     }
@@ -460,14 +462,15 @@ impl<'a, E: Element> TileJob<'a, E> {
     #[inline(always)]
     fn write_initial_state<S: Simd<Elem = E>>(&mut self, adjoint: &mut Adjoint<'_, E>) {
         let (plan, units) = (self.plan, self.plan.sweep.shape.units);
+        let (drive, later) = (&*adjoint.drive, &adjoint.later);
+        let of_delay = |delay| later.as_ref().map_or(drive, |later| later.of_start(delay));
+        let others = [self.kappa_term(&adjoint.kappa), Term::NONE];
         if plan.synapses.is_some() {
-            let transmitted = &mut adjoint.transmitted;
-            self.back_along_weights::<S>(&adjoint.drive, &adjoint.kappa, Term::NONE, transmitted);
+            self.product::<S, _>(of_delay, others, &mut adjoint.transmitted);
             adjoint.rates.fill(E::default());
             self.back_through_synapses::<S>(adjoint, 0);
         } else {
-            let rates = &mut adjoint.rates;
-            self.back_along_weights::<S>(&adjoint.drive, &adjoint.kappa, Term::NONE, rates);
+            self.product::<S, _>(of_delay, others, &mut adjoint.rates);
         }
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let f = match plan.sweep.form {

@@ -1,5 +1,6 @@
 //! Part of the backward sweep that all tiles share.
 
+use crate::cpu::bands::{Bands, Columns};
 use crate::cpu::rows::{padded_rows, transposed_rows};
 use crate::cpu::synapses::{StepRows, Synapses};
 use crate::operands::{GradientSlices, UpstreamSlices, assert_len};
@@ -99,7 +100,7 @@ pub(super) struct Plan<'a, E: Element> {
     pub(super) wanted: WantedSums,
     pub(super) workspace: &'a Workspace<E>,
     /// `w_rc` with the scale of the drive, above the right factor divided by N, above `W_out`.
-    pub(super) weights: Packed<'a, E>,
+    pub(super) weights: Bands<'a, E>,
     /// Left factor with the scale of the drive, transposed: a row for each dimension.
     pub(super) left: Scratch<'a, E>,
     /// Right factor divided by N, transposed: a row for each dimension.
@@ -137,12 +138,14 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
         } = sweep.shape;
         let w = &sweep.operands;
         let n = E::from_f64(units as f64);
-        let depths = [sweep.shape.full_rows(), rank, outputs];
-        let weights = Packed::new::<S, 3>(workspace, depths, units, |part, post, pre| match part {
+        let entry = |part: usize, post: usize, pre: usize| match part {
             0 => sweep.drive_scale(post) * w.w_rc[post * units + pre],
             1 => w.right[pre * rank + post] / n,
             _ => w.w_out[post * units + pre],
-        });
+        };
+        let depths = [sweep.shape.full_rows(), rank, outputs];
+        let weights =
+            Bands::new::<S>(workspace, sweep.delays, Columns::Pre, depths, units, entry);
         let synapses = Synapses::new(sweep, workspace);
         let w_out = synapses.as_ref().map(|_| {
             Packed::new::<S, 2>(workspace, [0, outputs], units, |_, output, pre| {

@@ -15,17 +15,23 @@ pub(super) type Sums<'a, E> = Operands<Scratch<'a, E>>;
 
 pub(super) fn zero_sums<'a, E: Element>(
     workspace: &'a Workspace<E>,
-    shape: &Shape,
+    sweep: &SweepSlices<'_, E>,
     wanted: WantedSums,
 ) -> Sums<'a, E> {
+    let shape = &sweep.shape;
     let stride = padded(shape.units);
+    let n_delays = sweep.delays.map_or(1, |delays| delays.steps().len());
     // Accumulate writes eight rows at once.
     let rows = |n: usize| workspace.zeros(n.next_multiple_of(8) * stride);
     let empty = || workspace.zeros(0);
     Operands {
         inputs: empty(),
         w_in: rows(shape.inputs + 1),
-        w_rc: rows(if wanted.w_rc { shape.units } else { 0 }),
+        w_rc: workspace.zeros(if wanted.w_rc {
+            n_delays * recurrent_len(shape.units)
+        } else {
+            0
+        }),
         left: rows(shape.rank),
         right: rows(shape.rank),
         bias: empty(),
@@ -35,6 +41,24 @@ pub(super) fn zero_sums<'a, E: Element>(
         gain: workspace.zeros(stride),
         noise_scale: workspace.zeros(stride),
         initial_state: UnitState::from_fn(empty),
+    }
+}
+
+/// Returns the length of the sums of a recurrent matrix, of which there is one for each distinct delay.
+pub(super) const fn recurrent_len(units: usize) -> usize {
+    units.next_multiple_of(8) * padded(units)
+}
+
+/// Returns the sums of the recurrent weights onto a unit, each from the matrix of its delay.
+fn onto<E: Element>(
+    sums: &Sums<'_, E>,
+    sweep: &SweepSlices<'_, E>,
+    post: usize,
+) -> impl Fn(usize) -> E {
+    let units = sweep.shape.units;
+    move |pre| {
+        let delay = sweep.delays.map_or(0, |delays| delays.number(post, pre));
+        sums.w_rc[delay * recurrent_len(units) + post * padded(units) + pre]
     }
 }
 
@@ -64,8 +88,9 @@ pub(super) fn write<E: Element>(
     }
     if let Some(w_rc) = gradients.w_rc {
         for (post, row) in w_rc.chunks_exact_mut(units).enumerate() {
-            for (to, &sum) in row.iter_mut().zip(&sums.w_rc[post * stride..]) {
-                *to = sweep.drive_scale(post) * sum;
+            let sum = onto(sums, sweep, post);
+            for (pre, to) in row.iter_mut().enumerate() {
+                *to = sweep.drive_scale(post) * sum(pre);
             }
         }
     }
@@ -154,9 +179,9 @@ fn write_gain<E: Element>(sums: &Sums<'_, E>, sweep: &SweepSlices<'_, E>, gain: 
             sum += w.w_in[post * inputs + input] * sums.w_in[input * stride + post];
         }
         if !without_full {
-            let weights = &w.w_rc[post * units..][..units];
-            for (&weight, &gradient) in weights.iter().zip(&sums.w_rc[post * stride..]) {
-                sum += weight * gradient;
+            let gradient = onto(sums, sweep, post);
+            for (pre, &weight) in w.w_rc[post * units..][..units].iter().enumerate() {
+                sum += weight * gradient(pre);
             }
         }
         for dimension in 0..rank {
