@@ -13,7 +13,7 @@ use crate::low_rank::RAW;
 use crate::parameters::{CONDITION_VALUES, TAU_MS, host_tensor};
 use crate::synapses::{Constraints, Synapses};
 use crate::{
-    CtrnnConfig, CtrnnModule, InitialState, LowRank, ModelError, Parameter, ParameterSpec, Role,
+    CtrnnConfig, CtrnnModule, InitialState, LowRank, ModelError, Parameter, ParameterSpec,
     UNIT_AREA, UNIT_TYPE, Weights, init, low_rank,
 };
 

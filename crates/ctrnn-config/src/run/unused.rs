@@ -1,6 +1,6 @@
 //! Keys that are given but have no effect under the other settings.
 
-use ctrnn_model::{Matrix, NoiseConvention, Parameter};
+use ctrnn_model::{Matrix, NoiseConvention};
 use ctrnn_tasks::counted;
 use ctrnn_train::{PerMatrix, Schedule};
 

@@ -237,7 +237,7 @@ fn a_pass_of_two_halves_is_the_whole() {
         activation: Activation::Softplus,
         ..CtrnnConfig::new(2, 4, 2)
     };
-    config.init.recurrent = WeightInit::Gaussian;
+    config.init.recurrent = WeightInit::GAUSSIAN;
     let network = config.init::<F64>(3, &Default::default()).unwrap();
     let u: Tensor<F64, 3> = inputs([3, 10, 2]);
     let whole = network.forward(u.clone(), &Forward::default());

@@ -10,7 +10,7 @@ use crate::{
     Activation, Ceiling, CtrnnConfig, CtrnnModule, Form, Forward, FullMatrix, FusedOps,
     InitialState, InputStage, Integrator, Leak, LearnedTimeConstants, LowRank, Noise, NoiseAddress,
     NoiseConvention, NoiseLevels, OutputNonlinearity, Parameter, PowerLaw, PreactivationNoise,
-    Record, RecurrenceBackend, Role, TimeConstants, Trajectory, UnitState, Weights,
+    Record, RecurrenceBackend, Role, TimeConstants, Trajectory, Weights,
 };
 
 use super::plasticity_tests;

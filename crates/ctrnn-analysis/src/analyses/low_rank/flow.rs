@@ -8,7 +8,7 @@ use crate::analyses::flow::{FlowField, arrows};
 use crate::courses::Courses;
 use crate::held_inputs::HeldInputs;
 use crate::plot::{
-    BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, colour, panel_mm, range_of, up_to,
+    BAR_MM, ColourMap, Figure, Layer, Marker, Panel, Rgb, colour, panel_mm, range_of, up_to,
 };
 use crate::text::{listed, short};
 use crate::{Arrays, Dynamics, Factors, Study};
@@ -306,10 +306,12 @@ fn draw_line(
         .add(Layer::line(places.to_vec(), per_s, colour(0)));
     for rest in rests {
         let (x, y) = (vec![rest.kappa], vec![0.0]);
-        if rest.is_stable {
-            panel.add(Layer::points(x, y, Rgb([40, 40, 40])).radius(0.9));
+        let marker = if rest.is_stable {
+            Marker::Disc
         } else {
-            panel.extend(Layer::rings(x, y, Rgb([40, 40, 40]), 0.9));
-        }
+            Marker::Ring
+        };
+        let points = Layer::points(x, y, Rgb([40, 40, 40])).radius(0.9);
+        panel.add(points.marked(marker));
     }
 }
