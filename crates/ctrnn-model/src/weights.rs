@@ -9,8 +9,8 @@ use crate::low_rank::RAW;
 use crate::parameters::{CONDITION_VALUES, TAU_MS, host_tensor};
 use crate::synapses::{Constraints, Synapses};
 use crate::{
-    CtrnnConfig, CtrnnModule, InitialState, LowRank, ModelError, Parameter, ParameterSpec, Role,
-    Weights, init, low_rank,
+    CtrnnConfig, CtrnnModule, InitialState, LowRank, ModelError, Parameter, ParameterSpec, Weights,
+    init, low_rank,
 };
 
 impl CtrnnConfig {
