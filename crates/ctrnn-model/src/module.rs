@@ -30,8 +30,8 @@ use crate::{
 /// | trained, before sign and mask | [`raw_weights`](CtrnnModule::raw_weights), the fields `w_in_raw`, `w_rc_raw`, `w_out_raw` | `weight_raw` in [`weights`](CtrnnModule::weights), where the two differ |
 /// | acting on the network | [`effective_weights`](CtrnnModule::effective_weights) | `weight` in [`weights`](CtrnnModule::weights) |
 ///
-/// Of a recurrent matrix of low rank the trained numbers are the factors, `left` and `right`, and the full matrix `w_rc_raw`, if it
-/// has one; the effective weights are their sum. A pass multiplies by the factors and never forms it.
+/// A recurrent matrix of low rank has factors, `left` and `right`, and perhaps a full matrix `w_rc_raw` besides: these are trained. Its
+/// effective weights are the sum of the full matrix and the product, which a pass never forms.
 ///
 /// # Parameter ids and records
 ///
