@@ -42,7 +42,7 @@ const PLAIN: &str = "seed = 1
     optimizer = { lr = 1e-9 }";
 
 /// Name, and what is set besides `PLAIN`; `FILE` stands for a file of connections or a covariance.
-const VARIANTS: [(&str, &[&str]); 34] = [
+const VARIANTS: [(&str, &[&str]); 35] = [
     ("plain", &[]),
     ("Dale abs", &["model.dale.parametrization=abs"]),
     ("Dale rectify", &["model.dale.parametrization=rectify"]),
