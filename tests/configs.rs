@@ -94,7 +94,7 @@ fn delays_are_seen_by_every_command() {
     for analysis in ["fixed_points", "flow", "lyapunov", "currents"] {
         let refused = project.run(&["analyze", "run", analysis, "-o", "found"]);
         refused
-            .exits(6)
+            .exits(2)
             .says(&["recurrent connections are delayed"]);
     }
     project
