@@ -94,7 +94,7 @@ fn delays_are_seen_by_every_command() {
     for analysis in ["fixed_points", "flow", "lyapunov", "currents"] {
         let refused = project.run(&["analyze", "run", analysis, "-o", "found"]);
         refused
-            .exits(6)
+            .exits(2)
             .says(&["recurrent connections are delayed"]);
     }
     project
@@ -103,7 +103,7 @@ fn delays_are_seen_by_every_command() {
     let simulate = ["simulate", "run", "--trials", "2", "-o", "states.npz"];
     project.run(&simulate).exits(0);
     project
-        .run(&[&simulate[..], &["--silence", "0-3@stimulus"]].concat())
+        .run(&[&simulate[..], &["--force", "--silence", "0-3@stimulus"]].concat())
         .exits(2)
         .says(&["error[C036]", "recurrent connections are delayed"]);
 }

@@ -30,7 +30,8 @@ OUTPUTS = {
 
 def load(path):
     with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name].astype(np.float64) for name in arrays.files}
+        numbers = {name: arrays[name] for name in arrays.files if arrays[name].dtype.kind in "biuf"}
+        return {name: array.astype(np.float64) for name, array in numbers.items()}
 
 
 def gain_of(model, tau_ms):
