@@ -578,7 +578,10 @@ fn rules_with_other_keys() {
     );
     config.n_units = 4;
     let error = config.check().unwrap_err().to_string();
-    assert!(error.contains("model.areas has not been resolved"), "{error}");
+    assert!(
+        error.contains("model.areas has not been resolved"),
+        "{error}"
+    );
     config.frozen = names(&["a -> c"]);
     let found = config.violations_of_table();
     let message = "\"a -> c\" in train.freeze is not a parameter";
@@ -666,7 +669,8 @@ fn masks_of_nn4n() {
     }
 }
 
-/// Where nn4n draws each connection with a probability, we draw its nearest number: the same within four standard deviations.
+/// Drawn masks: nn4n draws each connection with a probability, we draw the nearest number; both agree within four standard
+/// deviations.
 #[test]
 fn drawn_masks_of_nn4n() {
     let golden = golden();
