@@ -225,12 +225,29 @@ impl Study<'_> {
         means
     }
 
-    /// Returns the last epoch before the answer that lasts longer than one time step, otherwise the last one.
+    /// Returns the last epoch, other than fixation and response, that at least half of the trials have; otherwise the one
+    /// that most trials have. By then all stimuli have been shown.
     pub fn telling_epoch(&self) -> &'static str {
+        let onset_and_count = |name: &&'static str| {
+            let steps = (0..self.batch.n_trials).map(|b| steps_of(&self.batch, b, name));
+            let starts: Vec<usize> = steps.filter(|s| !s.is_empty()).map(|s| s.start).collect();
+            let n = starts.len();
+            (starts.iter().sum::<usize>() as f64 / n.max(1) as f64, n)
+        };
+        let is_told = |name: &&'static str| !["fixation", "response"].contains(name);
         let epochs = self.epochs();
-        let telling = ["delay", "decision", "stimulus"];
-        let found = epochs.iter().rev().find(|name| telling.contains(*name));
-        found.or(epochs.last()).copied().unwrap_or("trial")
+        let told: Vec<&'static str> = epochs.iter().copied().filter(is_told).collect();
+        let candidates = if told.is_empty() { epochs } else { told };
+        let rank = |name: &&'static str| {
+            let (onset, n) = onset_and_count(name);
+            let is_common = 2 * n >= self.batch.n_trials;
+            (if is_common { usize::MAX } else { n }, onset)
+        };
+        let latest = candidates.into_iter().max_by(|a, b| {
+            let (a, b) = (rank(a), rank(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        });
+        latest.unwrap_or("trial")
     }
 
     /// Computes d' of every unit between the two choices of the network, in the [`telling_epoch`](Self::telling_epoch);

@@ -3,6 +3,7 @@
 use ctrnn_tasks::{Meaning, Quantity, Task, TrialBatch, value_bits};
 
 use crate::evidence::{column, distinct, evidence, quantity_of};
+use crate::groups::merged;
 use crate::text::{short, spoken};
 use crate::{Study, Unsuitable};
 
@@ -59,7 +60,12 @@ pub struct Selector {
 }
 
 impl Variable {
-    fn new(study: &Study, name: String, values: Vec<f64>, role: Role) -> Self {
+    /// Returns the variable with these values; in catch trials it does not apply, so that what they say is no level.
+    fn new(study: &Study, name: String, mut values: Vec<f64>, role: Role) -> Self {
+        if let Some(catch) = column(&study.batch, "catch").filter(|_| name != "catch") {
+            let in_catch = values.iter_mut().zip(catch).filter(|(_, c)| **c == 1.0);
+            in_catch.for_each(|(value, _)| *value = f64::NAN);
+        }
         let is_condition = column(&study.batch, &name).is_some();
         let quantity = if is_condition {
             quantity_of(study.task, &name)
@@ -85,44 +91,44 @@ impl Variable {
         self.levels.len()
     }
 
-    /// Returns the number of groups of levels if more than `most` levels of a number are merged into `most` groups;
-    /// categories are never merged.
-    pub fn n_groups(&self, most: usize) -> usize {
+    /// Returns the group of each level if more than `most` levels of a number are [merged]; categories and directions,
+    /// which have no order or no end, are never merged.
+    fn groups(&self, most: usize) -> Vec<usize> {
+        let levels: Vec<f64> = self.levels.iter().map(|(level, _)| *level).collect();
         match self.role {
-            Role::Category | Role::Choice => self.n_levels(),
-            _ => self.n_levels().min(most),
+            Role::Category | Role::Choice | Role::Direction => (0..levels.len()).collect(),
+            Role::Evidence | Role::Number => merged(&levels, most),
         }
     }
 
-    /// Returns the group of each trial, of [`n_groups`](Self::n_groups) with about equal numbers of levels; `None` if the
-    /// variable does not apply.
+    /// Returns the number of groups of levels if more than `most` levels of a number are merged.
+    pub fn n_groups(&self, most: usize) -> usize {
+        self.groups(most).last().map_or(0, |last| last + 1)
+    }
+
+    /// Returns the group of each trial; `None` if the variable does not apply.
     pub fn level_of(&self, most: usize) -> Vec<Option<usize>> {
-        let (n, most) = (self.n_levels(), self.n_groups(most));
+        let groups = self.groups(most);
         let group = |value: &f64| {
             let is_level = |(level, _): &(f64, String)| value_bits(*level) == value_bits(*value);
-            let place = self.levels.iter().position(is_level)?;
-            Some(if n > most { place * most / n } else { place })
+            Some(groups[self.levels.iter().position(is_level)?])
         };
         self.values.iter().map(group).collect()
     }
 
     /// Returns the names of the groups of [`n_groups`](Self::n_groups).
     pub fn level_names(&self, most: usize) -> Vec<String> {
-        let (n, most) = (self.n_levels(), self.n_groups(most));
-        if n <= most {
-            return self.levels.iter().map(|(_, name)| name.clone()).collect();
-        }
-        let first = |group: usize| (group * n).div_ceil(most);
-        let name = |group: usize| {
-            let [first, last] = [first(group), first(group + 1) - 1];
-            let [first, last] = [first, last].map(|k| &self.levels[k].1);
-            if first == last {
-                first.clone()
-            } else {
-                format!("{first} to {last}")
-            }
+        let groups = self.groups(most);
+        let numbered: Vec<(usize, &str)> = groups
+            .into_iter()
+            .zip(self.levels.iter().map(|(_, name)| &name[..]))
+            .collect();
+        let name = |own: &[(usize, &str)]| match own {
+            [(_, only)] => (*only).to_owned(),
+            [(_, first), .., (_, last)] => format!("{first} to {last}"),
+            [] => String::new(),
         };
-        (0..most).map(name).collect()
+        numbered.chunk_by(|a, b| a.0 == b.0).map(name).collect()
     }
 
     /// Returns the regressors of the variable: a number scaled to the range from -1 to 1, two values as -1 and 1, a

@@ -21,7 +21,7 @@ use crate::{Arrays, Study};
 /// Largest number of factors: of three there are seven sets, each with components of its own.
 const MOST_FACTORS: usize = 3;
 /// Largest number of levels of a factor; more are merged.
-const MOST_LEVELS: usize = 8;
+const MOST_LEVELS: usize = 12;
 /// Largest number of missing conditions that are named.
 const MOST_NAMED: usize = 3;
 /// Number of splits of the trials by which the regularisation is chosen, and of their random numbers.
@@ -254,6 +254,7 @@ impl Answer for Dpca {
             ),
         ];
         lines.extend(self.left_out.iter().cloned());
+        lines.extend(self.epochs.statement());
         lines
     }
 

@@ -14,6 +14,8 @@ use crate::{Arrays, Study, selectivity};
 
 /// Largest number of pairs that are drawn.
 const MOST_PAIRS: usize = 3000;
+/// Least number of conditions for signal correlations: with two, all are -1 or 1.
+const LEAST_CONDITIONS: usize = 3;
 /// Number of bins of the signal correlation.
 const BINS: usize = 8;
 
@@ -35,7 +37,8 @@ pub struct NoiseCorrelations {
 pub struct Correlations {
     /// Correlations of the deviations from the mean of each condition, `[unit, unit]`; NaN for a unit without any.
     pub noise: Array2<f64>,
-    /// Correlations of the means of conditions, `[unit, unit]`; NaN for a unit with equal means.
+    /// Correlations of the means of conditions, `[unit, unit]`; NaN for a unit with equal means, and with fewer than three
+    /// conditions.
     pub signal: Array2<f64>,
     /// Number of trials, and of conditions.
     pub counts: [usize; 2],
@@ -55,7 +58,7 @@ impl Answer for NoiseCorrelations {
             "signal_correlation",
             "[unit, unit]",
             "",
-            "correlations of the means of conditions; NaN for a unit with equal means",
+            "correlations of the means of conditions; NaN for a unit with equal means, and with fewer than three conditions",
         ),
         ArrayDoc::new("order", "[unit]", "", "units in the order of the figure"),
         ArrayDoc::new(
@@ -130,6 +133,13 @@ impl Answer for NoiseCorrelations {
                 short(both)
             ));
         }
+        match self.all.counts[1] {
+            1 => lines.push("all trials have one condition: whatever differs between them counts as noise, random inputs included; signal correlations are not defined".to_owned()),
+            n if n < LEAST_CONDITIONS => lines.push(format!(
+                "signal correlations need at least {LEAST_CONDITIONS} conditions; there are {n}"
+            )),
+            _ => {}
+        }
         let groups = self.groups.iter();
         lines.extend(groups.map(|(name, found)| found.statement(&format!("{name}: "), "")));
         lines
@@ -142,7 +152,10 @@ impl Answer for NoiseCorrelations {
             let groups = self.groups.iter().take(MOST_GROUP_PANELS);
             groups.map(|(name, found)| (&name[..], found)).collect()
         };
-        let mut figure = Figure::new(&[38.0, BAR_MM, 40.0], &vec![38.0; shown.len()]);
+        let has_signal = shown.iter().any(|(_, found)| found.has_signal());
+        let columns_mm = [38.0, BAR_MM, 40.0];
+        let columns_mm = &columns_mm[..if has_signal { 3 } else { 2 }];
+        let mut figure = Figure::new(columns_mm, &vec![38.0; shown.len()]);
         for (row, (name, found)) in shown.into_iter().enumerate() {
             let sorted = found
                 .noise
@@ -153,7 +166,9 @@ impl Answer for NoiseCorrelations {
                 .title(name)
                 .x_label("unit (sorted by preference)")
                 .matrix(&sorted, [-1.0, 1.0], ColourMap::BlueWhiteRed);
-            found.draw_pairs(figure.cell(row, 2));
+            if found.has_signal() {
+                found.draw_pairs(figure.cell(row, 2));
+            }
         }
         figure
             .cell(0, 1)
@@ -194,11 +209,21 @@ impl Correlations {
         } else {
             centred(means.view()).1
         };
+        let signal = if cells.len() < LEAST_CONDITIONS {
+            Array2::from_elem((n_units, n_units), f64::NAN)
+        } else {
+            correlations(&tuned)
+        };
         Self {
             noise: correlations(&left),
-            signal: correlations(&tuned),
+            signal,
             counts: [left.nrows(), cells.len()],
         }
+    }
+
+    /// Returns true if a pair of units has a signal correlation.
+    fn has_signal(&self) -> bool {
+        self.pairs().iter().any(|pair| pair[0].is_finite())
     }
 
     /// Returns signal and noise correlation of each pair of units that has a noise correlation.
