@@ -147,7 +147,11 @@ fn go_cues(study: &Study, onsets: &[usize]) -> Vec<Option<usize>> {
         };
         let asks_for_none = |t: usize| {
             let row = &rows[t * n_outputs..(t + 1) * n_outputs];
-            let at_rest = if choices.len() == 1 { 0.0 } else { row[choices[0]] };
+            let at_rest = if choices.len() == 1 {
+                0.0
+            } else {
+                row[choices[0]]
+            };
             choices.iter().all(|&k| (row[k] - at_rest).abs() < 1e-6)
         };
         let answer = study.answer_step(b);

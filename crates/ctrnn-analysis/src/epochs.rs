@@ -61,7 +61,12 @@ impl Epochs {
     /// `None` if all begin at the same time.
     pub fn statement(&self) -> Option<String> {
         let onset = |(name, [first, last]): &(String, [f64; 2])| {
-            format!("{} at {} to {} ms", spoken(name), short(*first), short(*last))
+            format!(
+                "{} at {} to {} ms",
+                spoken(name),
+                short(*first),
+                short(*last)
+            )
         };
         let onsets: Vec<String> = self.varying.iter().map(onset).collect();
         (!onsets.is_empty()).then(|| {

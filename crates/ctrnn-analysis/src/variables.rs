@@ -441,3 +441,49 @@ fn choice_among_all(study: &Study, choices: &[Option<usize>], name: &str) -> Opt
         levels,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use ctrnn_tasks::{DelayedMatchToSample, ReactionTime};
+    use ndarray::Array3;
+
+    use super::*;
+    use crate::analyses::observer;
+
+    /// Catch trials have a coherence of 0, which is no level of the evidence.
+    #[test]
+    fn catch_trials_make_no_level() {
+        let task = ReactionTime {
+            catch_fraction: 0.2,
+            ..ReactionTime::default()
+        };
+        let batch = observer::batch(&task, 200);
+        let catch = column(&batch, "catch").unwrap().to_vec();
+        assert!(catch.contains(&1.0));
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let study = observer::study(&task, batch, Array3::zeros(shape));
+        let found = of_conditions(&study);
+        let evidence = found.iter().find(|v| v.role == Role::Evidence).unwrap();
+        assert!(evidence.levels.iter().all(|(x, _)| *x != 0.0));
+        let is_level = evidence.level_of(12);
+        assert!(
+            is_level
+                .iter()
+                .zip(&catch)
+                .all(|(k, c)| k.is_none() == (*c == 1.0))
+        );
+    }
+
+    /// Directions on a ring are never merged with their neighbours; the match of sample and test is first known in the test.
+    #[test]
+    fn directions_are_not_merged_and_the_test_tells_the_match() {
+        let task = DelayedMatchToSample::default();
+        let batch = observer::batch(&task, 200);
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let study = observer::study(&task, batch, Array3::zeros(shape));
+        assert_eq!(study.telling_epoch(), "test");
+        let found = of_conditions(&study);
+        let direction = found.iter().find(|v| v.role == Role::Direction).unwrap();
+        assert_eq!(direction.n_groups(3), direction.n_levels());
+    }
+}

@@ -301,7 +301,8 @@ fn onset_place(study: &Study, b: usize, epoch: &str) -> Option<EventPlace> {
         step: steps.start,
         range: [
             before.map_or(steps.start, |before| before.start),
-            own.map_or(steps.end, |own| own.end).min(study.batch.n_steps[b]),
+            own.map_or(steps.end, |own| own.end)
+                .min(study.batch.n_steps[b]),
         ],
     })
 }
@@ -448,5 +449,37 @@ mod tests {
             found.aligned[1].rates[[3, 9, 1]].is_nan(),
             "no trial is running"
         );
+    }
+
+    /// Rates that ramp up in every epoch alike, whose durations differ: a mean over trials that come and go would jump.
+    #[test]
+    fn means_are_over_the_same_trials() {
+        let task = PerceptualDecision {
+            coherences: vec![0.1, 0.2],
+            delay_ms: ctrnn_tasks::Duration::Uniform([100.0, 400.0]),
+            ..PerceptualDecision::default()
+        };
+        let batch = observer::batch(&task, 4 * 10);
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let mut study = observer::study(&task, batch, Array3::zeros(shape));
+        let steps: Vec<_> = (0..study.batch.n_trials)
+            .map(|b| study.batch.timelines[b].steps("delay"))
+            .collect();
+        for (b, steps) in steps.iter().enumerate() {
+            // Each trial has a rate of its own, which falls to 0 with the end of the delay.
+            let rate = steps.len() as f64;
+            study.rates.slice_mut(s![b, steps.clone(), 1]).fill(rate);
+        }
+        let found = Psth::compute(&study, &Options::default()).unwrap();
+        let delay = &found.aligned[1];
+        assert_eq!(delay.event, "delay");
+        let groups = groups(&study).1;
+        for (group, rates) in groups.iter().zip(delay.rates.outer_iter()) {
+            let shortest = group.trials.iter().map(|&b| steps[b].len()).min().unwrap();
+            let own = |t: usize| rates[[t, 1]];
+            let onset = delay.t_ms.iter().position(|t| *t == 0.0).unwrap();
+            assert!((1..=shortest).all(|k| own(onset + k) == own(onset + 1)));
+            assert!(own(onset + shortest + 1).is_nan());
+        }
     }
 }

@@ -668,7 +668,10 @@ mod tests {
         let of = |chosen: [usize; 4]| {
             let xs = [-2.0, -1.0, 1.0, 2.0];
             let level = |(x, chosen)| Level { x, n: 50, chosen };
-            xs.into_iter().zip(chosen).map(level).collect::<Vec<Level>>()
+            xs.into_iter()
+                .zip(chosen)
+                .map(level)
+                .collect::<Vec<Level>>()
         };
         assert!(!is_identified(&of([0, 0, 50, 50])));
         assert!(!is_identified(&of([0, 10, 50, 50])));

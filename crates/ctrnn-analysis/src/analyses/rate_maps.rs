@@ -189,11 +189,7 @@ impl Answer for RateMaps {
                 .iter()
                 .map(|map| unless_signed(map.sparsity()))
                 .collect(),
-            n_fields: maps
-                .iter()
-                .filter(|_| !is_signed)
-                .map(n_fields)
-                .collect(),
+            n_fields: maps.iter().filter(|_| !is_signed).map(n_fields).collect(),
             variance_explained,
             is_signed,
             q: q_values(&p),

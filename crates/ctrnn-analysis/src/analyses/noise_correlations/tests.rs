@@ -47,7 +47,10 @@ fn two_conditions_have_no_signal_correlation() {
     assert!(found.all.noise[[0, 1]].is_finite());
     assert!(found.all.signal.iter().all(|x| x.is_nan()));
     let said = found.statements().join("\n");
-    assert!(said.contains("at least 3 conditions; there are 2"), "{said}");
+    assert!(
+        said.contains("at least 3 conditions; there are 2"),
+        "{said}"
+    );
     assert!(!found.figures()[0].1.to_svg().contains("signal correlation"));
 }
 

@@ -133,9 +133,7 @@ fn axes(
     let (n_regressors, n_steps, n_units) = coefficients.dim();
     let square = |k: usize, t: usize| coefficients.slice(s![k, t, ..]).mapv(|x| x * x).sum();
     let last = |k: usize| {
-        let known: Vec<usize> = (0..n_steps)
-            .filter(|&t| square(k, t).is_finite())
-            .collect();
+        let known: Vec<usize> = (0..n_steps).filter(|&t| square(k, t).is_finite()).collect();
         let late = known.iter().copied().filter(|t| *t >= from[k]);
         let late: Vec<usize> = late.collect();
         // All times, if the coefficients are known before the stimulus alone.
