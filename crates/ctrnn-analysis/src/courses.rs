@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Array3};
 
 use crate::epochs::Epochs;
-use crate::groups::{Group, groups, mean_course};
+use crate::groups::{Group, by_title, groups, mean_course};
 use crate::plot::{Layer, Panel, Rgb, colour};
 use crate::{Arrays, Study};
 
@@ -92,7 +92,7 @@ impl Courses {
                 }
             }
         }
-        panel.fit(0.06).title(format!("by {}", self.by));
+        panel.fit(0.06).title(by_title(&self.by));
     }
 
     /// Draws one coordinate over time.
@@ -112,7 +112,7 @@ impl Courses {
         panel.time_axis();
         self.epochs.mark(panel);
         if is_named {
-            panel.title(format!("by {}", self.by));
+            panel.title(by_title(&self.by));
         }
     }
 }

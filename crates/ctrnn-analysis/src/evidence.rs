@@ -1,8 +1,8 @@
 //! Evidence: the number that determines the correct one of two choices.
 
-use ctrnn_tasks::{Meaning, Quantity, Task, TrialBatch, counted};
+use ctrnn_tasks::{Meaning, Quantity, Task, TrialBatch};
 
-use crate::text::{short, spoken};
+use crate::text::{are, short, spoken};
 use crate::{Study, Unsuitable};
 
 /// Signed evidence per trial: one of the two choices of a task is correct above a bound, the other below.
@@ -156,8 +156,8 @@ pub struct Contexts {
 impl Contexts {
     /// Returns sentences on the trials that are left out.
     pub fn statements(&self) -> Vec<String> {
-        let catch = (self.n_catch > 0)
-            .then(|| format!("left out: {}", counted(self.n_catch, "catch trial")));
+        let catch =
+            (self.n_catch > 0).then(|| format!("{} left out", are(self.n_catch, "catch trial")));
         let without = self.without_evidence.iter().map(|name| {
             format!("{name}: no condition says by its size which of two choices is right")
         });

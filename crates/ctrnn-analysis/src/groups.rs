@@ -7,7 +7,7 @@ use ctrnn_tasks::Meaning;
 use crate::evidence::{
     by_one_condition, distinct, evidence, level_name, quantity_of, shown_trials,
 };
-use crate::plot::{Rgb, colour, level_colour};
+use crate::plot::{Rgb, Scale, colour, level_colour};
 use crate::responses::common_steps;
 use crate::selection::condition;
 use crate::text::{short, spoken};
@@ -79,6 +79,10 @@ pub fn cells(study: &Study, names: &[String]) -> Result<Vec<Group>, Unsuitable> 
     trials.sort_by(order);
     let cells: Vec<&[usize]> = trials.chunk_by(|a, b| order(a, b).is_eq()).collect();
     let n_cells = cells.len();
+    let scale = match (names, &columns[..]) {
+        ([name], [column]) => scale_of(study, name, column),
+        _ => Scale::Names,
+    };
     let cell = |(k, own): (usize, &&[usize])| Group {
         name: names
             .iter()
@@ -87,7 +91,7 @@ pub fn cells(study: &Study, names: &[String]) -> Result<Vec<Group>, Unsuitable> 
             .collect::<Vec<_>>()
             .join(", "),
         trials: own.to_vec(),
-        colour: level_colour(k, n_cells, n_cells > 4),
+        colour: level_colour(k, n_cells, scale),
     };
     Ok(cells.iter().enumerate().map(cell).collect())
 }
@@ -97,6 +101,21 @@ fn ascending(a: f64, b: f64) -> Ordering {
     match (a.is_nan(), b.is_nan()) {
         (false, false) => (a + 0.0).total_cmp(&(b + 0.0)),
         (a, b) => a.cmp(&b),
+    }
+}
+
+/// Returns the scale of the colours of a condition.
+fn scale_of(study: &Study, name: &str, values: &[f64]) -> Scale {
+    let levels = distinct(values.iter().copied());
+    let has_name = |level: &f64| study.task.value_name(name, *level).is_some();
+    if levels.iter().all(has_name) {
+        Scale::Names
+    } else if name.ends_with("_deg") || name == "direction" {
+        Scale::Cyclic
+    } else if levels.iter().any(|level| *level < 0.0) {
+        Scale::Signed
+    } else {
+        Scale::Sizes
     }
 }
 
@@ -114,7 +133,13 @@ pub fn groups(study: &Study) -> (String, Vec<Group>) {
     if let Some(found) = found {
         let quantity = found.quantity(study.task);
         let text = |value: f64| short(quantity.factor * value);
-        let groups = by_level(&found.values, &found.trials, true, MOST_LEVELS, text);
+        let groups = by_level(
+            &found.values,
+            &found.trials,
+            Scale::Signed,
+            MOST_LEVELS,
+            text,
+        );
         return (quantity.axis(), groups);
     }
     by_context(study, &shown)
@@ -141,7 +166,7 @@ fn by_context(study: &Study, shown: &[usize]) -> Option<(String, Vec<Group>)> {
         let own = by_level(
             &context.evidence.values,
             &context.evidence.trials,
-            true,
+            Scale::Signed,
             most,
             text,
         );
@@ -173,7 +198,7 @@ fn by_many_contexts(study: &Study, shown: &[usize]) -> Option<(String, Vec<Group
             None => short(value),
         };
         (2..=MOST_CONTEXTS).contains(&n_levels).then(|| {
-            let groups = by_level(values, shown, false, MOST_CONTEXTS, text);
+            let groups = by_level(values, shown, Scale::Names, MOST_CONTEXTS, text);
             (quantity_of(study.task, name).axis(), groups)
         })
     })
@@ -197,7 +222,8 @@ fn by_condition(study: &Study, shown: &[usize]) -> Option<(String, Vec<Group>)> 
         Some(name) => spoken(&name),
         None => short(quantity.factor * value),
     };
-    let groups = by_level(values, shown, n_levels(values) > 4, MOST_LEVELS, text);
+    let scale = scale_of(study, name, values);
+    let groups = by_level(values, shown, scale, MOST_LEVELS, text);
     Some((quantity.axis(), groups))
 }
 
@@ -211,7 +237,7 @@ fn by_correct_choice(study: &Study) -> Option<(String, Vec<Group>)> {
     }
     let layout = study.layout();
     let text = |choice: f64| spoken(&layout.choice_name(choice as usize));
-    let groups = by_level(&correct, &all, false, MOST_LEVELS, text);
+    let groups = by_level(&correct, &all, Scale::Names, MOST_LEVELS, text);
     Some(("correct choice".to_owned(), groups))
 }
 
@@ -253,7 +279,7 @@ pub(crate) fn merged(levels: &[f64], most: usize) -> Vec<usize> {
 fn by_level(
     values: &[f64],
     trials: &[usize],
-    is_ordered: bool,
+    scale: Scale,
     most: usize,
     text: impl Fn(f64) -> String,
 ) -> Vec<Group> {
@@ -275,10 +301,18 @@ fn by_level(
                 .copied()
                 .filter(|&b| (first..=last).contains(&values[b]))
                 .collect(),
-            colour: level_colour(k, n_groups, is_ordered),
+            colour: level_colour(k, n_groups, scale),
         }
     };
     own.iter().enumerate().map(group).collect()
+}
+
+/// Returns the title of a figure with groups of trials; empty for all trials together.
+pub fn by_title(by: &str) -> String {
+    match by {
+        "trials" => String::new(),
+        by => format!("by {by}"),
+    }
 }
 
 /// Averages `values [trial, time, k]` over the longer half of the trials of a group, as long as all of these are running:
@@ -305,7 +339,7 @@ pub fn of_all(study: &Study) -> Group {
     Group {
         name: "all trials".to_owned(),
         trials: (0..study.batch.n_trials).collect(),
-        colour: level_colour(0, 1, false),
+        colour: level_colour(0, 1, Scale::Names),
     }
 }
 

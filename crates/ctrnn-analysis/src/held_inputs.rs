@@ -87,6 +87,15 @@ pub const HELD_ARRAYS: [ArrayDoc; 2] = [
     },
 ];
 
+/// Returns the title of a panel that shows at most `most` of `n` inputs.
+pub(crate) fn drawn_of(title: &str, most: usize, n: usize) -> String {
+    if n > most {
+        format!("{title}: {most} of {n}")
+    } else {
+        title.to_owned()
+    }
+}
+
 impl HeldInputs {
     /// Returns the inputs given by the user in `by_hand`; if that is empty, those of each epoch, for each group of
     /// trials: the cells of `study.by` or, if that is empty, of the conditions that change the inputs of the epoch,

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use crate::analyses::{Analysis, Findings, Section};
 use crate::state_space_view::state_space_view;
-use crate::text::{filled, spoken};
+use crate::text::{filled, rounded, spoken};
 use crate::{Study, Unsuitable};
 
 const TEMPLATE: &str = include_str!("report.html");
@@ -177,9 +177,18 @@ fn state_words(run: &ReportedRun, state: &RunJson) -> String {
         RunState::Failed => "failed",
     };
     match &state.reason {
-        Some(reason) => format!("{word} ({reason})"),
+        Some(reason) => format!("{word} ({})", rounded_numbers(reason)),
         None => word.to_owned(),
     }
+}
+
+/// Rounds the numbers with many decimals in a text.
+fn rounded_numbers(text: &str) -> String {
+    let word = |word: &str| match word.parse::<f64>() {
+        Ok(x) if word.len() > 8 && word.contains('.') => rounded(x, 4),
+        _ => word.to_owned(),
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns warnings about the reliability of the figures.

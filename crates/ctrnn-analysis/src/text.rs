@@ -1,5 +1,7 @@
 //! Formatting of numbers and names in figures and sentences.
 
+use ctrnn_tasks::counted;
+
 /// Formats a number with few digits and the typographic minus sign.
 pub fn short(x: f64) -> String {
     let text = match x.abs() {
@@ -7,7 +9,7 @@ pub fn short(x: f64) -> String {
         a if a.is_nan() => "undefined".to_owned(),
         f64::INFINITY if x > 0.0 => "∞".to_owned(),
         f64::INFINITY => "−∞".to_owned(),
-        a if !(1e-3..1e4).contains(&a) => format!("{x:.1e}"),
+        a if !(1e-3..1e6).contains(&a) => format!("{x:.1e}"),
         a => {
             let decimals = (2 - a.log10().floor() as i32).max(0) as usize;
             let text = format!("{x:.decimals$}");
@@ -35,6 +37,11 @@ pub fn spoken(name: &str) -> String {
 /// Returns the form of a verb for a number of things, of the singular and the plural.
 pub fn verb<'a>(n: usize, [one, several]: [&'a str; 2]) -> &'a str {
     if n == 1 { one } else { several }
+}
+
+/// Formats a number of things with "is" or "are": "2 trials are".
+pub fn are(n: usize, what: &str) -> String {
+    format!("{} {}", counted(n, what), verb(n, ["is", "are"]))
 }
 
 /// Replaces every `{{name}}` of a template by its value; values are not expanded again.

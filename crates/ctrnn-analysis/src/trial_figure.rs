@@ -392,8 +392,7 @@ mod tests {
         for text in [
             "left",
             "stimulus",
-            "coherence = 0 %,",
-            "side = left",
+            "coherence = 0 %, side = left",
             "mask",
             "time (ms)",
             "inputs",

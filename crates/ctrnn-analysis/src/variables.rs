@@ -4,6 +4,7 @@ use ctrnn_tasks::{Meaning, Quantity, Task, TrialBatch, value_bits};
 
 use crate::evidence::{column, distinct, evidence, quantity_of};
 use crate::groups::merged;
+use crate::plot::Scale;
 use crate::text::{short, spoken};
 use crate::{Study, Unsuitable};
 
@@ -57,6 +58,17 @@ pub struct Selector {
     pub name: String,
     /// Each value, with the name of the evidence that counts.
     pub evidence: Vec<(f64, String)>,
+}
+
+impl Role {
+    /// Returns the scale of the colours of its levels.
+    pub(crate) fn scale(self) -> Scale {
+        match self {
+            Self::Evidence | Self::Number => Scale::Signed,
+            Self::Direction => Scale::Cyclic,
+            Self::Category | Self::Choice => Scale::Names,
+        }
+    }
 }
 
 impl Variable {

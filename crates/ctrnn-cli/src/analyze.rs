@@ -11,7 +11,6 @@ use serde_json::json;
 
 use crate::args::AnalyzeArgs;
 use crate::failure::{Failure, IO};
-use crate::figure::styled;
 use crate::run_path::Needs;
 use crate::study::{Found, Words, analyse, load, named, note_unused, refused, with_study};
 use crate::terminal::{Terminal, path_text};
@@ -102,8 +101,13 @@ fn write_all(
         let name = analysis.name.to_owned();
         match found {
             Ok(mut findings) => {
-                for (_, figure) in &mut findings.figures {
-                    *figure = styled(figure, &args.style)?;
+                for (suffix, figure) in &mut findings.figures {
+                    match figure.styled(&args.style) {
+                        Ok(styled) => *figure = styled,
+                        Err(why) => {
+                            terminal.note(format!("{name}{suffix} keeps its own size: {why}"));
+                        }
+                    }
                 }
                 let scripts = findings.scripts(analysis.title, analysis.name);
                 findings.document(analysis);

@@ -289,29 +289,7 @@ fn reaction(reaction_ms: Option<f64>) -> String {
 }
 
 fn table(report: &EvalReport, args: &EvalArgs, run: &Run) -> String {
-    let noise = if report.noise {
-        "with noise"
-    } else if run.model.noise.is_silent() {
-        "the network has no noise"
-    } else {
-        "without noise"
-    };
-    let mut text = format!(
-        "accuracy {}   loss {:.5}   {}{}\n  {}\n",
-        percent(report.accuracy),
-        report.loss,
-        counted(report.trials, "trial"),
-        reaction(report.reaction_ms),
-        TrialSource::of(args, run).sentence(noise)
-    );
-    if let Some(selection) = &args.selection {
-        let _ = writeln!(text, "  only those with {selection}");
-    }
-    let over_tasks = |metric| percent(report.metric(metric));
-    if !report.tasks.is_empty() {
-        let [mean, least] = [Metric::TaskAccuracy, Metric::MinTaskAccuracy].map(over_tasks);
-        let _ = writeln!(text, "  mean over tasks {mean}, least {least}");
-    }
+    let mut text = summary(report, args, run);
     if report.groups.is_empty() {
         text.push_str(&condition_table(report, run));
     } else {
@@ -334,6 +312,34 @@ fn table(report: &EvalReport, args: &EvalArgs, run: &Run) -> String {
     }
     if let Some(confusion) = &report.confusion {
         text.push_str(&confusion_table(confusion));
+    }
+    text
+}
+
+/// Formats the scores of all trials, and says which trials they are.
+fn summary(report: &EvalReport, args: &EvalArgs, run: &Run) -> String {
+    let noise = if report.noise {
+        "with noise"
+    } else if run.model.noise.is_silent() {
+        "the network has no noise"
+    } else {
+        "without noise"
+    };
+    let mut text = format!(
+        "accuracy {}   loss {:.5}   {}{}\n  {}\n",
+        percent(report.accuracy),
+        report.loss,
+        counted(report.trials, "trial"),
+        reaction(report.reaction_ms),
+        TrialSource::of(args, run).sentence(noise)
+    );
+    if let Some(selection) = &args.selection {
+        let _ = writeln!(text, "  only those with {selection}");
+    }
+    if !report.tasks.is_empty() {
+        let over_tasks = |metric| percent(report.metric(metric));
+        let [mean, least] = [Metric::TaskAccuracy, Metric::MinTaskAccuracy].map(over_tasks);
+        let _ = writeln!(text, "  mean over tasks {mean}, least {least}");
     }
     text
 }
@@ -369,51 +375,33 @@ fn group_table(report: &EvalReport, run: &Run) -> String {
 /// Formats a row for each value of each condition, if there are not too many or they have names. An index, such as the
 /// condition of a mixture, says nothing by itself and is left out.
 fn condition_table(report: &EvalReport, run: &Run) -> String {
-    let is_shown = |name: &str| !matches!(run.task.meaning(name), Meaning::Index);
     let has_names = |name: &str| matches!(run.task.meaning(name), Meaning::Names(_));
     let is_short = |name: &str, values: &Scores| values.len() <= MAX_VALUES || has_names(name);
-    let rows = |values: &Scores| -> Vec<(f64, Score)> {
-        let mut rows: Vec<_> = values
-            .iter()
-            .map(|(v, score)| (number(v), *score))
-            .collect();
-        rows.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-        rows
-    };
-    let shown: Vec<_> = report
-        .by
-        .iter()
-        .filter(|(name, _)| is_shown(name))
-        .collect();
-    let short = shown.iter().filter(|(name, values)| is_short(name, values));
-    let labels = short.flat_map(|(name, values)| {
-        let values = values.keys();
-        values.map(|value| label(name, number(value), run).chars().count())
-    });
-    let width = labels.max().unwrap_or(0);
     let mut text = String::new();
     for (name, n_values) in &report.unscored {
         let _ = writeln!(text, "  {name}: {n_values} values, too many to score each");
     }
-    for (name, values) in shown {
-        let rows = rows(values);
-        if !is_short(name, values) {
-            let numbers = || rows.iter().map(|(value, _)| *value).filter(|v| !v.is_nan());
-            let word = |value: Option<f64>| value.map_or("none".to_owned(), |v| v.to_string());
-            let _ = writeln!(
-                text,
-                "  {name}: {} values from {} to {}; --json has the score of each",
-                values.len(),
-                word(numbers().next()),
-                word(numbers().next_back())
-            );
+    let shown = report.by.iter();
+    let shown = shown.filter(|(name, _)| !matches!(run.task.meaning(name), Meaning::Index));
+    let tables: Vec<_> = shown
+        .map(|(name, values)| (name.as_str(), scores(values), is_short(name, values)))
+        .collect();
+    let short = tables.iter().filter(|(_, _, is_short)| *is_short);
+    let labels = short.flat_map(|(name, rows, _)| {
+        let labels = rows.iter().map(|(value, _)| label(name, *value, run));
+        labels.map(|label| label.chars().count())
+    });
+    let width = labels.max().unwrap_or(0);
+    for (name, rows, is_short) in &tables {
+        if !is_short {
+            text.push_str(&range(name, rows));
             continue;
         }
         for (value, score) in rows {
             let _ = writeln!(
                 text,
                 "  {:<width$} {:>9}   {}{}",
-                label(name, value, run),
+                label(name, *value, run),
                 percent(score.accuracy),
                 counted(score.trials, "trial"),
                 reaction(score.reaction_ms)
@@ -421,6 +409,28 @@ fn condition_table(report: &EvalReport, run: &Run) -> String {
         }
     }
     text
+}
+
+/// Returns the scores of the values of a condition in the order of the values.
+fn scores(values: &Scores) -> Vec<(f64, Score)> {
+    let mut rows: Vec<_> = values
+        .iter()
+        .map(|(value, score)| (number(value), *score))
+        .collect();
+    rows.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    rows
+}
+
+/// Formats the line of a condition with too many values for a row each.
+fn range(name: &str, rows: &[(f64, Score)]) -> String {
+    let numbers = || rows.iter().map(|(value, _)| *value).filter(|v| !v.is_nan());
+    let word = |value: Option<f64>| value.map_or("none".to_owned(), |v| v.to_string());
+    format!(
+        "  {name}: {} values from {} to {}; --json has the score of each\n",
+        rows.len(),
+        word(numbers().next()),
+        word(numbers().next_back())
+    )
 }
 
 /// Formats a value of a condition: "coh = 0.5", or the name of a value that is only an index; NaN means that the condition

@@ -16,7 +16,7 @@ use ctrnn_files::RunFolder;
 use ctrnn_model::{
     CtrnnConfig, InputPath, PreactivationNoise, Topic, Violation, WeightInits, Weights,
 };
-use ctrnn_tasks::{Clock, Layout, Programs, Registry, TargetKind, Task};
+use ctrnn_tasks::{Clock, Layout, Programs, RefusedValue, Registry, TargetKind, Task, from_toml};
 use ctrnn_train::{Loss, Objective, TrainSettings, sizes_of};
 use serde::{Deserialize, Serialize};
 
@@ -619,16 +619,11 @@ impl Check<'_> {
     }
 
     fn deserialize(&mut self) -> Option<RunConfig> {
-        let read = serde_path_to_error::deserialize(self.document.to_toml());
-        read.map_err(|error: serde_path_to_error::Error<toml::de::Error>| {
-            let path = error.path().to_string();
-            let problem = Diagnostic::new(
-                Code::UnknownWord,
-                format!("{path}: {}", error.inner().message()),
-            )
-            .help(format!(
-                "`train-ctrnn config explain {path}` says what it may be"
-            ));
+        let read = from_toml(self.document.to_toml());
+        read.map_err(|RefusedValue { path, message }| {
+            let problem = Diagnostic::new(Code::UnknownWord, format!("{path}: {message}")).help(
+                format!("`train-ctrnn config explain {path}` says what it may be"),
+            );
             self.report(problem, &[(&path, "")]);
         })
         .ok()

@@ -108,7 +108,7 @@ impl RunRecord {
         let path = target.as_path();
         let initial = ModelFiles::of(run, network, 0);
         let manifest = manifest(run, device, &digest::blake3(&initial.safetensors))?;
-        let resolved = toml::to_string(&run.kept()).expect("a configuration is made of TOML types");
+        let resolved = run.kept().toml();
         let header = metrics_header(&term_names(run), &run.task.mixed_tasks());
         let mut lock = None;
         let fill = |staged: &Path| -> Result<(), RunError> {
@@ -196,9 +196,7 @@ impl RunRecord {
         }
         note_channels(&folder, run)?;
         let (manifest, note) = note_changes(&folder, run, device, step, &changed)?;
-        let kept =
-            toml::to_string(&run.kept_in(&folder)).expect("a configuration is made of TOML types");
-        let resolved = parts_header(&manifest, run) + &kept;
+        let resolved = parts_header(&manifest, run) + &run.kept_in(&folder).toml();
         folder.write(&folder.resolved(), resolved.as_bytes())?;
         notes.extend(note);
         notes.extend(effects(&changed, run, step));

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::description::{describe, describe_options};
-use crate::{Clock, Programs, Task, TaskError};
+use crate::{Clock, Programs, RefusedValue, Task, TaskError, from_toml};
 
 /// The context in which a task is built from its table.
 #[derive(Clone, Copy, Debug)]
@@ -316,14 +316,14 @@ fn schema_of<C: JsonSchema>() -> serde_json::Value {
 }
 
 fn read<C: DeserializeOwned>(table: toml::Table) -> Result<C, TaskError> {
-    serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
-        let path = error.path().to_string();
+    from_toml(toml::Value::Table(table)).map_err(|RefusedValue { path, message }| {
         let key = if path == "." { String::new() } else { path };
-        TaskError::config(key, error.inner().message())
+        TaskError::config(key, message)
     })
 }
 
 fn write<C: Serialize>(config: &C) -> Result<toml::Table, TaskError> {
+    let config: &dyn erased_serde::Serialize = config;
     toml::Table::try_from(config).map_err(|error| TaskError::config("", error.to_string()))
 }
 

@@ -7,7 +7,7 @@ use super::{Answer, NoOptions, Unsuitable};
 use crate::evidence::quantity_of;
 use crate::plot::{Figure, Layer, Panel, Ticks, colour, panel_mm};
 use crate::sigmoid::Level;
-use crate::text::{short, spoken};
+use crate::text::{are, short, spoken};
 use crate::{ArrayDoc, Arrays, Study};
 
 /// Largest number of conditions in the figure.
@@ -117,9 +117,9 @@ impl Answer for Accuracy {
         let whole = self.whole();
         let percent = |level: &Level| 100.0 * level.fraction();
         let mut statements = vec![format!(
-            "{:.1} % of {} are right",
+            "{:.1} % of {} correct",
             percent(&whole),
-            counted(whole.n, "trial")
+            are(whole.n, "trial")
         )];
         for condition in &self.conditions {
             let named = condition.levels.iter().zip(&condition.level_names);
@@ -129,6 +129,7 @@ impl Answer for Accuracy {
                 text.trim_start().to_owned()
             }));
         }
+        statements.push("error bars: 95 % intervals (Wilson 1927)".to_owned());
         statements
     }
 
@@ -194,10 +195,10 @@ impl Accuracy {
         panel
             .x(&condition.quantity.axis(), [0.0, n])
             .x_ticks(Ticks::At(ticks.collect()))
-            .y("fraction right", [0.0, 1.02])
+            .y("fraction correct", [0.0, 1.02])
             .extend(
                 self.chance
-                    .map(|chance| Layer::guide([0.0, n], [chance; 2])),
+                    .map(|chance| Layer::guide([0.0, n], [chance; 2]).named("chance")),
             )
             .extend(Layer::error_bars(&x, &intervals, colour(0)));
         let y = levels.iter().map(Level::fraction).collect();
@@ -215,7 +216,7 @@ impl Accuracy {
         };
         panel
             .title(&*condition.quantity.label)
-            .x("fraction right", [0.0, 1.02])
+            .x("fraction correct", [0.0, 1.02])
             .y("", [n, 0.0])
             .y_ticks(Ticks::named(&condition.level_names))
             .extend(
@@ -390,10 +391,11 @@ mod tests {
         assert_eq!(
             found.statements(),
             [
-                "50.0 % of 60 trials are right",
+                "50.0 % of 60 trials are correct",
                 "modality visual: 50.0 % of 20 trials",
                 "modality auditory: 50.0 % of 20 trials",
                 "modality both: 50.0 % of 20 trials",
+                "error bars: 95 % intervals (Wilson 1927)",
             ]
         );
         let svg = found.figures()[0].1.to_svg();

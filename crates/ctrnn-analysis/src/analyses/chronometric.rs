@@ -1,18 +1,15 @@
 //! Chronometric curves: decision time as a function of the strength of the evidence.
 
-use ctrnn_tasks::{Quantity, counted};
+use ctrnn_tasks::Quantity;
 use ndarray::Array2;
 
 use super::{Answer, NoOptions, Unsuitable};
 use crate::decision_times::{DECISION_ARRAYS, DecisionTimes};
 use crate::evidence::{Context, Contexts, contexts, distinct};
-use crate::plot::{Figure, Layer, Panel, Rgb, level_colour, range_of};
+use crate::plot::{Figure, Layer, Panel, Rgb, Scale, level_colour, range_of};
 use crate::sigmoid::Level;
-use crate::text::short;
+use crate::text::{are, short};
 use crate::{ArrayDoc, Arrays, Study};
-
-/// Largest number of curves with colours of their own.
-const MOST_COLOURS: usize = 7;
 
 /// Decision times by strength of the evidence.
 #[derive(Clone, Debug)]
@@ -139,12 +136,13 @@ impl Answer for Chronometric {
             .collect();
         if self.n_early > 0 {
             statements.push(format!(
-                "{} decided before {}, counted as undecided",
-                counted(self.n_early, "trial"),
+                "{} decided before {}, which counts as undecided",
+                are(self.n_early, "trial"),
                 self.times.origin()
             ));
         }
         statements.extend(self.contexts.statements());
+        statements.push("error bars: standard errors of the mean".to_owned());
         statements
     }
 
@@ -237,7 +235,7 @@ impl Chronometric {
         for (k, (context, times)) in self.contexts.contexts.iter().zip(&self.curves).enumerate() {
             let x: Vec<f64> = times.iter().map(|time| factor * time.strength).collect();
             let (y, bars): (Vec<f64>, Vec<[f64; 2]>) = times.iter().map(&value).unzip();
-            let ink = level_colour(k, n, n > MOST_COLOURS);
+            let ink = level_colour(k, n, Scale::Names);
             let name = (is_named && n > 1).then_some(&context.name[..]);
             draw_curve(panel, [x, y], &bars, ink, name);
         }

@@ -144,10 +144,16 @@ impl Answer for Comparison {
         for (k, measure) in self.measures.iter().enumerate() {
             let largest = measure.table.iter().copied().fold(0.1, f64::max);
             let highest = measure.most.unwrap_or(largest);
-            let rows = if k == 0 { &self.names } else { &numbers };
+            let numbered = self.names.iter().zip(&numbers);
+            let rows: Vec<String> = match k {
+                0 => numbered
+                    .map(|(name, number)| format!("{name}  {number}"))
+                    .collect(),
+                _ => numbers.clone(),
+            };
             let panel = figure.cell(0, 2 * k).title(measure.title);
             panel.x_ticks(Ticks::named(&numbers));
-            panel.y_ticks(Ticks::named(rows));
+            panel.y_ticks(Ticks::named(&rows));
             measure.draw(panel, highest);
             let bar = figure.cell(0, 2 * k + 1);
             bar.colour_bar([0.0, highest], ColourMap::Blues, "");

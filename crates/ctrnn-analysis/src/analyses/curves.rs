@@ -2,7 +2,7 @@
 
 use super::{Answer, Basis, NoOptions, Unsuitable};
 use crate::metrics::Metrics;
-use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, level_colour, range_of};
+use crate::plot::{Figure, Layer, Panel, Rgb, Scale, Ticks, colour, level_colour, range_of};
 use crate::text::short;
 use crate::{ArrayDoc, Arrays, Study};
 
@@ -85,6 +85,9 @@ impl Answer for Curves {
             let panel = figure.cell(0, 1).y("accuracy (%)", [0.0, 101.0]);
             self.draw(panel, "accuracy", true, |accuracy| 100.0 * accuracy);
         }
+        if self.runs.len() > 1 {
+            figure.title = "thick: validation, thin: training".to_owned();
+        }
         vec![("", figure)]
     }
 }
@@ -114,7 +117,7 @@ impl Curves {
         let mut end = 1.0;
         for (k, (name, metrics)) in self.runs.iter().enumerate() {
             let dark = if n > 1 {
-                level_colour(k, n, false)
+                level_colour(k, n, Scale::Names)
             } else {
                 colour(0)
             };

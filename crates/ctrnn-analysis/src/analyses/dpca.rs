@@ -11,7 +11,7 @@ pub use self::demixing::{Averages, Component, Demixed, demixed, levels};
 use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
 use crate::epochs::Epochs;
-use crate::plot::{Figure, Layer, Panel, Ticks, colour, level_colour};
+use crate::plot::{Figure, Layer, Panel, Rgb, Scale, Ticks, level_colour};
 use crate::responses::{common_steps, smoothed};
 use crate::statistics::permutation;
 use crate::text::{rounded, short};
@@ -72,7 +72,7 @@ pub struct Dpca {
     pub n_trials: Vec<usize>,
     /// Reason why a variable of the task is not among the factors.
     pub left_out: Vec<String>,
-    is_ordered: Vec<bool>,
+    scales: Vec<Scale>,
     is_cross_validated: bool,
     epochs: Epochs,
     dt_ms: f64,
@@ -180,12 +180,11 @@ impl Answer for Dpca {
             let why = "demixing needs rates that differ between times or conditions";
             return Err(Unsuitable::lacks(why));
         }
-        let is_ordered = |v: &Variable| v.role != Role::Category && v.role != Role::Choice;
         Ok(Self {
             scores: scores(&averages, &demixed),
             demixed,
             n_trials: grid.cells.iter().map(Vec::len).collect(),
-            is_ordered: grid.factors.iter().map(is_ordered).collect(),
+            scales: grid.factors.iter().map(|v| v.role.scale()).collect(),
             factors: grid
                 .factors
                 .iter()
@@ -344,12 +343,11 @@ impl Dpca {
             let scores = self.scores.slice(s![.., .., k]).select(Axis(0), &cells);
             let mean = scores.mean_axis(Axis(0)).unwrap_or_default();
             let t = (1..=mean.len()).map(|t| t as f64 * self.dt_ms).collect();
-            let (level, n, is_ordered) = match set.first() {
-                Some(&f) => (own[0], n_levels[f], self.is_ordered[f]),
-                None => (0, 1, false),
+            let (level, n, scale) = match set.first() {
+                Some(&f) => (own[0], n_levels[f], self.scales[f]),
+                None => (0, 1, Scale::Names),
             };
-            let mut layer =
-                Layer::line(t, mean.to_vec(), level_colour(level, n, is_ordered)).wide(0.3);
+            let mut layer = Layer::line(t, mean.to_vec(), level_colour(level, n, scale)).wide(0.3);
             let is_first = own.iter().skip(1).all(|&level| level == 0);
             if !is_first {
                 layer = layer.dashed();
@@ -359,8 +357,17 @@ impl Dpca {
             panel.add(layer);
         }
         let explained = rounded(100.0 * component.explained, 1);
+        let others: Vec<&str> = set.iter().skip(1).map(|&f| &self.factors[f][..]).collect();
+        let dashes = match &others[..] {
+            [] => String::new(),
+            others => {
+                let first = set.iter().skip(1).map(|&f| &self.levels[f][0][..]);
+                let first: Vec<&str> = first.collect();
+                format!("; solid: {} {}", others.join(", "), first.join(", "))
+            }
+        };
         panel
-            .title(format!("{explained} % of variance"))
+            .title(format!("{explained} % of variance{dashes}"))
             .time_axis();
         self.epochs.mark(panel);
     }
@@ -377,7 +384,7 @@ impl Dpca {
                 panel.add(Layer::Box {
                     x: [k as f64 + 0.6, k as f64 + 1.4],
                     y: [bottom, top],
-                    colour: colour(m),
+                    colour: self.set_colour(m),
                 });
                 bottom = top;
             }
@@ -391,6 +398,11 @@ impl Dpca {
         figure
     }
 
+    /// Returns the colour of a set of factors.
+    fn set_colour(&self, m: usize) -> Rgb {
+        level_colour(m, self.demixed.variances.len(), Scale::Names)
+    }
+
     fn draw_marginal_variances(&self, panel: &mut Panel) {
         let sets: Vec<String> = (0..self.demixed.variances.len())
             .map(|m| self.set_name(m))
@@ -400,9 +412,9 @@ impl Dpca {
                 .add(Layer::Box {
                     x: [0.0, 100.0 * part],
                     y: [m as f64 + 0.15, m as f64 + 0.85],
-                    colour: colour(m),
+                    colour: self.set_colour(m),
                 })
-                .add(Layer::points(Vec::new(), Vec::new(), colour(m)).named(&sets[m]));
+                .add(Layer::points(Vec::new(), Vec::new(), self.set_colour(m)).named(&sets[m]));
         }
         panel
             .x("variance (%)", [0.0, 100.0])

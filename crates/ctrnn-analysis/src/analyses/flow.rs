@@ -216,6 +216,13 @@ fn arrows(flow: &FlowField, ranges: [[f64; 2]; 2]) -> Vec<Layer> {
         let (x, y) = (flow.places[0][j], flow.places[1][i]);
         let at = |u: f64, v: f64| (x + u * cell[0], y + v * cell[1]);
         let (tail, head) = (at(-dx / 2.0, -dy / 2.0), at(dx / 2.0, dy / 2.0));
+        let is_in = |(x, y): (f64, f64)| {
+            let [across, up] = ranges.map(|[low, high]| low..=high);
+            across.contains(&x) && up.contains(&y)
+        };
+        if !is_in(tail) || !is_in(head) {
+            continue; // at the border, where a part would be cut off
+        }
         let wing = |side: f64| at(0.1 * dx - side * 0.25 * dy, 0.1 * dy + side * 0.25 * dx);
         for points in [vec![tail, head], vec![wing(1.0), head, wing(-1.0)]] {
             let (x, y) = points.into_iter().unzip();

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
-use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, as_text};
+use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, as_text, drawn_of};
 use crate::linear_algebra::qr;
 use crate::plot::{Figure, Layer, colour};
 use crate::text::short;
@@ -192,7 +192,11 @@ impl Answer for Lyapunov {
             let range = [0.4, self.n_held_exponents as f64 + 0.6];
             figure
                 .cell(0, 2)
-                .title("inputs held")
+                .title(drawn_of(
+                    "inputs held",
+                    MOST_DRAWN,
+                    self.held_exponents().count(),
+                ))
                 .x("exponent", range)
                 .add(Layer::guide(range, [0.0, 0.0]))
                 .extend(points);

@@ -30,6 +30,7 @@ pub struct NoiseCorrelations {
     pub groups: Vec<(String, Correlations)>,
     /// Units in order of their preference.
     pub order: Vec<usize>,
+    is_sorted: bool,
 }
 
 /// Correlations of pairs of units in some trials.
@@ -87,7 +88,9 @@ impl Answer for NoiseCorrelations {
             ));
         }
         let mut order: Vec<usize> = (0..rates.ncols()).collect();
-        if let Some(preference) = study.choice_preference() {
+        let preference = study.choice_preference();
+        let is_sorted = preference.is_some();
+        if let Some(preference) = preference {
             order.sort_by(|&a, &b| preference[a].total_cmp(&preference[b]));
         }
         let in_group = |group: Group| {
@@ -99,6 +102,7 @@ impl Answer for NoiseCorrelations {
             all,
             groups: study.groups_by()?.into_iter().map(in_group).collect(),
             order,
+            is_sorted,
         })
     }
 
@@ -133,6 +137,13 @@ impl Answer for NoiseCorrelations {
                 short(both)
             ));
         }
+        let constant = self.all.noise.diag().iter().filter(|x| x.is_nan()).count();
+        if constant > 0 {
+            lines.push(format!(
+                "grey: {} without differences between trials of one condition",
+                counted(constant, "unit")
+            ));
+        }
         match self.all.counts[1] {
             1 => lines.push("all trials have one condition: whatever differs between them counts as noise, random inputs included; signal correlations are not defined".to_owned()),
             n if n < LEAST_CONDITIONS => lines.push(format!(
@@ -164,7 +175,11 @@ impl Answer for NoiseCorrelations {
             figure
                 .cell(row, 0)
                 .title(name)
-                .x_label("unit (sorted by preference)")
+                .x_label(if self.is_sorted {
+                    "unit (sorted by preference)"
+                } else {
+                    "unit"
+                })
                 .matrix(&sorted, [-1.0, 1.0], ColourMap::BlueWhiteRed);
             if found.has_signal() {
                 found.draw_pairs(figure.cell(row, 2));

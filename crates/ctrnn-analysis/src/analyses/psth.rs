@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
 use crate::decision_times::DecisionTimes;
-use crate::groups::{Group, groups};
+use crate::groups::{Group, by_title, groups};
 use crate::plot::{Figure, Layer, Rgb, panel_mm, range_of};
 use crate::study::steps_of;
 use crate::text::spoken;
@@ -199,6 +199,9 @@ impl Answer for Psth {
             .chain(self.units.iter().copied().map(Some))
             .collect();
         let mut figure = Figure::new(&vec![width_mm; shown.len()], &vec![24.0; rows.len()]);
+        if shown.len() < self.aligned.len() {
+            figure.title = format!("{} of {} events", shown.len(), self.aligned.len());
+        }
         for (row, &unit) in rows.iter().enumerate() {
             let courses: Vec<Array2<f64>> =
                 shown.iter().map(|aligned| aligned.course(unit)).collect();
@@ -218,7 +221,7 @@ impl Answer for Psth {
                     panel.x_label(&format!("time from {} (ms)", aligned.label));
                 }
                 if row == 0 && column == 0 {
-                    panel.title(format!("by {}", self.by));
+                    panel.title(by_title(&self.by));
                 }
             }
             figure.cell(row, 0).y_label(&match unit {

@@ -8,14 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, Unsuitable};
 use crate::evidence::{Context, Contexts, Evidence, column, contexts, distinct};
 use crate::plot::{
-    Figure, Layer, Marker, Panel, Rgb, Ticks, colour, level_colour, panel_mm, range_of,
+    Figure, Layer, Marker, Panel, Rgb, Scale, Ticks, colour, level_colour, panel_mm, range_of,
 };
 use crate::sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals, percentiles};
 use crate::text::{rounded, short, spoken};
 use crate::{ArrayDoc, Arrays, Study};
-
-/// Largest number of curves with colours of their own.
-const MOST_COLOURS: usize = 7;
 
 /// Settings of the fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -348,7 +345,7 @@ fn draw(panel: &mut Panel, curves: &[&Curve], is_named: bool) {
         let is_alone = curves.len() == 1;
         let ink = match curves.len() {
             1 => Rgb::BLACK,
-            n => level_colour(k, n, n > MOST_COLOURS),
+            n => level_colour(k, n, Scale::Names),
         };
         let [normal, logistic] = &curve.fits;
         if let Some(found) = normal {

@@ -6,9 +6,9 @@ use ndarray::Array2;
 use super::{Answer, NoOptions, Unsuitable};
 use crate::decision_times::{DECISION_ARRAYS, DecisionTimes};
 use crate::evidence::{distinct, evidence, shown_trials};
-use crate::groups::Group;
-use crate::plot::{Figure, Layer, Panel, colour, level_colour, range_of};
-use crate::text::short;
+use crate::groups::{Group, by_title};
+use crate::plot::{Figure, Layer, Panel, Scale, colour, level_colour, range_of};
+use crate::text::{are, short};
 use crate::{ArrayDoc, Arrays, Study};
 
 /// Fractions of the trials at which quantiles are given.
@@ -228,10 +228,7 @@ impl Answer for ReactionTimes {
             ));
         }
         if self.n_catch > 0 {
-            statements.push(format!(
-                "left out: {}",
-                counted(self.n_catch, "catch trial")
-            ));
+            statements.push(format!("{} left out", are(self.n_catch, "catch trial")));
         }
         statements
     }
@@ -298,7 +295,7 @@ impl ReactionTimes {
         let n = self.groups.len().min(MOST_GROUPS);
         for k in 0..n {
             let own = &self.groups[k * self.groups.len() / n];
-            let ink = level_colour(k, n, n > 4);
+            let ink = level_colour(k, n, Scale::Sizes);
             for (kind, times) in own
                 .times_ms
                 .iter()
@@ -320,7 +317,10 @@ impl ReactionTimes {
             }
         }
         panel
-            .title(format!("by {}; dashed: wrong", self.by))
+            .title(match by_title(&self.by) {
+                title if title.is_empty() => "dashed: wrong".to_owned(),
+                title => format!("{title}; dashed: wrong"),
+            })
             .y("fraction of trials", [0.0, 1.0]);
     }
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Basis, Unsuitable};
-use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, as_text};
+use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, as_text, drawn_of};
 use crate::linear_algebra::eigenvalues;
 use crate::plot::{Figure, Layer, Marker, Panel, Rgb, Ticks, colour, drawable, range_of, up_to};
 use crate::text::short;
@@ -173,7 +173,7 @@ impl Answer for Spectrum {
             Layer::points(re, im, ink).radius(0.55).named(name)
         });
         let panel = figure.cell(0, 0).title("recurrent weights");
-        draw_on_complex_plane(panel, discs);
+        draw_on_complex_plane(panel, "λ", discs);
         self.draw_timescales(figure.cell(0, 1));
         vec![("", figure)]
     }
@@ -235,7 +235,11 @@ impl Spectrum {
             panel.add(Layer::text(5.5, middle, "none on this axis", Rgb::GREY));
         }
         panel
-            .title("linearised at the mean end state")
+            .title(drawn_of(
+                "linearised at mean end states",
+                MOST_DRAWN,
+                self.held_modes().count(),
+            ))
             .x("mode", [0.4, MOST_MODES as f64 + 0.6])
             .y("timescale (ms)", range)
             .y_ticks(Ticks::logarithmic(range));
@@ -275,8 +279,13 @@ fn growing(modes: &[Mode]) -> Option<String> {
     }
 }
 
-/// Draws layers on the complex plane, above the axes and the unit circle; both axes have the same scale.
-pub(super) fn draw_on_complex_plane(panel: &mut Panel, layers: impl IntoIterator<Item = Layer>) {
+/// Draws layers on the complex plane of the eigenvalues `symbol`, above the axes and the unit circle; both axes have the
+/// same scale.
+pub(super) fn draw_on_complex_plane(
+    panel: &mut Panel,
+    symbol: &str,
+    layers: impl IntoIterator<Item = Layer>,
+) {
     let layers: Vec<Layer> = layers.into_iter().collect();
     let points = layers
         .iter()
@@ -286,8 +295,8 @@ pub(super) fn draw_on_complex_plane(panel: &mut Panel, layers: impl IntoIterator
     let angle = |k: usize| k as f64 / 180.0 * std::f64::consts::PI;
     let (x, y) = (0..=360).map(|k| (angle(k).cos(), angle(k).sin())).unzip();
     panel
-        .x("Re λ", [-reach, reach])
-        .y("Im λ", [-reach, reach])
+        .x(&format!("Re {symbol}"), [-reach, reach])
+        .y(&format!("Im {symbol}"), [-reach, reach])
         .add(Layer::guide([-reach, reach], [0.0, 0.0]))
         .add(Layer::guide([0.0, 0.0], [-reach, reach]))
         .add(Layer::line(x, y, Rgb([170, 170, 170])).wide(0.2))

@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView3, s};
 
 use super::{Answer, NoOptions, Unsuitable};
 use crate::epochs::Epochs;
-use crate::groups::{groups, mean_course};
+use crate::groups::{by_title, groups, mean_course};
 use crate::plot::{Figure, Layer, Rgb, up_to};
 use crate::text::short;
 use crate::{ArrayDoc, Arrays, Study};
@@ -102,7 +102,7 @@ impl Answer for Speed {
         });
         let panel = figure.cell(0, 0);
         panel
-            .title(format!("by {}", self.by))
+            .title(by_title(&self.by))
             .y("speed (1/s)", [0.0, 1.05 * up_to([self.highest()])[1]])
             .extend(lines)
             .time_axis();

@@ -243,7 +243,11 @@ impl Lesions {
             .x_ticks(Ticks::named(&clusters))
             .y_ticks(Ticks::named(&names));
         let bar = figure.cell(0, 1);
-        bar.colour_bar(scale, ColourMap::BlueWhiteRed, "change of accuracy (%)");
+        bar.colour_bar(
+            scale,
+            ColourMap::BlueWhiteRed,
+            "change of accuracy (points)",
+        );
         figure
     }
 }

@@ -13,7 +13,7 @@ use crate::arrays::ArrayDoc;
 use crate::decision_times::onset;
 use crate::epochs::Epochs;
 use crate::groups::Group;
-use crate::plot::{Figure, Layer, Panel, Rgb, colour, level_colour, panel_mm};
+use crate::plot::{Figure, Layer, Panel, Rgb, Scale, colour, level_colour, panel_mm};
 use crate::responses::Responses;
 use crate::text::short;
 use crate::variables::{self, Regressor, Role, Variable, regressors, selector, shown};
@@ -104,7 +104,7 @@ pub struct Line {
     pub n_trials: usize,
     /// Coordinates on all axes, `[time, axis]`.
     pub values: Array2<f64>,
-    is_ordered: bool,
+    scale: Scale,
 }
 
 impl Answer for Tdr {
@@ -356,7 +356,7 @@ impl Sorting {
         let mut named: Vec<usize> = Vec::new();
         for line in &self.lines {
             let [level, n_levels] = line.level;
-            let ink = level_colour(level, n_levels, line.is_ordered);
+            let ink = level_colour(level, n_levels, line.scale);
             let [x, y] = self.axes.map(|axis| line.values.column(axis).to_vec());
             let start = [&x, &y].map(|side| side.iter().take(1).copied().collect::<Vec<f64>>());
             let [x0, y0] = start;
@@ -580,7 +580,7 @@ fn rows(study: &Study, variables: &[Variable], context: Option<usize>) -> Vec<Ro
         }];
     };
     let row = |(level, name): &(f64, String)| Row {
-        name: format!("{} {name}", variables[k].quantity.label),
+        name: format!("{} = {name}", variables[k].quantity.label),
         value: Some((k, *level)),
         own: all
             .clone()
@@ -635,7 +635,7 @@ fn lines(
                 choice: side,
                 n_trials: members.len(),
                 values: course(&members),
-                is_ordered: by.role != Role::Category && by.role != Role::Choice,
+                scale: by.role.scale(),
             });
         }
     }

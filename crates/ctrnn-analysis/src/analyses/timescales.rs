@@ -521,7 +521,7 @@ impl Timescales {
             .x("lag (ms)", [0.0, end])
             .y("autocorrelation", [-1.0, 1.0])
             .extend(units)
-            .add(Layer::guide([0.0, end], [(-1.0f64).exp(); 2]))
+            .add(Layer::guide([0.0, end], [(-1.0f64).exp(); 2]).named("1/e"))
             .add(Layer::line(lag, means, colour(0)).wide(0.4).named("mean"));
         let sorted = self.sorted();
         let range = [0.0, sorted.last().copied().unwrap_or(1.0) * 1.02];

@@ -271,7 +271,10 @@ impl Tuning {
         }
         let names = self.names.iter().map(|name| &name[..]);
         let entries = inks.iter().zip(names.chain(["shared", "interactions"]));
-        let entries = entries.filter(|(_, name)| is_shared || *name != "shared");
+        let has_several = self.names.len() > 1;
+        let entries = entries
+            .filter(|(_, name)| is_shared || *name != "shared")
+            .filter(|(_, name)| has_several || *name != "interactions");
         panel
             .extend(entries.map(|(&ink, name)| {
                 Layer::line(Vec::new(), Vec::new(), ink)

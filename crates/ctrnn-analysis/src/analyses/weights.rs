@@ -6,7 +6,7 @@ use ndarray::{Array2, Axis};
 use super::{Answer, Basis, NoOptions, Unsuitable};
 use crate::blocks::{Block, blocks, reach_of, reordered, sorted_units};
 use crate::channels::channel_ticks;
-use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks};
+use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks, up_to};
 use crate::preference::{Preference, Preferences};
 use crate::text::{short, spoken};
 use crate::{ArrayDoc, Arrays, Study};
@@ -201,7 +201,13 @@ impl Answer for SortedWeights {
         }
         let reach = self.draw_recurrent(figure.cell(0, 1));
         let bar = figure.cell(0, 2);
-        bar.colour_bar([-reach, reach], ColourMap::BlueWhiteRed, "recurrent weight");
+        let largest = up_to(self.recurrent.iter().map(|w| w.abs()))[1];
+        let label = if largest > reach {
+            format!("recurrent weight (up to {})", short(largest))
+        } else {
+            "recurrent weight".to_owned()
+        };
+        bar.colour_bar([-reach, reach], ColourMap::BlueWhiteRed, &label);
         self.draw_output(figure.cell(1, 1));
         vec![("", figure)]
     }
@@ -234,10 +240,11 @@ impl SortedWeights {
         let names = self.names.iter().enumerate().filter(|_| n_groups > 1);
         let ticks = names.map(|(k, name)| (middle(k), name.clone()));
         panel
-            .title(if self.has_types {
-                "recurrent, sorted by type and preference"
-            } else {
-                "recurrent, sorted by preference"
+            .title(match (self.has_types, &self.preferences) {
+                (true, Some(_)) => "recurrent, sorted by type and preference",
+                (true, None) => "recurrent, sorted by type",
+                (false, Some(_)) => "recurrent, sorted by preference",
+                (false, None) => "recurrent",
             })
             .x_ticks(Ticks::At(Vec::new()))
             .y_ticks(Ticks::At(ticks.collect()));

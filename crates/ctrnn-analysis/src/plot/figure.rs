@@ -1,6 +1,6 @@
 //! Layout of panels on a sheet.
 
-use super::canvas::{Anchor, Canvas, Shape};
+use super::canvas::{Anchor, Canvas};
 use super::draw::{Frame, draw_layer, draw_marker};
 use super::font::{SMALL_MM, TEXT_MM};
 use super::{
@@ -93,7 +93,8 @@ impl Figure {
         let Some(width) = style.width_mm else {
             return Ok(resized(1.0 / magnification));
         };
-        const SMALLEST: f64 = 0.2;
+        // Smaller panels have no room for their ticks.
+        const SMALLEST: f64 = 0.5;
         let width_of = |factor: f64| resized(factor).size_mm()[0];
         let needed = width_of(SMALLEST);
         if needed > width {
@@ -253,8 +254,12 @@ impl Figure {
         here.fold([0.0, 0.0], |[before, after], ([row, column], panel)| {
             let size = [self.columns_mm[*column], self.rows_mm[*row]];
             let [first, second] = match side {
-                0 => [panel.above(size[0], tilted), panel.below(size[0])],
-                _ => [panel.left(), panel.right(size[0], tilted)],
+                0 => {
+                    let label = panel.label_overhang(size[1]);
+                    let below = panel.below(size[0]).max(panel.legend_overhang(size[1]));
+                    [panel.above(size[0], tilted).max(label), below.max(label)]
+                }
+                _ => [panel.left(), panel.right(size, tilted)],
             };
             [f64::max(before, first), f64::max(after, second)]
         })
@@ -305,6 +310,18 @@ impl Panel {
         ticks + label
     }
 
+    /// Returns the length of the label of the y axis beyond either end of the data area.
+    fn label_overhang(&self, height_mm: f64) -> f64 {
+        let length = font::width(&self.y.label) * TEXT_MM;
+        ((length - height_mm) / 2.0).max(0.0)
+    }
+
+    /// Returns the height of the legend below the data area.
+    fn legend_overhang(&self, height_mm: f64) -> f64 {
+        let n = self.layers.iter().filter_map(Layer::legend).count();
+        n as f64 * TEXT_MM * LINE_HEIGHT - height_mm
+    }
+
     /// Returns true if the labels of the x axis are upright, because neighbouring ones would touch.
     pub(super) fn has_upright_labels(&self, width_mm: f64) -> bool {
         let range = self.ranges()[0];
@@ -348,18 +365,27 @@ impl Panel {
 
     /// Returns the width right of the data area, for the legend and for overhanging text: a tilted name, half a tick
     /// label.
-    fn right(&self, width_mm: f64, tilted: bool) -> f64 {
+    fn right(&self, [width_mm, height_mm]: [f64; 2], tilted: bool) -> f64 {
         let names = self.layers.iter().filter_map(Layer::legend);
         let widest = names
             .map(|(_, name)| font::width(name) * TEXT_MM)
             .fold(0.0, f64::max);
         let legend = match widest {
             0.0 => 0.0,
-            _ => widest + 6.0 * SPACE_MM,
+            _ => widest + 5.0 * SPACE_MM + self.legend_gap([width_mm, height_mm]),
         };
+        let tick = [self.tick_overhang(width_mm)].into_iter();
+        let places = self.label_places(width_mm, tilted).into_iter();
+        let name = places
+            .filter(|_| tilted)
+            .map(|(x, label)| font::width(label) * SMALL_MM * 0.75 - (width_mm - x));
+        name.chain(tick).fold(legend, f64::max)
+    }
+
+    /// Returns the length of the last label of the x axis beyond the right end.
+    fn tick_overhang(&self, width_mm: f64) -> f64 {
         let range = self.ranges()[0];
         let from_right = |x: f64| width_mm * (1.0 - fraction(x, range));
-        let ticks = self.x.ticks_on(range).into_iter();
         let is_upright = self.has_upright_labels(width_mm);
         let width = |label: &str| {
             if is_upright {
@@ -368,12 +394,32 @@ impl Panel {
                 font::width(label) * TEXT_MM
             }
         };
-        let tick = ticks.map(|(x, label)| width(&label) / 2.0 - from_right(x));
-        let places = self.label_places(width_mm, tilted).into_iter();
-        let name = places
-            .filter(|_| tilted)
-            .map(|(x, label)| font::width(label) * SMALL_MM * 0.75 - (width_mm - x));
-        name.chain(tick).fold(legend, f64::max)
+        let ticks = self.ticks_across(width_mm).into_iter();
+        let beyond = ticks.map(|(x, label)| width(&label) / 2.0 - from_right(x));
+        beyond.fold(0.0, f64::max)
+    }
+
+    /// Returns the distance of the legend from the data area: beyond the last label of the x axis if it reaches down to it.
+    fn legend_gap(&self, [width_mm, height_mm]: [f64; 2]) -> f64 {
+        if self.legend_overhang(height_mm) > 0.0 {
+            SPACE_MM + self.tick_overhang(width_mm)
+        } else {
+            SPACE_MM
+        }
+    }
+
+    /// Returns the ticks of the x axis: of round ones whose labels would touch, every second, third, ... one.
+    fn ticks_across(&self, width_mm: f64) -> Vec<(f64, String)> {
+        let range = self.ranges()[0];
+        let all = self.x.ticks_on(range);
+        if self.x.ticks != Ticks::Round || all.len() < 2 {
+            return all;
+        }
+        let apart = (fraction(all[1].0, range) - fraction(all[0].0, range)).abs() * width_mm;
+        let widths = all.iter().map(|(_, label)| font::width(label) * TEXT_MM);
+        let needed = widths.fold(0.0, f64::max) + SPACE_MM / 2.0;
+        let every = (needed / apart).ceil().max(1.0) as usize;
+        all.into_iter().step_by(every).collect()
     }
 
     fn bands(&self) -> impl Iterator<Item = ([f64; 2], &str)> {
@@ -391,7 +437,7 @@ impl Panel {
         let range = self.ranges()[0];
         self.bands().any(|(ends, label)| {
             let [from, to] = ends.map(|x| fraction(x, range));
-            font::width(label) * SMALL_MM > (to - from) * width_mm
+            font::width(label) * SMALL_MM + SPACE_MM / 2.0 > (to - from) * width_mm
         })
     }
 
@@ -468,7 +514,7 @@ impl Panel {
             let is_upright = self.has_upright_labels(frame.size[0]);
             let top = bottom + TICK_MM + SPACE_MM / 2.0;
             below = top + self.x_label_height(frame.size[0]);
-            for (value, label) in self.x.ticks_on(frame.ranges[0]) {
+            for (value, label) in self.ticks_across(frame.size[0]) {
                 let x = frame.x(value);
                 canvas.line(&[[x, bottom], [x, bottom + TICK_MM]], Rgb::BLACK, AXIS_MM);
                 if is_upright {
@@ -510,7 +556,7 @@ impl Panel {
 
     fn draw_legend(&self, frame: &Frame, canvas: &mut Canvas) {
         const MARKER_MM: f64 = 0.7;
-        let x = frame.right() + SPACE_MM;
+        let x = frame.right() + self.legend_gap(frame.size);
         let named = self.layers.iter().filter_map(|layer| {
             let (colour, name) = layer.legend()?;
             Some((layer, colour, name))
@@ -541,6 +587,7 @@ fn label_height(label: &str, tilted: bool) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plot::canvas::Shape;
     use crate::plot::{Axis, ColourMap, HeatMap, Marker, colour};
 
     fn figure() -> Figure {
@@ -623,6 +670,28 @@ mod tests {
             .collect();
         assert_eq!(discs.len(), 2);
         assert!(discs.iter().all(|k| Some(*k) > last_line));
+    }
+
+    /// A label longer than its axis, and a legend higher than its panel, have room on the sheet.
+    #[test]
+    fn long_labels_and_legends_fit_on_the_sheet() {
+        let height = |label: &str, n_names: usize| {
+            let mut figure = Figure::new(&[40.0], &[10.0]);
+            let panel = figure.cell(0, 0).y_label(label);
+            for k in 0..n_names {
+                panel.add(Layer::line(Vec::new(), Vec::new(), colour(k)).named("name"));
+            }
+            figure.size_mm()[1]
+        };
+        assert!(height("rate", 0) < 20.0);
+        let long = "task variance of every unit / its maximum over all tasks";
+        let length = font::width(long) * TEXT_MM;
+        assert!(
+            height(long, 0) >= length,
+            "{} for {length}",
+            height(long, 0)
+        );
+        assert!(height("rate", 9) >= 9.0 * TEXT_MM * LINE_HEIGHT);
     }
 
     /// Labels that would touch are upright, and the axis has room for them.

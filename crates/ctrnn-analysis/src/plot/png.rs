@@ -1,5 +1,9 @@
 //! PNG output of shapes.
 
+use std::io::Write as _;
+
+use flate2::write::ZlibEncoder;
+use flate2::{Compression, Crc};
 use tiny_skia::{
     Color, FillRule, FilterQuality, LineJoin, Paint, Path, PathBuilder, Pixmap, PixmapPaint,
     PremultipliedColorU8, Rect, Stroke, StrokeDash, Transform,
@@ -32,8 +36,12 @@ pub fn write(canvas: &Canvas, dpi: f64) -> Result<Vec<u8>, FigureError> {
     pixmap.encode_png().map_err(|_| too_large())
 }
 
-/// Encodes pixels, in rows from the top, as a PNG file.
+/// Encodes pixels, in rows from the top, as a PNG file: with a palette if there are at most 256 colours, which makes the
+/// file several times smaller.
 pub fn encode_pixels(columns: usize, pixels: &[Rgb]) -> Vec<u8> {
+    if let Some(file) = indexed(columns, pixels) {
+        return file;
+    }
     let pixmap = pixmap(columns, pixels);
     let encoded = pixmap.map(|pixmap| {
         pixmap
@@ -41,6 +49,46 @@ pub fn encode_pixels(columns: usize, pixels: &[Rgb]) -> Vec<u8> {
             .expect("pixels in memory can be encoded")
     });
     encoded.unwrap_or_default()
+}
+
+/// Encodes pixels with a palette; `None` if there are none, or too many colours.
+fn indexed(columns: usize, pixels: &[Rgb]) -> Option<Vec<u8>> {
+    const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+    // A bit depth of 8, indices of a palette, and the only methods of compression, filtering and interlacing.
+    const FORMAT: [u8; 5] = [8, 3, 0, 0, 0];
+    let rows = pixels.len().checked_div(columns).filter(|rows| *rows > 0)?;
+    let mut palette: Vec<Rgb> = Vec::new();
+    let mut data = ZlibEncoder::new(Vec::new(), Compression::best());
+    for row in pixels.chunks_exact(columns) {
+        let mut line = vec![0]; // no filter
+        for ink in row {
+            let place = palette.iter().position(|known| known == ink);
+            let place = place.unwrap_or_else(|| {
+                palette.push(*ink);
+                palette.len() - 1
+            });
+            line.push(u8::try_from(place).ok()?);
+        }
+        data.write_all(&line).ok()?;
+    }
+    let size = [columns, rows].map(|n| (n as u32).to_be_bytes()).concat();
+    let colours: Vec<u8> = palette.iter().flat_map(|ink| ink.0).collect();
+    let mut file = SIGNATURE.to_vec();
+    for (name, content) in [
+        (b"IHDR", [&size[..], &FORMAT].concat()),
+        (b"PLTE", colours),
+        (b"IDAT", data.finish().ok()?),
+        (b"IEND", Vec::new()),
+    ] {
+        let mut crc = Crc::new();
+        crc.update(name);
+        crc.update(&content);
+        file.extend((content.len() as u32).to_be_bytes());
+        file.extend(name);
+        file.extend(&content);
+        file.extend(crc.sum().to_be_bytes());
+    }
+    Some(file)
 }
 
 /// Creates an image of pixels; `None` if there are no pixels.
@@ -196,4 +244,29 @@ fn letters(text: &str) -> Option<Path> {
         Outline::Close => builder.close(),
     });
     builder.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plot::colour;
+
+    /// The pixels come back, with a palette and without one.
+    #[test]
+    fn pixels_come_back() {
+        let grey = |k: usize| Rgb([k as u8, (k / 2) as u8, (k / 256) as u8]);
+        for (columns, pixels) in [
+            (3, (0..6).map(|k| colour(k % 4)).collect::<Vec<Rgb>>()),
+            (100, (0..300).map(grey).collect()),
+        ] {
+            let file = encode_pixels(columns, &pixels);
+            let back = Pixmap::decode_png(&file).expect("a PNG file");
+            assert_eq!(back.width() as usize, columns);
+            let found = back
+                .pixels()
+                .iter()
+                .map(|p| Rgb([p.red(), p.green(), p.blue()]));
+            assert_eq!(found.collect::<Vec<Rgb>>(), pixels);
+        }
+    }
 }

@@ -87,6 +87,21 @@ struct Trained {
     best: Option<(u64, f64)>,
 }
 
+impl Trained {
+    fn json(&self, exit_code: u8, best_metric: &str) -> serde_json::Value {
+        let best = self.best;
+        serde_json::json!({
+            "run": path_text(&self.folder),
+            "step": self.step,
+            "exit_code": exit_code,
+            "seconds": self.seconds,
+            "best": best.map(|(step, value)| serde_json::json!({
+                "metric": best_metric, "step": step, "value": value,
+            })),
+        })
+    }
+}
+
 impl Job for TrainJob<'_> {
     type Output = Trained;
     const TRAINS: bool = true;
@@ -176,17 +191,8 @@ pub fn train_and_report(
         "next: train-ctrnn {next} {}",
         quoted_path(&trained.folder)
     ));
-    terminal.print_json(|| {
-        serde_json::json!({
-            "run": path_text(&trained.folder),
-            "step": trained.step,
-            "exit_code": code,
-            "seconds": trained.seconds,
-            "best": trained.best.map(|(step, value)| serde_json::json!({
-                "metric": run.config.checkpoint.best.name(), "step": step, "value": value,
-            })),
-        })
-    })?;
+    let best_metric = run.config.checkpoint.best.name();
+    terminal.print_json(|| trained.json(code, best_metric))?;
     Ok(code)
 }
 

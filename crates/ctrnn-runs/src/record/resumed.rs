@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use ctrnn_config::{Difference, MAX_CONFIG_BYTES, Run};
 use ctrnn_files::{RunFolder, read_at_most};
+use ctrnn_tasks::from_toml;
 use ctrnn_train::Schedule;
 use serde_json::{Map, Value, json};
 use toml::Table;
@@ -73,7 +74,7 @@ fn open_length(recorded: &Table) -> Option<toml::Value> {
     let train = recorded.get("train")?;
     let steps = train.get("steps")?.as_integer()?.try_into().ok()?;
     let schedule = train.get("schedule")?;
-    let given: Schedule = schedule.clone().try_into().ok()?;
+    let given: Schedule = from_toml(schedule.clone()).ok()?;
     let fixed = given.clone().of_fixed_length(steps);
     match (given != fixed, fixed) {
         (true, Schedule::Cosine(cosine)) => Some(i64::try_from(cosine.steps?).ok()?.into()),

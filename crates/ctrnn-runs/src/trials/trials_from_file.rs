@@ -9,7 +9,8 @@ use ctrnn_config::{InputPath, counted};
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{
     BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Layout, TargetKind, Task,
-    TaskEntry, TaskError, Trained, Trial, TrialBatch, TrialSet, implied_choices, value_bits,
+    TaskEntry, TaskError, Trained, Trial, TrialBatch, TrialSet, from_toml, implied_choices,
+    value_bits,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -257,7 +258,7 @@ impl TrialsFromFile {
         }
         read.tested = trained.and_then(|trained| {
             Some(Tested {
-                config: trained.table.clone().try_into().ok()?,
+                config: from_toml(trained.table.clone().into()).ok()?,
                 clock: context.clock,
                 seed: context.seed,
             })
@@ -509,7 +510,7 @@ fn trained_choices(trained: Trained, clock: Clock) -> Option<Vec<usize>> {
     if let Some(choices) = trained.choices {
         return Some(choices.to_vec());
     }
-    let config: NpzConfig = trained.table.clone().try_into().ok()?;
+    let config: NpzConfig = from_toml(trained.table.clone().into()).ok()?;
     let read = TrialsFromFile::read_files(&config, clock, None).ok()?;
     Some(read.layout.choices)
 }

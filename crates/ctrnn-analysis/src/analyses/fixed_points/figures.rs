@@ -3,7 +3,7 @@
 use ndarray::{Array1, ArrayView2};
 
 use super::selection::{oriented, slowest};
-use super::{FixedPoint, FixedPoints, SelectionVectors};
+use super::{FixedPoint, FixedPoints, Found, SelectionVectors};
 use crate::analyses::spectrum::draw_on_complex_plane;
 use crate::plot::{Figure, Layer, Marker, Panel, Rgb, Ticks, colour, drawable, panel_mm, range_of};
 use crate::text::spoken;
@@ -81,6 +81,30 @@ struct Plane {
 }
 
 impl Plane {
+    /// Returns the plane of two axes on which the panels of some inputs can be compared.
+    fn over(
+        found: &FixedPoints,
+        inputs: &[usize],
+        axes: [&Array1<f64>; 2],
+        size_mm: [f64; 2],
+    ) -> Self {
+        let mut seen = [Vec::new(), Vec::new()];
+        for &k in inputs {
+            for [x, y] in paths_of(found, k, axes) {
+                seen[0].extend(x);
+                seen[1].extend(y);
+            }
+            for [x, y] in places_of(found, k, axes) {
+                seen[0].push(x);
+                seen[1].push(y);
+            }
+        }
+        Self {
+            ranges: seen.map(|values| drawable(range_of(values, 0.08))),
+            size_mm,
+        }
+    }
+
     /// Returns a length on paper in the coordinates of an axis.
     fn length(&self, side: usize, mm: f64) -> f64 {
         let [low, high] = self.ranges[side];
@@ -148,13 +172,15 @@ fn state_space(found: &FixedPoints) -> Figure {
         _ => shown.iter().map(|&k| (k, 1)).collect(),
     };
     let (mut figure, size_mm) = grid(panels.len(), 42.0, Some(HEIGHT_MM));
+    figure.title = left_out(found, &shown);
     let kinds = existing(found, &shown);
     for (place, &(k, second)) in panels.iter().enumerate() {
         let [first_axis, second_axis] =
             [0, second].map(|axis| found.pca.components.row(axis).to_owned());
         let axes = [&first_axis, &second_axis];
         let panel = figure.cell(place / IN_A_ROW, place % IN_A_ROW);
-        draw_points(panel, found, k, axes, size_mm);
+        let plane = Plane::over(found, &shown, axes, size_mm);
+        draw_points(panel, found, k, axes, &plane);
         panel
             .title(&*found.held.inputs[k].name)
             .x_label("PC 1")
@@ -165,6 +191,7 @@ fn state_space(found: &FixedPoints) -> Figure {
             if drawn.any(has_direction) {
                 panel.add(Layer::line(Vec::new(), Vec::new(), Rgb::GREY).named("leading mode"));
             }
+            panel.add(Layer::line(Vec::new(), Vec::new(), PALE).named("whole trials"));
         }
     }
     figure
@@ -175,38 +202,50 @@ fn has_direction(point: &FixedPoint) -> bool {
     (!point.is_fixed || point.n_marginal > 0) && point.modes.values[0].im == 0.0
 }
 
-/// Draws the points under an input on two axes, over trajectories; leading modes below them. Returns the plane.
+/// Returns the title that names inputs which are not drawn; empty if all are.
+fn left_out(found: &FixedPoints, shown: &[usize]) -> String {
+    let has_points = |found: &&Found| !found.points.is_empty();
+    let n = found.found.iter().filter(has_points).count();
+    if n > shown.len() {
+        format!("{} of {n} held inputs", shown.len())
+    } else {
+        String::new()
+    }
+}
+
+/// Returns the places of the points under an input on two axes.
+fn places_of(found: &FixedPoints, k: usize, axes: [&Array1<f64>; 2]) -> Vec<[f64; 2]> {
+    let mean = &found.pca.mean;
+    let points = found.found[k].points.iter();
+    points
+        .map(|point| axes.map(|axis| (&point.state - mean).dot(axis)))
+        .collect()
+}
+
+/// Returns the trajectories of the trials with an input on two axes.
+fn paths_of(found: &FixedPoints, k: usize, axes: [&Array1<f64>; 2]) -> Vec<[Vec<f64>; 2]> {
+    let mean = &found.pca.mean;
+    let trials = found.trajectories[k].iter();
+    trials
+        .map(|states| axes.map(|axis| along(states.view(), mean, axis)))
+        .collect()
+}
+
+/// Draws the points under an input on two axes, over trajectories; leading modes below them.
 fn draw_points(
     panel: &mut Panel,
     found: &FixedPoints,
     k: usize,
     axes: [&Array1<f64>; 2],
-    size_mm: [f64; 2],
-) -> Plane {
-    let mean = &found.pca.mean;
-    let project = |state: &Array1<f64>| axes.map(|axis| (state - mean).dot(axis));
+    plane: &Plane,
+) {
     let points = &found.found[k].points;
-    let places: Vec<[f64; 2]> = points.iter().map(|point| project(&point.state)).collect();
-    let paths: Vec<[Vec<f64>; 2]> = found.trajectories[k]
-        .iter()
-        .map(|states| axes.map(|axis| along(states.view(), mean, axis)))
-        .collect();
-    let ranges = [0, 1].map(|side| {
-        let seen = paths.iter().flat_map(|path| path[side].iter().copied());
-        range_of(seen.chain(places.iter().map(|place| place[side])), 0.08)
-    });
-    let plane = Plane {
-        ranges: ranges.map(drawable),
-        size_mm,
-    };
-    panel.x("", ranges[0]).y("", ranges[1]);
-    panel.extend(
-        paths
-            .into_iter()
-            .map(|[x, y]| Layer::line(x, y, PALE).wide(0.15)),
-    );
+    let places = places_of(found, k, axes);
+    panel.x("", plane.ranges[0]).y("", plane.ranges[1]);
+    let paths = paths_of(found, k, axes).into_iter();
+    panel.extend(paths.map(|[x, y]| Layer::line(x, y, PALE).wide(0.15)));
     let arrows = leading_directions(points, &places, axes);
-    panel.extend(segments(&plane, &arrows, RIGHT_LENGTH, Rgb::GREY));
+    panel.extend(segments(plane, &arrows, RIGHT_LENGTH, Rgb::GREY));
     for kind in KINDS {
         let own = points
             .iter()
@@ -215,7 +254,6 @@ fn draw_points(
         let own: Vec<[f64; 2]> = own.map(|(_, place)| *place).collect();
         panel.add(kind.marks(&own));
     }
-    plane
 }
 
 /// Returns place and leading mode on two axes of some points, spread over those whose mode is drawn.
@@ -285,9 +323,10 @@ fn contexts(found: &FixedPoints, selection: &SelectionVectors) -> Figure {
     for row in 0..n_rows {
         let stimulus_axis = selection.stimulus_axes.row(row).to_owned();
         let axes = [&selection.choice_axis, &stimulus_axis];
+        let plane = Plane::over(found, &shown, axes, size_mm);
         for (column, &k) in shown.iter().enumerate() {
             let panel = figure.cell(row, column);
-            let plane = draw_points(panel, found, k, axes, size_mm);
+            draw_points(panel, found, k, axes, &plane);
             if let Some(point) = slowest(&found.dynamics, &found.found[k].points) {
                 let [_, left] = oriented(point, &selection.choice_axis);
                 let place = axes.map(|axis| (&point.state - &found.pca.mean).dot(axis));
@@ -305,13 +344,25 @@ fn contexts(found: &FixedPoints, selection: &SelectionVectors) -> Figure {
                 .y_label(&format!("{} axis", spoken(&selection.stimuli[row])));
             if row == 0 && column + 1 == shown.len() {
                 name_kinds(panel, &kinds);
-                panel
-                    .add(Layer::line(Vec::new(), Vec::new(), Rgb::GREY).named("right eigenvector"));
-                panel.add(Layer::line(Vec::new(), Vec::new(), SELECTION).named("selection vector"));
+                name_vectors(panel, found, &shown);
             }
         }
     }
     figure
+}
+
+/// Names the lines through points, as far as there are any.
+fn name_vectors(panel: &mut Panel, found: &FixedPoints, inputs: &[usize]) {
+    let named = |ink: Rgb, name| Layer::line(Vec::new(), Vec::new(), ink).named(name);
+    let mut points = inputs.iter().flat_map(|&k| &found.found[k].points);
+    if points.any(has_direction) {
+        panel.add(named(Rgb::GREY, "right eigenvector"));
+    }
+    let has_slowest = |k: &usize| slowest(&found.dynamics, &found.found[*k].points).is_some();
+    if inputs.iter().any(has_slowest) {
+        panel.add(named(SELECTION, "selection vector at the slowest point"));
+    }
+    panel.add(named(PALE, "whole trials"));
 }
 
 /// Draws the eigenvalues of a time step at fixed points.
@@ -321,6 +372,7 @@ fn eigenvalues(found: &FixedPoints) -> Figure {
         .take(MOST_INPUTS)
         .collect();
     let (mut figure, _) = grid(shown.len(), HEIGHT_MM, None);
+    figure.title = left_out(found, &shown);
     let kinds = existing(found, &shown);
     let most = (MOST_EIGENVALUES / found.dynamics.n_units()).clamp(1, 16);
     for (place, &k) in shown.iter().enumerate() {
@@ -339,7 +391,7 @@ fn eigenvalues(found: &FixedPoints) -> Figure {
             layers = named.map(|(layer, kind)| layer.named(kind.name)).collect();
         }
         let panel = figure.cell(place / IN_A_ROW, place % IN_A_ROW);
-        draw_on_complex_plane(panel.title(&*found.held.inputs[k].name), layers);
+        draw_on_complex_plane(panel.title(&*found.held.inputs[k].name), "m", layers);
         if place % IN_A_ROW > 0 {
             panel.y_label("");
         }

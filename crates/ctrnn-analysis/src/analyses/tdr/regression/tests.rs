@@ -216,12 +216,12 @@ fn known_axes_are_recovered() {
         .map(|p| (&p.context[..], p.axes, &p.by[..], p.lines.len()))
         .collect();
     let expected = [
-        ("context motion", [1, 0], "motion", 4),
-        ("context motion", [2, 0], "motion", 4),
-        ("context motion", [2, 0], "colour", 8),
-        ("context colour", [1, 0], "motion", 8),
-        ("context colour", [1, 0], "colour", 4),
-        ("context colour", [2, 0], "colour", 4),
+        ("context = motion", [1, 0], "motion", 4),
+        ("context = motion", [2, 0], "motion", 4),
+        ("context = motion", [2, 0], "colour", 8),
+        ("context = colour", [1, 0], "motion", 8),
+        ("context = colour", [1, 0], "colour", 4),
+        ("context = colour", [2, 0], "colour", 4),
     ];
     assert_eq!(panels, expected);
     // The end of a trial is not part of any mean or score.
