@@ -7,7 +7,7 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 
 use ctrnn_random::{Key, Rng, Stream};
-use ctrnn_tasks::{Clock, Condition, Layout, Trial, value_bits};
+use ctrnn_tasks::{Clock, Condition, Layout, Meaning, Trial, value_bits};
 use ndarray::{Array1, Array2, Axis};
 use rayon::prelude::*;
 
@@ -439,8 +439,8 @@ impl Medians {
     }
 }
 
-/// Returns true if the inputs of some trials are a linear function of these conditions, of which there are enough values
-/// to tell.
+/// Returns true if the inputs of some trials are a linear function of these conditions, all of them quantities, of which
+/// there are enough values to tell.
 fn is_linear(study: &Study, inputs: &[(usize, Array1<f64>)], conditions: &[String]) -> bool {
     let columns: Vec<&[f64]> = conditions
         .iter()
@@ -451,7 +451,11 @@ fn is_linear(study: &Study, inputs: &[(usize, Array1<f64>)], conditions: &[Strin
     let is_known = inputs
         .iter()
         .all(|(b, _)| columns.iter().all(|c| c[*b].is_finite()));
-    if columns.is_empty() || !is_known || different.len() < columns.len() + 2 {
+    // There is nothing between two names.
+    let are_quantities = conditions
+        .iter()
+        .all(|name| matches!(study.task.meaning(name), Meaning::Quantity(_)));
+    if columns.is_empty() || !are_quantities || !is_known || different.len() < columns.len() + 2 {
         return false;
     }
     let design = Array2::from_shape_fn((inputs.len(), columns.len() + 1), |(i, k)| match k {

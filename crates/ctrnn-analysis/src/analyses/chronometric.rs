@@ -327,11 +327,11 @@ mod tests {
         let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
         let mut outputs = Array3::zeros(shape);
         for (b, &coherence) in coherence.iter().enumerate() {
-            let onset = batch.timelines[b].steps("stimulus").start;
+            let cue = batch.timelines[b].steps("response").start;
             let from = match coherence {
                 _ if (b / 6).is_multiple_of(4) => 0,
-                c if c < 0.15 => onset + 2,
-                c if c < 0.3 => onset + 1,
+                c if c < 0.15 => cue + 2,
+                c if c < 0.3 => cue + 1,
                 _ => continue,
             };
             let choice = batch.correct[b].expect("a side");
@@ -348,9 +348,9 @@ mod tests {
         assert_eq!([10, 13, 14].map(|k| values[k]), [0.4, 0.0, 16.0]);
         let said = found.statements().join("\n");
         for expected in [
-            "mean decision time from the onset of the stimulus: 60 ms at 10 %, 40 ms at 20 %",
+            "mean decision time from the go cue: 60 ms at 10 %, 40 ms at 20 %",
             "24 of 48 trials are undecided and left out",
-            "12 trials decided before the onset of the stimulus",
+            "12 trials are decided before the go cue",
         ] {
             assert!(said.contains(expected), "{expected}\n{said}");
         }

@@ -439,7 +439,7 @@ mod tests {
         for expected in [
             "median reaction time of 48 correct trials: 80 ms (10 % to 90 %: 60 to 100 ms)",
             "undecided: 16 of 80 trials (no reaction by the rule of the task); accuracy counts them as wrong",
-            "left out: 20 catch trials",
+            "20 catch trials are left out",
         ] {
             assert!(said.contains(expected), "{expected}\n{said}");
         }
