@@ -41,7 +41,7 @@ impl Default for ChoiceProbabilityOptions {
     }
 }
 
-/// Choice probability of every unit in the last epoch before the answer.
+/// Choice probability of every unit in the [`telling_epoch`](Study::telling_epoch).
 #[derive(Clone, Debug)]
 pub struct ChoiceProbability {
     /// Name of the epoch.

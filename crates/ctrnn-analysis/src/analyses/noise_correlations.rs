@@ -19,7 +19,7 @@ const LEAST_CONDITIONS: usize = 3;
 /// Number of bins of the signal correlation.
 const BINS: usize = 8;
 
-/// Correlations of pairs of units within and between conditions, in the last epoch before the answer.
+/// Correlations of pairs of units within and between conditions, in the [`telling_epoch`](Study::telling_epoch).
 #[derive(Clone, Debug)]
 pub struct NoiseCorrelations {
     /// Name of the epoch.

@@ -24,7 +24,7 @@ pub struct Options {
     /// Time after each event, in ms.
     pub after_ms: f64,
     /// Number of units in the figure: the most selective ones, by the fraction of the variance over trials of their
-    /// mean rate in the last epoch before the answer that the groups explain.
+    /// mean rate in the epoch of `tuning` that the groups explain.
     pub units: usize,
 }
 
@@ -111,7 +111,7 @@ impl Answer for Psth {
             "selectivity",
             "[unit]",
             "",
-            "fraction of the variance over trials of the mean rate in the last epoch before the answer that the groups explain",
+            "fraction of the variance over trials of the mean rate in the epoch of `tuning` that the groups explain",
         ),
         ArrayDoc::new(
             "units",
@@ -352,7 +352,7 @@ fn aligned(study: &Study, groups: &[Group], event: Event, options: &Options) -> 
     }
 }
 
-/// Computes the fraction of the variance of each unit's mean rate in the last epoch before the answer that the groups
+/// Computes the fraction of the variance of each unit's mean rate in the telling epoch that the groups
 /// explain; 0 for a constant rate.
 fn selectivity(study: &Study, groups: &[Group]) -> Array1<f64> {
     let rates = study.rates_in(study.telling_epoch());
