@@ -37,10 +37,8 @@ def tdr():
     averages = []
     for a, c in itertools.product([-1.0, 1.0], [-1.0, 0.0, 1.0]):
         own = [b for b in range(n_trials) if tuple(design[b]) == (a, c)]
-        t = 0
-        while 2 * sum(lengths[b] > t for b in own) >= len(own) and any(lengths[b] > t for b in own):
-            averages.append(np.mean([trials[b][t] for b in own if lengths[b] > t], axis=0))
-            t += 1
+        n_common = sorted(lengths[b] for b in own)[len(own) // 2]  # the longer half of the trials
+        averages.extend(np.mean([trials[b][:n_common] for b in own if lengths[b] >= n_common], axis=0))
     averages = np.array(averages)
     _, _, vt = np.linalg.svd(averages - averages.mean(0), full_matrices=False)
     denoise = vt[:n_components].T @ vt[:n_components]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::Study;
 use crate::plot::{Layer, Panel, Rgb};
-use crate::text::spoken;
+use crate::text::{short, spoken};
 use crate::trial_record::occurrence;
 
 /// Largest number of epochs whose names fit above a panel.
@@ -15,6 +15,8 @@ const MOST_NAMES: usize = 8;
 pub struct Epochs {
     /// Name, onset and end in ms of each epoch.
     pub epochs: Vec<(String, [f64; 2])>,
+    /// Name, first and last onset in ms of each epoch that does not begin at the same time in all trials.
+    pub varying: Vec<(String, [f64; 2])>,
 }
 
 impl Epochs {
@@ -41,11 +43,38 @@ impl Epochs {
                 }
             }
         }
-        let in_ms = |steps: Vec<usize>| median(steps) as f64 * study.dynamics.dt_ms;
+        let dt_ms = study.dynamics.dt_ms;
+        let varying = found.iter().filter_map(|(name, [starts, _])| {
+            let [first, last] = [starts.iter().min()?, starts.iter().max()?];
+            let ends = [first, last].map(|step| *step as f64 * dt_ms);
+            (first != last).then(|| (name.clone(), ends))
+        });
+        let varying: Vec<(String, [f64; 2])> = varying.collect();
+        let in_ms = |steps: Vec<usize>| median(steps) as f64 * dt_ms;
         let epoch = |(name, ends): (String, [Vec<usize>; 2])| (name, ends.map(in_ms));
         let mut epochs: Vec<_> = found.into_iter().map(epoch).collect();
         epochs.sort_by(|(_, a), (_, b)| a[0].total_cmp(&b[0]));
-        Self { epochs }
+        Self { epochs, varying }
+    }
+
+    /// Says which epochs begin at different times in different trials, so that means over trials at one time mix epochs;
+    /// `None` if all begin at the same time.
+    pub fn statement(&self) -> Option<String> {
+        let onset = |(name, [first, last]): &(String, [f64; 2])| {
+            format!(
+                "{} at {} to {} ms",
+                spoken(name),
+                short(*first),
+                short(*last)
+            )
+        };
+        let onsets: Vec<String> = self.varying.iter().map(onset).collect();
+        (!onsets.is_empty()).then(|| {
+            format!(
+                "time runs from the start of trials; epochs that begin at different times are shaded at their median: {}",
+                onsets.join(", ")
+            )
+        })
     }
 
     /// Shades every other epoch behind a panel over the time of trials and writes the names above it; over a heat map,

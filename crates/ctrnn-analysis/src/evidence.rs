@@ -233,7 +233,7 @@ fn evidence_in(
 }
 
 /// Returns the first condition of two to four levels within each of which one number determines the choice.
-fn by_one_condition(study: &Study, shown: &[usize]) -> Option<Vec<Context>> {
+pub fn by_one_condition(study: &Study, shown: &[usize]) -> Option<Vec<Context>> {
     let batch = &study.batch;
     batch.conditions.iter().find_map(|(name, values)| {
         let levels = distinct(shown.iter().map(|&b| values[b]));

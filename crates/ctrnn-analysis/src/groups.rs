@@ -2,15 +2,15 @@
 
 use std::cmp::Ordering;
 
-use ctrnn_tasks::{Meaning, Quantity};
+use ctrnn_tasks::Meaning;
 
 use crate::evidence::{
-    Context, contexts, distinct, evidence, level_name, quantity_of, shown_trials,
+    by_one_condition, distinct, evidence, level_name, quantity_of, shown_trials,
 };
-use crate::plot::{Rgb, Scale, level_colour};
+use crate::plot::{Rgb, Scale, colour, level_colour};
+use crate::responses::common_steps;
 use crate::selection::condition;
 use crate::text::{short, spoken};
-use crate::variables::{merged, n_merged};
 use crate::{ArrayDoc, Study, Unsuitable};
 
 /// Trials of one group.
@@ -26,6 +26,8 @@ pub struct Group {
 
 /// Largest number of groups that can be distinguished in a figure.
 const MOST_LEVELS: usize = 12;
+/// Largest number of tasks, rules or contexts that are groups.
+const MOST_CONTEXTS: usize = 24;
 /// Largest number of groups that have a panel each.
 pub const MOST_GROUP_PANELS: usize = 8;
 /// Documentation of the names of the groups of `--by`.
@@ -117,8 +119,9 @@ fn scale_of(study: &Study, name: &str, values: &[f64]) -> Scale {
     }
 }
 
-/// Groups trials by `study.by`, if it is not empty; otherwise by evidence, or by that which counts in the context of a
-/// trial, with more than 12 levels merged; without evidence by the condition with the most levels, up to 12; otherwise by the correct choice, if there
+/// Groups trials by `study.by`, if it is not empty; otherwise by evidence, with more than 12 levels merged into 12
+/// groups; in a task with contexts by context and the evidence that counts in it; without evidence by the condition with
+/// the most levels, up to 12, or by task, rule or context, up to 24; otherwise by the correct choice, if there
 /// are at most 12; otherwise all in one. Catch trials are left out of groups by evidence or condition. Returns the name
 /// of the grouping variable, too.
 pub fn groups(study: &Study) -> (String, Vec<Group>) {
@@ -130,38 +133,75 @@ pub fn groups(study: &Study) -> (String, Vec<Group>) {
     if let Some(found) = found {
         let quantity = found.quantity(study.task);
         let text = |value: f64| short(quantity.factor * value);
-        let groups = by_level(&found.values, &found.trials, Scale::Signed, text);
+        let groups = by_level(
+            &found.values,
+            &found.trials,
+            Scale::Signed,
+            MOST_LEVELS,
+            text,
+        );
         return (quantity.axis(), groups);
     }
-    by_relevant_evidence(study)
+    by_context(study, &shown)
         .or_else(|| by_condition(study, &shown))
+        .or_else(|| by_many_contexts(study, &shown))
         .or_else(|| by_correct_choice(study))
         .unwrap_or_else(|| ("trials".to_owned(), vec![of_all(study)]))
 }
 
-/// Groups trials by the evidence that counts in their context, if there are several contexts with evidence in one unit.
-fn by_relevant_evidence(study: &Study) -> Option<(String, Vec<Group>)> {
-    let found = contexts(study).ok()?.contexts;
-    let quantity = found.first()?.evidence.quantity(study.task);
-    let is_alike = |context: &Context| {
-        let own = context.evidence.quantity(study.task);
-        own.unit == quantity.unit && own.factor == quantity.factor && context.evidence.bound == 0.0
-    };
-    if found.len() < 2 || !found.iter().all(is_alike) {
+/// Groups trials by context and the evidence that counts in it, if there are contexts: half of the trials of one level of
+/// any evidence would ignore it. Contexts have colours of their own, from pale for the lowest evidence on.
+fn by_context(study: &Study, shown: &[usize]) -> Option<(String, Vec<Group>)> {
+    let contexts = by_one_condition(study, shown)?;
+    let is_quantity = contexts
+        .iter()
+        .all(|context| context.evidence.is_quantity(study.task));
+    if !is_quantity || contexts.is_empty() {
         return None;
     }
-    let mut values = vec![f64::NAN; study.batch.n_trials];
-    for Context { evidence, .. } in &found {
-        let own = evidence.trials.iter();
-        own.for_each(|&b| values[b] = evidence.values[b]);
-    }
-    let trials: Vec<usize> = (0..values.len())
-        .filter(|&b| values[b].is_finite())
-        .collect();
-    let text = |value: f64| short(quantity.factor * value);
-    let groups = by_level(&values, &trials, Scale::Signed, text);
-    let label = "evidence that counts".to_owned();
-    Some((Quantity { label, ..quantity }.axis(), groups))
+    let most = (MOST_LEVELS / contexts.len()).max(3);
+    let groups = contexts.iter().enumerate().flat_map(|(k, context)| {
+        let quantity = context.evidence.quantity(study.task);
+        let text = |value: f64| short(quantity.factor * value);
+        let own = by_level(
+            &context.evidence.values,
+            &context.evidence.trials,
+            Scale::Signed,
+            most,
+            text,
+        );
+        let n = own.len();
+        let named = move |(level, group): (usize, Group)| Group {
+            name: format!("{}: {} {}", context.name, group.name, quantity.unit)
+                .trim_end()
+                .to_owned(),
+            colour: pale(colour(k), 0.7 * (1.0 - (level + 1) as f64 / n as f64)),
+            ..group
+        };
+        own.into_iter().enumerate().map(named).collect::<Vec<_>>()
+    });
+    Some(("context and its evidence".to_owned(), groups.collect()))
+}
+
+/// Mixes a colour with a part of white.
+fn pale(Rgb(ink): Rgb, part: f64) -> Rgb {
+    Rgb(ink.map(|c| (f64::from(c) + part * (255.0 - f64::from(c))).round() as u8))
+}
+
+/// Groups trials by task, rule or context, if one of these conditions has two or more values, at most 24.
+fn by_many_contexts(study: &Study, shown: &[usize]) -> Option<(String, Vec<Group>)> {
+    ["task", "rule", "context"].into_iter().find_map(|name| {
+        let values = condition(&study.batch, name).ok()?;
+        let n_levels = distinct(shown.iter().map(|&b| values[b])).len();
+        let text = |value: f64| match study.task.value_name(name, value) {
+            Some(name) => spoken(&name),
+            None => short(value),
+        };
+        (2..=MOST_CONTEXTS).contains(&n_levels).then(|| {
+            let groups = by_level(values, shown, Scale::Names, MOST_CONTEXTS, text);
+            (quantity_of(study.task, name).axis(), groups)
+        })
+    })
 }
 
 /// Groups trials by the condition with the most levels, if there is one with two or more.
@@ -182,7 +222,8 @@ fn by_condition(study: &Study, shown: &[usize]) -> Option<(String, Vec<Group>)> 
         Some(name) => spoken(&name),
         None => short(quantity.factor * value),
     };
-    let groups = by_level(values, shown, scale_of(study, name, values), text);
+    let scale = scale_of(study, name, values);
+    let groups = by_level(values, shown, scale, MOST_LEVELS, text);
     Some((quantity.axis(), groups))
 }
 
@@ -196,30 +237,64 @@ fn by_correct_choice(study: &Study) -> Option<(String, Vec<Group>)> {
     }
     let layout = study.layout();
     let text = |choice: f64| spoken(&layout.choice_name(choice as usize));
-    let groups = by_level(&correct, &all, Scale::Names, text);
+    let groups = by_level(&correct, &all, Scale::Names, MOST_LEVELS, text);
     Some(("correct choice".to_owned(), groups))
 }
 
-/// Groups trials by the levels of some values, neighbouring ones together if there are many; `text` formats a level.
+/// Returns the group of each of some ascending levels, of at most `most` groups of neighbours with about equal numbers
+/// of levels. If there are levels on either side of 0, those of equal size on both sides are merged in the same way, and 0
+/// is a group of its own.
+pub(crate) fn merged(levels: &[f64], most: usize) -> Vec<usize> {
+    let n = levels.len();
+    if n <= most {
+        return (0..n).collect();
+    }
+    let has_sides = levels[0] < 0.0 && levels[n - 1] > 0.0;
+    if !has_sides || most < 3 {
+        return (0..n).map(|k| k * most / n).collect();
+    }
+    let sizes = distinct(levels.iter().map(|x| x.abs()).filter(|size| *size > 0.0));
+    let n_side = ((most - 1) / 2).min(sizes.len()) as isize;
+    let signed = |level: &f64| {
+        let place = sizes.partition_point(|size| *size < level.abs()) as isize;
+        match level {
+            x if *x > 0.0 => 1 + place * n_side / sizes.len() as isize,
+            x if *x < 0.0 => -1 - place * n_side / sizes.len() as isize,
+            _ => 0,
+        }
+    };
+    // A side may lack a group of the other.
+    let signed: Vec<isize> = levels.iter().map(signed).collect();
+    let mut number = 0;
+    let pairs = std::iter::once(signed[0]).chain(signed.iter().copied());
+    let numbered = pairs.zip(&signed).map(|(before, own)| {
+        number += usize::from(before != *own);
+        number
+    });
+    numbered.collect()
+}
+
+/// Groups trials by the levels of some values, neighbouring ones together if there are more than `most`; `text` formats a
+/// level.
 fn by_level(
     values: &[f64],
     trials: &[usize],
     scale: Scale,
+    most: usize,
     text: impl Fn(f64) -> String,
 ) -> Vec<Group> {
     let levels = distinct(trials.iter().map(|&b| values[b]));
-    let n = levels.len();
-    let n_groups = n_merged(n, MOST_LEVELS);
-    let group = |k: usize| {
-        let own: Vec<f64> = (0..n)
-            .filter(|&place| merged(place, n, n_groups) == k)
-            .map(|place| levels[place])
-            .collect();
-        let [first, last] = [own[0], own[own.len() - 1]];
+    let numbers = merged(&levels, most);
+    let numbered: Vec<(usize, f64)> = numbers.into_iter().zip(levels).collect();
+    let own: Vec<&[(usize, f64)]> = numbered.chunk_by(|a, b| a.0 == b.0).collect();
+    let n_groups = own.len();
+    let group = |(k, own): (usize, &&[(usize, f64)])| {
+        let [first, last] = [own[0].1, own[own.len() - 1].1];
         Group {
-            name: match &own[..] {
-                [level] => text(*level),
-                _ => format!("{} to {}", text(first), text(last)),
+            name: if own.len() == 1 {
+                text(first)
+            } else {
+                format!("{} to {}", text(first), text(last))
             },
             trials: trials
                 .iter()
@@ -229,7 +304,7 @@ fn by_level(
             colour: level_colour(k, n_groups, scale),
         }
     };
-    (0..n_groups).map(group).collect()
+    own.iter().enumerate().map(group).collect()
 }
 
 /// Returns the title of a figure with groups of trials; empty for all trials together.
@@ -240,33 +315,23 @@ pub fn by_title(by: &str) -> String {
     }
 }
 
-/// Averages `values [trial, time, k]` over the trials of a group, as long as at least half of them are running.
+/// Averages `values [trial, time, k]` over the longer half of the trials of a group, as long as all of these are running:
+/// over one set of trials at all times.
 pub fn mean_course(
     study: &Study,
     values: &ndarray::Array3<f64>,
     group: &Group,
 ) -> ndarray::Array2<f64> {
-    let runs = |b: usize, t: usize| t < study.batch.n_steps[b];
-    let running = |t: usize| {
-        group
-            .trials
-            .iter()
-            .copied()
-            .filter(|&b| runs(b, t))
-            .collect::<Vec<_>>()
-    };
-    let n_steps = (0..study.batch.max_steps)
-        .take_while(|&t| 2 * running(t).len() >= group.trials.len().max(1))
-        .count();
+    let n_steps = common_steps(group.trials.iter().map(|&b| study.batch.n_steps[b]));
+    let long = group.trials.iter().copied();
+    let long: Vec<usize> = long
+        .filter(|&b| study.batch.n_steps[b] >= n_steps)
+        .collect();
     let mut course = ndarray::Array2::zeros((n_steps, values.dim().2));
-    for (t, mut row) in course.outer_iter_mut().enumerate() {
-        let trials = running(t);
-        for &b in &trials {
-            row += &values.slice(ndarray::s![b, t, ..]);
-        }
-        row /= trials.len() as f64;
+    for &b in &long {
+        course += &values.slice(ndarray::s![b, ..n_steps, ..]);
     }
-    course
+    course / long.len().max(1) as f64
 }
 
 /// Returns all trials as one group.
@@ -275,5 +340,56 @@ pub fn of_all(study: &Study) -> Group {
         name: "all trials".to_owned(),
         trials: (0..study.batch.n_trials).collect(),
         colour: level_colour(0, 1, Scale::Names),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ctrnn_tasks::ContextDecision;
+    use ndarray::Array3;
+
+    use super::*;
+    use crate::analyses::observer;
+
+    /// In each context the evidence that counts there sorts the trials: two contexts of four levels, each with the trials
+    /// of its context alone.
+    #[test]
+    fn contexts_are_sorted_by_the_evidence_that_counts() {
+        let task = ContextDecision {
+            coherences: vec![0.1, 0.5],
+            ..ContextDecision::default()
+        };
+        let batch = observer::batch(&task, 2 * 16 * 2);
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let study = observer::study(&task, batch, Array3::zeros(shape));
+        let (by, groups) = groups(&study);
+        assert_eq!((&by[..], groups.len()), ("context and its evidence", 8));
+        let context = condition(&study.batch, "context").unwrap();
+        let evidence = ["motion", "colour"].map(|name| condition(&study.batch, name).unwrap());
+        for (k, group) in groups.iter().enumerate() {
+            let level = [-0.5, -0.1, 0.1, 0.5][k % 4];
+            assert!(!group.trials.is_empty());
+            for &b in &group.trials {
+                assert_eq!(context[b] as usize, k / 4, "{}", group.name);
+                assert!((evidence[k / 4][b] - level).abs() < 1e-9, "{}", group.name);
+            }
+        }
+        assert_eq!(groups[0].name, "context = motion: −50 %");
+    }
+
+    /// Nine levels in at most six groups: 0 alone, and on each side the sizes 1 and 2, and 3 and 4.
+    #[test]
+    fn levels_are_merged_symmetrically_about_zero() {
+        let nine: Vec<f64> = (-4..=4).map(f64::from).collect();
+        assert_eq!(merged(&nine, 9), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(merged(&nine, 6), [0, 0, 1, 1, 2, 3, 3, 4, 4]);
+        let without_zero: Vec<f64> = nine.iter().copied().filter(|x| *x != 0.0).collect();
+        assert_eq!(merged(&without_zero, 5), [0, 0, 1, 1, 2, 2, 3, 3]);
+        // One side alone has a level of 3: the size counts, not the place.
+        assert_eq!(
+            merged(&[-2.0, -1.0, 1.0, 2.0, 3.0, 4.0], 5),
+            [0, 0, 1, 1, 2, 2]
+        );
+        assert_eq!(merged(&[1.0, 2.0, 3.0, 4.0], 2), [0, 0, 1, 1]);
     }
 }

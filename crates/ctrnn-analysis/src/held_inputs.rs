@@ -1,18 +1,21 @@
 //! Inputs that are held constant, under which a driven network is an autonomous system.
 
-use std::collections::{HashMap, HashSet};
-use std::path::Path;
+mod by_hand;
+#[cfg(test)]
+mod tests;
 
-use ctrnn_files::npz;
+use std::collections::{HashMap, HashSet};
+
 use ctrnn_random::{Key, Rng, Stream};
-use ctrnn_tasks::{Clock, Condition, Layout, Trial, value_bits};
+use ctrnn_tasks::{Clock, Condition, Layout, Meaning, Trial, value_bits};
 use ndarray::{Array1, Array2, Axis};
 use rayon::prelude::*;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 
-use crate::evidence::column;
+pub use self::by_hand::as_text;
+use self::by_hand::read_rows;
+use crate::evidence::{column, level_name};
 use crate::groups::{Group, of_all};
+use crate::linear_algebra::least_squares;
 use crate::study::{span, steps_of};
 use crate::text::{listed, short, spoken};
 use crate::{ArrayDoc, Arrays, Study, Unsuitable};
@@ -99,9 +102,10 @@ impl HeldInputs {
     /// those with the fewest values first, as long as there are at most 8 combinations; `context`, `rule` and `task`
     /// are always among them. Catch trials are left out of the latter.
     ///
-    /// The input of a condition is the median over its trials of the median over the time steps of the epoch, and that of
-    /// a group the median over its conditions or, if all are about equally far from it, as directions on a ring are, the
-    /// nearest of them. The inputs are those before noise is added, if the task can
+    /// If the inputs of a group are a linear function of its conditions, as with coherences, the input is that of the
+    /// median condition; otherwise, as with directions, it is that of a single trial, the one nearest to the median, and
+    /// the name says which. Channels that change during the epoch are held at 0 if that is in their range (no pulse, no
+    /// movement), otherwise at their median over time. The inputs are those before noise is added, if the task can
     /// draw its trials without. Inputs are merged only if they are equal. Of more than `most` inputs, those that are
     /// held longest in each group are kept.
     ///
@@ -238,71 +242,9 @@ impl HeldInput {
     }
 }
 
-/// Deserializes inputs by hand: the text, a number, or lists of numbers, which are written as text.
-pub fn as_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    fn text(value: &Value) -> String {
-        match value {
-            Value::String(text) => text.clone(),
-            Value::Array(items) => {
-                let between = if items.iter().any(Value::is_array) {
-                    "; "
-                } else {
-                    ","
-                };
-                items.iter().map(text).collect::<Vec<_>>().join(between)
-            }
-            other => other.to_string(),
-        }
-    }
-    Ok(text(&Value::deserialize(deserializer)?))
-}
-
-/// Reads the numbers of an input by hand, one row for each input.
-fn read_rows(text: &str) -> Result<Vec<Vec<f64>>, Unsuitable> {
-    let unreadable = |why: String| Unsuitable::lacks(format!("{text:?} cannot be read: {why}"));
-    match Path::new(text).extension().and_then(|end| end.to_str()) {
-        Some("npz") => rows_of_npz(Path::new(text)).map_err(unreadable),
-        Some("json") => rows_of_json(Path::new(text)).map_err(unreadable),
-        _ => {
-            let number = |word: &str| word.trim().parse().map_err(|_| word.trim().to_owned());
-            let row = |row: &str| row.split(',').map(number).collect::<Result<Vec<f64>, _>>();
-            let rows: Result<_, String> = text.split(';').map(row).collect();
-            rows.map_err(|word| {
-                let help = "expected numbers such as \"1,0,0.5\", one for each input, or a file with the ending .npz or .json";
-                unreadable(format!("{word:?} is not a number; {help}"))
-            })
-        }
-    }
-}
-
-fn rows_of_npz(path: &Path) -> Result<Vec<Vec<f64>>, String> {
-    let arrays = npz::read(path).map_err(|error| error.to_string())?;
-    let array = arrays.get("inputs").ok_or("it has no array \"inputs\"")?;
-    let values = array.to_f64().map_err(|error| error.to_string())?;
-    match *array.shape() {
-        [_] => Ok(vec![values]),
-        [_, n] if n > 0 => Ok(values.chunks_exact(n).map(<[f64]>::to_vec).collect()),
-        _ => Err("\"inputs\" must have the shape [K, I] or [I]".to_owned()),
-    }
-}
-
-fn rows_of_json(path: &Path) -> Result<Vec<Vec<f64>>, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let mut json: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    if let Some(inputs) = json.get_mut("inputs") {
-        json = inputs.take();
-    }
-    if let Ok(row) = serde_json::from_value::<Vec<f64>>(json.clone()) {
-        return Ok(vec![row]);
-    }
-    serde_json::from_value(json).map_err(|_| {
-        "expected a list of lists of numbers, or an object with it as \"inputs\"".to_owned()
-    })
-}
-
 /// Input of a trial in an epoch.
 struct EpochInput {
-    /// Median over the time steps, `[I]`.
+    /// Median over the time steps, or the rest at 0 of a channel that changes, `[I]`.
     median: Vec<f64>,
     /// True if the input is the same at all time steps.
     is_constant: bool,
@@ -331,11 +273,16 @@ impl Medians {
         let epochs = study.epochs();
         let noiseless = Noiseless::of(study);
         let of_trial = |b: usize| {
-            let drawn = noiseless.as_ref().map(|noiseless| noiseless.trial(b));
-            let trial = drawn.unwrap_or_else(|| study.batch.trial(b));
+            let own = study.batch.trial(b);
+            // The inputs of a walk are random by nature; without noise it would be a straight line.
+            let is_walk = study.task.positions(&own).is_some();
+            let noiseless = noiseless.as_ref().filter(|_| !is_walk);
+            let drawn = noiseless.map(|noiseless| noiseless.trial(b));
+            let has_rest = is_walk || drawn.is_some();
+            let trial = drawn.unwrap_or(own);
             epochs
                 .iter()
-                .map(|epoch| epoch_input(&trial, epoch))
+                .map(|epoch| epoch_input(&trial, epoch, has_rest))
                 .collect()
         };
         Self {
@@ -457,27 +404,71 @@ impl Medians {
         });
         let rows: Vec<Vec<f64>> = rows.collect();
         let rows: Vec<&[f64]> = rows.iter().map(|row| &row[..]).collect();
-        let median = median_of_rows(&rows)?;
-        Some(typical(median, &rows).into())
+        Some(median_of_rows(&rows)?.into())
+    }
+
+    /// Returns an input that stands for some trials: that of the median condition if the inputs are a linear function of
+    /// these conditions, otherwise that of the trial nearest to it, with its number.
+    fn typical(
+        &self,
+        study: &Study,
+        e: usize,
+        trials: &[usize],
+        conditions: &[String],
+    ) -> Option<(Array1<f64>, Option<usize>)> {
+        let median = self.median_over_conditions(e, trials)?;
+        let known = trials.iter().filter_map(|&b| {
+            let input = self.inputs[b][e].as_ref()?;
+            Some((b, Array1::from(input.median.clone())))
+        });
+        let known: Vec<(usize, Array1<f64>)> = known.collect();
+        let is_same = known.iter().all(|(_, input)| *input == median);
+        if is_same || is_linear(study, &known, conditions) {
+            return Some((median, None));
+        }
+        let distance = |input: &Array1<f64>| (input - &median).mapv(|x| x * x).sum();
+        // A ring has many directions at equal distances, up to rounding: the first is taken.
+        let nearest = known.into_iter().reduce(|best, next| {
+            if distance(&next.1) < distance(&best.1) * (1.0 - 1e-6) {
+                next
+            } else {
+                best
+            }
+        });
+        nearest.map(|(b, input)| (input, Some(b)))
     }
 }
 
-/// Returns the median of inputs or, if all of them are about equally far from it, as the directions of a stimulus on a
-/// ring are, the one that is nearest to it: such a median is no stimulus.
-fn typical(median: Vec<f64>, rows: &[&[f64]]) -> Vec<f64> {
-    /// Fraction of the largest distance that the least one exceeds.
-    const ALIKE: f64 = 0.7;
-    let distance = |row: &[f64]| {
-        let squares = row.iter().zip(&median).map(|(a, b)| (a - b).powi(2));
-        squares.sum::<f64>().sqrt()
-    };
-    let distances: Vec<f64> = rows.iter().map(|row| distance(row)).collect();
-    let nearest = (0..rows.len()).min_by(|&a, &b| distances[a].total_cmp(&distances[b]));
-    let largest = distances.iter().copied().fold(0.0, f64::max);
-    match nearest {
-        Some(k) if rows.len() > 2 && distances[k] > ALIKE * largest => rows[k].to_vec(),
-        _ => median,
+/// Returns true if the inputs of some trials are a linear function of these conditions, all of them quantities, of which
+/// there are enough values to tell.
+fn is_linear(study: &Study, inputs: &[(usize, Array1<f64>)], conditions: &[String]) -> bool {
+    let columns: Vec<&[f64]> = conditions
+        .iter()
+        .filter_map(|name| column(&study.batch, name))
+        .collect();
+    let key = |b: usize| columns.iter().map(|column| value_bits(column[b])).collect();
+    let different: HashSet<Vec<u64>> = inputs.iter().map(|(b, _)| key(*b)).collect();
+    let is_known = inputs
+        .iter()
+        .all(|(b, _)| columns.iter().all(|c| c[*b].is_finite()));
+    // There is nothing between two names.
+    let are_quantities = conditions
+        .iter()
+        .all(|name| matches!(study.task.meaning(name), Meaning::Quantity(_)));
+    if columns.is_empty() || !are_quantities || !is_known || different.len() < columns.len() + 2 {
+        return false;
     }
+    let design = Array2::from_shape_fn((inputs.len(), columns.len() + 1), |(i, k)| match k {
+        0 => 1.0,
+        k => columns[k - 1][inputs[i].0],
+    });
+    let width = inputs[0].1.len();
+    let table = Array2::from_shape_fn((inputs.len(), width), |(i, k)| inputs[i].1[k]);
+    let largest = table.iter().fold(0.0, |most: f64, u| most.max(u.abs()));
+    least_squares(design.view(), table.view()).is_ok_and(|weights| {
+        let rest = table - design.dot(&weights);
+        rest.iter().all(|u| u.abs() <= 1e-5 * largest)
+    })
 }
 
 /// Returns the conditions with few values of which at most 8 combinations occur, and all contexts.
@@ -524,8 +515,9 @@ fn conditions(study: &Study) -> Vec<Vec<usize>> {
     found
 }
 
-/// Computes the input of a trial in an epoch; `None` if the trial lacks it.
-fn epoch_input(trial: &Trial, epoch: &str) -> Option<EpochInput> {
+/// Computes the input of a trial in an epoch; `None` if the trial lacks it. If the inputs have a rest at 0, channels that
+/// change are held there, as long as it is in their range.
+fn epoch_input(trial: &Trial, epoch: &str, has_rest: bool) -> Option<EpochInput> {
     let width = trial.n_inputs;
     let steps = span(&trial.timeline, epoch, trial.n_steps);
     let rows = trial.inputs.get(steps.start * width..steps.end * width)?;
@@ -540,7 +532,12 @@ fn epoch_input(trial: &Trial, epoch: &str) -> Option<EpochInput> {
             return first;
         }
         is_constant = false;
-        median(column().collect())
+        let includes_rest = column().any(|u| u <= 0.0) && column().any(|u| u >= 0.0);
+        if has_rest && includes_rest {
+            0.0
+        } else {
+            median(column().collect())
+        }
     };
     Some(EpochInput {
         median: (0..width).map(median).collect(),
@@ -614,8 +611,9 @@ struct Collected {
     stimuli: Vec<Stimulus>,
     /// For each input, the names of the groups that have it and the number of all groups, by epoch.
     groups: Vec<Vec<(&'static str, Vec<String>, usize)>>,
-    /// Epochs with conditions at their median, and those in which inputs change.
+    /// Epochs with conditions at their median, those with the input of a single trial, and those in which inputs change.
     at_median: Vec<(&'static str, String)>,
+    single: Vec<&'static str>,
     changing: Vec<&'static str>,
 }
 
@@ -628,10 +626,9 @@ impl Collected {
         } = grouping;
         let epoch = medians.epochs[e];
         self.add_stimuli(study, medians, e, &telling);
-        let at_median: Vec<String> = telling
-            .iter()
+        let others: Vec<String> = telling
+            .into_iter()
             .filter(|name| !by.contains(name))
-            .map(|name| spoken(name))
             .collect();
         let n_groups = groups.len();
         let changes = |b: &usize| {
@@ -641,13 +638,24 @@ impl Collected {
         if groups.iter().any(|group| group.trials.iter().any(changes)) {
             self.changing.push(epoch);
         }
-        if !at_median.is_empty() {
-            self.at_median.push((epoch, listed(&at_median)));
-        }
-        for group in groups {
-            if let Some(input) = medians.median_over_conditions(e, &group.trials) {
-                self.add_group(input, epoch, group, n_groups);
+        let mut is_at_median = false;
+        for mut group in groups {
+            let Some((input, trial)) = medians.typical(study, e, &group.trials, &others) else {
+                continue;
+            };
+            match trial {
+                Some(b) => {
+                    group.name = name_of_trial(study, &group.name, &others, b);
+                    self.single.push(epoch);
+                }
+                None => is_at_median = true,
             }
+            self.add_group(input, epoch, group, n_groups);
+        }
+        self.single.dedup();
+        if is_at_median && !others.is_empty() {
+            let others: Vec<String> = others.iter().map(|name| spoken(name)).collect();
+            self.at_median.push((epoch, listed(&others)));
         }
     }
 
@@ -704,11 +712,20 @@ impl Collected {
                 "{conditions} at the median in {epochs}; --by tells the values apart"
             ));
         }
-        if !self.changing.is_empty() {
-            let epochs: Vec<String> = self.changing.iter().map(|epoch| spoken(epoch)).collect();
+        let spoken_list = |epochs: &[&str]| {
+            let epochs: Vec<String> = epochs.iter().map(|epoch| spoken(epoch)).collect();
+            listed(&epochs)
+        };
+        if !self.single.is_empty() {
             notes.push(format!(
-                "the inputs change during {}: each is held at its median over time",
-                listed(&epochs)
+                "the inputs in {} are those of one trial of each group, which the name describes; --by tells the conditions apart",
+                spoken_list(&self.single)
+            ));
+        }
+        if !self.changing.is_empty() {
+            notes.push(format!(
+                "the inputs change during {}: a channel that changes is held at 0 if its values include or surround 0, otherwise at its median over time",
+                spoken_list(&self.changing)
             ));
         }
         if n > most {
@@ -724,6 +741,23 @@ impl Collected {
             notes,
         }
     }
+}
+
+/// Names a group of trials by its name and the conditions of the trial that stands for it.
+fn name_of_trial(study: &Study, group: &str, conditions: &[String], b: usize) -> String {
+    let values = conditions.iter().filter_map(|name| {
+        let value = column(&study.batch, name)?[b];
+        Some(level_name(study.task, name, value))
+    });
+    let mut parts: Vec<String> = (!group.is_empty())
+        .then(|| group.to_owned())
+        .into_iter()
+        .chain(values)
+        .collect();
+    if conditions.is_empty() {
+        parts.push(format!("trial {b}"));
+    }
+    parts.join(", ")
 }
 
 /// Joins the epochs of each list of conditions.

@@ -50,6 +50,25 @@ impl Visits {
         }
     }
 
+    /// Computes the fraction of the variance of a rate, `[n]`, that its means in the bins explain (eta squared); 0 for a
+    /// constant rate. Unlike spatial information it is defined for rates of either sign.
+    pub fn variance_explained(&self, rates: ArrayView1<f64>) -> f64 {
+        let mean = rates.mean().unwrap_or(0.0);
+        let mut sums = Array2::<f64>::zeros(self.visits.dim());
+        for (&at, rate) in self.bins.iter().zip(rates) {
+            sums[at] += rate - mean;
+        }
+        let total: f64 = rates.iter().map(|rate| (rate - mean).powi(2)).sum();
+        let of_bins = sums.iter().zip(&self.visits).filter(|(_, n)| **n > 0.0);
+        let between: f64 = of_bins.map(|(sum, n)| sum * sum / n).sum();
+        // A smaller variance is rounding of a constant rate.
+        if total > 1e-18 * rates.len() as f64 {
+            (between / total).min(1.0)
+        } else {
+            0.0
+        }
+    }
+
     /// Averages the rate of a unit, `[n]`, in each bin.
     pub fn map(&self, rates: ArrayView1<f64>) -> RateMap {
         let mut sums = Array2::zeros(self.visits.dim());
@@ -332,6 +351,22 @@ mod tests {
         let two = map(|x, y| f64::from(u8::from((x < 0.2 && y < 0.2) || (x > 0.95 && y > 0.95))));
         assert_eq!([1, 9, 100].map(|least| two.n_fields(0.2, least)), [2, 1, 0]);
         assert_eq!(map(|_, _| 0.0).n_fields(0.2, 1), 0);
+    }
+
+    /// Rates -1 and 1 in either half of the box and nothing else: all of the variance. Noise that is the same everywhere,
+    /// one of each sign in every bin: none. Half of either: half.
+    #[test]
+    fn variance_explained_by_hand() {
+        let positions = Array2::from_shape_fn((8, 2), |(k, _)| if k < 4 { 0.1 } else { 0.9 });
+        let visits = Visits::of(positions.view(), [0.0, 1.0], 2, 0.0);
+        let of = |rate: &dyn Fn(usize) -> f64| {
+            visits.variance_explained((0..8).map(rate).collect::<ndarray::Array1<f64>>().view())
+        };
+        let side = |k: usize| if k < 4 { -1.0 } else { 1.0 };
+        let noise = |k: usize| if k % 2 == 0 { -1.0 } else { 1.0 };
+        assert!((of(&side) - 1.0).abs() < 1e-12);
+        assert!(of(&noise).abs() < 1e-12 && of(&|_| 0.3) == 0.0);
+        assert!((of(&|k| side(k) + noise(k)) - 0.5).abs() < 1e-12);
     }
 
     #[test]

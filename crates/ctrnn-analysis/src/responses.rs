@@ -93,22 +93,17 @@ impl Responses {
         common_steps(trials.iter().map(|&i| self.n_steps[i]))
     }
 
-    /// Averages the responses of some trials, over those that are running, as long as at least half of them are,
-    /// `[time, unit]`.
+    /// Averages the responses of the longer half of some trials, as long as all of these are running, `[time, unit]`: over
+    /// one set of trials at all times.
     pub fn mean_course(&self, trials: &[usize]) -> Array2<f64> {
         let n_common = self.n_common_steps(trials);
+        let long = trials.iter().copied();
+        let long: Vec<usize> = long.filter(|&i| self.n_steps[i] >= n_common).collect();
         let mut sum = Array2::<f64>::zeros((n_common, self.values.dim().2));
-        let mut counts = vec![0.0f64; n_common];
-        for &i in trials {
-            let n = self.n_steps[i].min(n_common);
-            let mut rows = sum.slice_mut(s![..n, ..]);
-            rows += &self.values.slice(s![i, ..n, ..]);
-            counts[..n].iter_mut().for_each(|count| *count += 1.0);
+        for &i in &long {
+            sum += &self.values.slice(s![i, ..n_common, ..]);
         }
-        for (mut row, count) in sum.outer_iter_mut().zip(counts) {
-            row /= count;
-        }
-        sum
+        sum / long.len().max(1) as f64
     }
 
     /// Returns the responses of some trials at one time, `[trial, unit]`.
@@ -196,6 +191,8 @@ mod tests {
         let course = found.mean_course(&[0, 1, 2]);
         assert_eq!(course.nrows(), 2);
         assert!((course[[1, 0]] * found.std[0] + found.mean[0] - 3.5).abs() < 1e-12);
+        // The same two trials at the first step: 1 and 2, without the 0 of the trial that ends there.
+        assert!((course[[0, 0]] * found.std[0] + found.mean[0] - 1.5).abs() < 1e-12);
         assert_eq!(found.n_common_steps(&[2]), 3);
         assert_eq!(common_steps([].into_iter()), 0);
         assert_eq!(common_steps([2, 5].into_iter()), 5);

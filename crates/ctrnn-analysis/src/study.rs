@@ -250,26 +250,29 @@ impl Study<'_> {
         means
     }
 
-    /// Returns the last epoch of most trials in which the network knows what to choose before it has to answer, or in
-    /// which the last stimulus is shown; without one the last epoch of most trials.
+    /// Returns the last epoch, other than fixation and response, that at least half of the trials have; otherwise the one
+    /// that most trials have. By then all stimuli have been shown.
     pub fn telling_epoch(&self) -> &'static str {
-        const TELLING: [&str; 6] = [
-            "delay",
-            "decision",
-            "stimulus",
-            "test",
-            "second",
-            "second_test",
-        ];
-        let is_common = |name: &&&'static str| {
-            let has_it = |b: &usize| !steps_of(&self.batch, *b, name).is_empty();
-            2 * (0..self.batch.n_trials).filter(has_it).count() > self.batch.n_trials
+        let onset_and_count = |name: &&'static str| {
+            let steps = (0..self.batch.n_trials).map(|b| steps_of(&self.batch, b, name));
+            let starts: Vec<usize> = steps.filter(|s| !s.is_empty()).map(|s| s.start).collect();
+            let n = starts.len();
+            (starts.iter().sum::<usize>() as f64 / n.max(1) as f64, n)
         };
+        let is_told = |name: &&'static str| !["fixation", "response"].contains(name);
         let epochs = self.epochs();
-        let mut common = epochs.iter().filter(is_common).rev();
-        let last = common.clone().next().or(epochs.last());
-        let telling = common.find(|name| TELLING.contains(*name));
-        telling.or(last).copied().unwrap_or("trial")
+        let told: Vec<&'static str> = epochs.iter().copied().filter(is_told).collect();
+        let candidates = if told.is_empty() { epochs } else { told };
+        let rank = |name: &&'static str| {
+            let (onset, n) = onset_and_count(name);
+            let is_common = 2 * n >= self.batch.n_trials;
+            (if is_common { usize::MAX } else { n }, onset)
+        };
+        let latest = candidates.into_iter().max_by(|a, b| {
+            let (a, b) = (rank(a), rank(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        });
+        latest.unwrap_or("trial")
     }
 
     /// Computes d' of every unit between the two choices of the network, in the [`telling_epoch`](Self::telling_epoch);

@@ -3,6 +3,7 @@
 use ctrnn_tasks::{Meaning, Quantity, Task, TrialBatch, value_bits};
 
 use crate::evidence::{column, distinct, evidence, quantity_of};
+use crate::groups::merged;
 use crate::plot::Scale;
 use crate::text::{short, spoken};
 use crate::{Study, Unsuitable};
@@ -71,13 +72,11 @@ impl Role {
 }
 
 impl Variable {
-    /// Creates a variable; its values do not apply to catch trials.
+    /// Returns the variable with these values; in catch trials it does not apply, so that what they say is no level.
     fn new(study: &Study, name: String, mut values: Vec<f64>, role: Role) -> Self {
         if let Some(catch) = column(&study.batch, "catch").filter(|_| name != "catch") {
-            let shown = values.iter_mut().zip(catch);
-            shown
-                .filter(|(_, catch)| **catch == 1.0)
-                .for_each(|(value, _)| *value = f64::NAN);
+            let in_catch = values.iter_mut().zip(catch).filter(|(_, c)| **c == 1.0);
+            in_catch.for_each(|(value, _)| *value = f64::NAN);
         }
         let is_condition = column(&study.batch, &name).is_some();
         let quantity = if is_condition {
@@ -104,40 +103,44 @@ impl Variable {
         self.levels.len()
     }
 
-    /// Returns the number of groups of levels if more than `most` levels of a number are merged; categories and
-    /// directions are never merged.
-    pub fn n_groups(&self, most: usize) -> usize {
+    /// Returns the group of each level if more than `most` levels of a number are [merged]; categories and directions,
+    /// which have no order or no end, are never merged.
+    fn groups(&self, most: usize) -> Vec<usize> {
+        let levels: Vec<f64> = self.levels.iter().map(|(level, _)| *level).collect();
         match self.role {
-            Role::Category | Role::Choice | Role::Direction => self.n_levels(),
-            Role::Evidence | Role::Number => n_merged(self.n_levels(), most),
+            Role::Category | Role::Choice | Role::Direction => (0..levels.len()).collect(),
+            Role::Evidence | Role::Number => merged(&levels, most),
         }
     }
 
-    /// Returns the group of each trial, of [`n_groups`](Self::n_groups) with about equal numbers of levels; `None` if the
-    /// variable does not apply.
+    /// Returns the number of groups of levels if more than `most` levels of a number are merged.
+    pub fn n_groups(&self, most: usize) -> usize {
+        self.groups(most).last().map_or(0, |last| last + 1)
+    }
+
+    /// Returns the group of each trial; `None` if the variable does not apply.
     pub fn level_of(&self, most: usize) -> Vec<Option<usize>> {
-        let (n, n_groups) = (self.n_levels(), self.n_groups(most));
+        let groups = self.groups(most);
         let group = |value: &f64| {
             let is_level = |(level, _): &(f64, String)| value_bits(*level) == value_bits(*value);
-            let place = self.levels.iter().position(is_level)?;
-            Some(merged(place, n, n_groups))
+            Some(groups[self.levels.iter().position(is_level)?])
         };
         self.values.iter().map(group).collect()
     }
 
     /// Returns the names of the groups of [`n_groups`](Self::n_groups).
     pub fn level_names(&self, most: usize) -> Vec<String> {
-        let (n, n_groups) = (self.n_levels(), self.n_groups(most));
-        let name = |group: usize| {
-            let is_own = |k: &usize| merged(*k, n, n_groups) == group;
-            let own: Vec<&String> = (0..n).filter(is_own).map(|k| &self.levels[k].1).collect();
-            match own[..] {
-                [only] => only.clone(),
-                [first, .., last] => format!("{first} to {last}"),
-                [] => String::new(),
-            }
+        let groups = self.groups(most);
+        let numbered: Vec<(usize, &str)> = groups
+            .into_iter()
+            .zip(self.levels.iter().map(|(_, name)| &name[..]))
+            .collect();
+        let name = |own: &[(usize, &str)]| match own {
+            [(_, only)] => (*only).to_owned(),
+            [(_, first), .., (_, last)] => format!("{first} to {last}"),
+            [] => String::new(),
         };
-        (0..n_groups).map(name).collect()
+        numbered.chunk_by(|a, b| a.0 == b.0).map(name).collect()
     }
 
     /// Returns the regressors of the variable: a number scaled to the range from -1 to 1, two values as -1 and 1, a
@@ -367,21 +370,6 @@ fn derived(study: &Study, name: &str) -> Option<Variable> {
     }
 }
 
-/// Returns the number of groups into which `n` ordered levels are merged: at most `most`, and odd if `n` is, so that the
-/// level in the middle stays in the middle.
-pub(crate) fn n_merged(n: usize, most: usize) -> usize {
-    if n <= most {
-        return n;
-    }
-    let n_groups = most - usize::from(most % 2 != n % 2);
-    n_groups.max(1)
-}
-
-/// Returns the group of level `place` of `n`, of `n_groups` groups that are symmetric about the middle.
-pub(crate) fn merged(place: usize, n: usize, n_groups: usize) -> usize {
-    (2 * place + 1) * n_groups / (2 * n)
-}
-
 /// Returns label, unit and scale of a product or difference of two conditions. Evidence that is a strength times a side
 /// has those of the strength.
 fn quantity_of_two(task: &dyn Task, name: &str, role: Role) -> Quantity {
@@ -468,17 +456,46 @@ fn choice_among_all(study: &Study, choices: &[Option<usize>], name: &str) -> Opt
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use ctrnn_tasks::{DelayedMatchToSample, ReactionTime};
+    use ndarray::Array3;
 
+    use super::*;
+    use crate::analyses::observer;
+
+    /// Catch trials have a coherence of 0, which is no level of the evidence.
     #[test]
-    fn levels_are_merged_symmetrically() {
-        let groups = |n: usize, most: usize| -> Vec<usize> {
-            let n_groups = n_merged(n, most);
-            (0..n).map(|place| merged(place, n, n_groups)).collect()
+    fn catch_trials_make_no_level() {
+        let task = ReactionTime {
+            catch_fraction: 0.2,
+            ..ReactionTime::default()
         };
-        assert_eq!(groups(9, 12), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
-        assert_eq!(groups(9, 6), [0, 0, 1, 1, 2, 3, 3, 4, 4], "zero is alone");
-        assert_eq!(groups(10, 6), [0, 0, 1, 2, 2, 3, 3, 4, 5, 5]);
-        assert_eq!(groups(3, 1), [0, 0, 0]);
+        let batch = observer::batch(&task, 200);
+        let catch = column(&batch, "catch").unwrap().to_vec();
+        assert!(catch.contains(&1.0));
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let study = observer::study(&task, batch, Array3::zeros(shape));
+        let found = of_conditions(&study);
+        let evidence = found.iter().find(|v| v.role == Role::Evidence).unwrap();
+        assert!(evidence.levels.iter().all(|(x, _)| *x != 0.0));
+        let is_level = evidence.level_of(12);
+        assert!(
+            is_level
+                .iter()
+                .zip(&catch)
+                .all(|(k, c)| k.is_none() == (*c == 1.0))
+        );
+    }
+
+    /// Directions on a ring are never merged with their neighbours; the match of sample and test is first known in the test.
+    #[test]
+    fn directions_are_not_merged_and_the_test_tells_the_match() {
+        let task = DelayedMatchToSample::default();
+        let batch = observer::batch(&task, 200);
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let study = observer::study(&task, batch, Array3::zeros(shape));
+        assert_eq!(study.telling_epoch(), "test");
+        let found = of_conditions(&study);
+        let direction = found.iter().find(|v| v.role == Role::Direction).unwrap();
+        assert_eq!(direction.n_groups(3), direction.n_levels());
     }
 }

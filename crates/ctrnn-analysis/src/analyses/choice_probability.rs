@@ -25,6 +25,8 @@ const PURPOSE: u32 = 23;
 pub struct ChoiceProbabilityOptions {
     /// Least number of trials with each choice in a condition that counts.
     pub trials: usize,
+    /// Least number of trials with a choice in a condition that counts.
+    pub trials_of_condition: usize,
     /// Number of random permutations of the choices within conditions.
     pub permutations: usize,
 }
@@ -33,12 +35,13 @@ impl Default for ChoiceProbabilityOptions {
     fn default() -> Self {
         Self {
             trials: 4,
+            trials_of_condition: 20,
             permutations: 999,
         }
     }
 }
 
-/// Choice probability of every unit in the last epoch before the answer.
+/// Choice probability of every unit in the [`telling_epoch`](Study::telling_epoch).
 #[derive(Clone, Debug)]
 pub struct ChoiceProbability {
     /// Name of the epoch.
@@ -157,7 +160,8 @@ impl Answer for ChoiceProbability {
         let Some(all) = responses.probabilities(&all, options) else {
             let least = options.trials.max(1);
             return Err(Unsuitable::Lacks(format!(
-                "no condition has {least} trials of either choice; responses must vary: add noise (--noise), trials (--trials N) or weaker evidence"
+                "no condition has {} trials with a choice, and {least} of either choice; responses must vary: add noise (--noise), trials (--trials N) or weaker evidence",
+                options.trials_of_condition
             )));
         };
         let groups = study.groups_by()?.into_iter().map(|group| {
@@ -292,7 +296,8 @@ impl Responses<'_> {
         trials: &[usize],
         options: &ChoiceProbabilityOptions,
     ) -> Option<Probabilities> {
-        let strata = self.strata(trials, options.trials.max(1));
+        let least = [options.trials.max(1), options.trials_of_condition];
+        let strata = self.strata(trials, least);
         if strata.is_empty() {
             return None;
         }
@@ -313,8 +318,9 @@ impl Responses<'_> {
         })
     }
 
-    /// Returns the conditions in which the network makes either choice in at least `least` of some trials.
-    fn strata(&self, trials: &[usize], least: usize) -> Vec<Stratum> {
+    /// Returns the conditions in which the network makes either choice in at least `least` of some trials, and a choice in
+    /// at least `least_of_all`.
+    fn strata(&self, trials: &[usize], [least, least_of_all]: [usize; 2]) -> Vec<Stratum> {
         let [first, second] = self.choices;
         let conditions = &self.study.batch.conditions;
         let key = |&b: &usize| conditions.iter().map(|(_, values)| values[b]).collect();
@@ -328,7 +334,7 @@ impl Responses<'_> {
                 .collect();
             let is_second: Vec<bool> = own.iter().map(|&b| self.made[b] == Some(second)).collect();
             let n = is_second.iter().filter(|is_second| **is_second).count();
-            if n.min(own.len() - n) < least {
+            if n.min(own.len() - n) < least || own.len() < least_of_all {
                 return None;
             }
             let own = self.rates.select(Axis(0), &own);

@@ -20,11 +20,11 @@ pub struct Chronometric {
     pub curves: Vec<Vec<DecisionTime>>,
     /// Lead that counts as a decision, if the task does not define the time of a decision itself.
     pub margin: Option<f64>,
-    /// Number of trials that are decided before the onset of the stimulus.
+    /// Number of trials that are decided before the onset of the stimulus or the go cue.
     pub n_early: usize,
     quantity: Quantity,
-    /// Name of the times.
-    name: &'static str,
+    /// Decision times of all trials.
+    times: DecisionTimes,
 }
 
 /// Mean and standard error of decision times at one level of the evidence.
@@ -49,7 +49,7 @@ impl Answer for Chronometric {
             "decision_times{}",
             "[level, 5]",
             "condition, ms, ms, trials, trials",
-            "columns strength of the evidence, mean time from the onset of the stimulus over the decided trials, its standard error, number of decided and of undecided trials; with several contexts one array for each, numbered from 0",
+            "columns strength of the evidence, mean time from the onset of the stimulus, or from the go cue of a task that has one, over the decided trials, its standard error, number of decided and of undecided trials; with several contexts one array for each, numbered from 0",
         ),
         ArrayDoc::new(
             "context_names",
@@ -92,7 +92,7 @@ impl Answer for Chronometric {
             margin: found.margin,
             n_early: found.n_early,
             quantity,
-            name: found.name(),
+            times: found,
         })
     }
 
@@ -136,8 +136,9 @@ impl Answer for Chronometric {
             .collect();
         if self.n_early > 0 {
             statements.push(format!(
-                "{} decided before the onset of the stimulus, which counts as undecided",
-                are(self.n_early, "trial")
+                "{} decided before {}, which counts as undecided",
+                are(self.n_early, "trial"),
+                self.times.origin()
             ));
         }
         statements.extend(self.contexts.statements());
@@ -153,7 +154,7 @@ impl Answer for Chronometric {
             .any(|time| time.n_undecided > 0);
         let n_panels = if has_undecided { 2 } else { 1 };
         let mut figure = Figure::new(&[40.0; 2][..n_panels], &[34.0]);
-        figure.cell(0, 0).y_label(&format!("{} (ms)", self.name));
+        figure.cell(0, 0).y_label(&self.times.axis());
         self.draw(&mut figure, 0, !has_undecided, |time| {
             let ends = [-1.0, 1.0].map(|side| time.mean_ms + side * time.error_ms);
             (time.mean_ms, ends)
@@ -198,8 +199,9 @@ impl Chronometric {
         let mut statements = Vec::new();
         if let (Some(weakest), Some(strongest)) = (decided().next(), decided().next_back()) {
             statements.push(format!(
-                "{prefix}mean {} from the onset of the stimulus: {}, {}",
-                self.name,
+                "{prefix}mean {} from {}: {}, {}",
+                self.times.name(),
+                self.times.origin(),
                 at(weakest),
                 at(strongest)
             ));
@@ -208,7 +210,8 @@ impl Chronometric {
         if n_undecided > 0 {
             let n = n_undecided + times.iter().map(|time| time.n).sum::<usize>();
             statements.push(format!(
-                "{prefix}{n_undecided} of {n} trials are undecided and left out: the curve is conditioned on having decided"
+                "{prefix}{n_undecided} of {n} trials are undecided and left out ({}): the curve is conditioned on having decided",
+                self.times.undecided()
             ));
         }
         statements
@@ -324,11 +327,11 @@ mod tests {
         let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
         let mut outputs = Array3::zeros(shape);
         for (b, &coherence) in coherence.iter().enumerate() {
-            let onset = batch.timelines[b].steps("stimulus").start;
+            let cue = batch.timelines[b].steps("response").start;
             let from = match coherence {
                 _ if (b / 6).is_multiple_of(4) => 0,
-                c if c < 0.15 => onset + 2,
-                c if c < 0.3 => onset + 1,
+                c if c < 0.15 => cue + 2,
+                c if c < 0.3 => cue + 1,
                 _ => continue,
             };
             let choice = batch.correct[b].expect("a side");
@@ -345,9 +348,9 @@ mod tests {
         assert_eq!([10, 13, 14].map(|k| values[k]), [0.4, 0.0, 16.0]);
         let said = found.statements().join("\n");
         for expected in [
-            "mean decision time from the onset of the stimulus: 60 ms at 10 %, 40 ms at 20 %",
-            "24 of 48 trials are undecided and left out: the curve is conditioned on having decided",
-            "12 trials are decided before the onset of the stimulus",
+            "mean decision time from the go cue: 60 ms at 10 %, 40 ms at 20 %",
+            "24 of 48 trials are undecided and left out",
+            "12 trials are decided before the go cue",
         ] {
             assert!(said.contains(expected), "{expected}\n{said}");
         }

@@ -102,9 +102,10 @@ impl Answer for Confusion {
     fn statements(&self) -> Vec<String> {
         let percent = |counts: &Array2<f64>| 100.0 * counts.diag().sum() / counts.sum();
         let whole = format!(
-            "{:.1} % of the choices among {} are right",
+            "{:.1} % of the choices among {} are right, in the {} with a choice and a correct one (accuracy counts trials without a choice as wrong)",
             percent(&self.counts),
-            self.choices.len()
+            self.choices.len(),
+            ctrnn_tasks::counted(self.counts.sum() as usize, "trial")
         );
         let groups = self.groups.iter().map(|(name, counts)| match counts.sum() {
             0.0 => format!("{name}: no trial with a right choice"),

@@ -19,7 +19,7 @@ use crate::{Arrays, Pca, Study};
 /// Largest number of variables without a list of them.
 const MOST_VARIABLES: usize = 4;
 /// Largest number of classes of a variable; more levels are merged.
-const MOST_CLASSES: usize = 8;
+const MOST_CLASSES: usize = 12;
 /// Number of the random numbers that assign trials to folds.
 const PURPOSE: u32 = 22;
 
@@ -177,6 +177,7 @@ impl Answer for Decoding {
                 "trials of one condition do not differ: held-out trials repeat those of training";
             lines.push(why.to_owned());
         }
+        lines.extend(self.epochs.statement());
         lines
     }
 

@@ -253,6 +253,7 @@ impl Answer for Dpca {
             ),
         ];
         lines.extend(self.left_out.iter().cloned());
+        lines.extend(self.epochs.statement());
         lines
     }
 

@@ -21,8 +21,8 @@ const MOST_DRAWN: usize = 7;
 pub struct Options {
     /// Largest number of exponents under the inputs of the trials.
     pub n_exponents: usize,
-    /// Number of time steps, through the inputs of all trials in turn, repeatedly. The first sixth is a transient that
-    /// does not count.
+    /// Number of time steps, through the inputs of all trials in turn, repeatedly; every trial starts from its own
+    /// initial state. The first sixth is a transient that does not count.
     pub n_steps: usize,
     /// Inputs to hold, as in `fixed_points.inputs`: numbers as in `1,0,0.5`, several inputs separated by semicolons, or
     /// a file with the array `inputs [K, I]`. Default: those of each epoch and group of conditions.
@@ -60,7 +60,6 @@ pub struct Lyapunov {
     pub held_exponents: Vec<Option<Array1<f64>>>,
     n_held_exponents: usize,
     /// Number of time steps after the transient.
-    n_units: usize,
     n_counted: usize,
     dt_ms: f64,
 }
@@ -80,13 +79,19 @@ impl Answer for Lyapunov {
             name: "convergence",
             shape: "[stretch, exponent]",
             unit: "1/s",
-            meaning: "running estimates of the exponents",
+            meaning: "running estimates of the exponents, in the same order",
         },
         ArrayDoc {
             name: "dimension",
             shape: "[1]",
             unit: "",
-            meaning: "Kaplan-Yorke dimension",
+            meaning: "Kaplan-Yorke dimension; a lower bound if `dimension_is_bound` is 1",
+        },
+        ArrayDoc {
+            name: "dimension_is_bound",
+            shape: "[1]",
+            unit: "",
+            meaning: "1 if the sum of the computed exponents is not negative and the network has more of them, otherwise 0",
         },
         HELD_ARRAYS[0],
         HELD_ARRAYS[1],
@@ -100,20 +105,10 @@ impl Answer for Lyapunov {
 
     fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
         study.dynamics.check_undelayed("Lyapunov exponents need")?;
-        let trials = (0..study.batch.n_trials).cycle();
-        let steps = trials.flat_map(|b| {
-            study
-                .inputs(b)
-                .outer_iter()
-                .map(|u| u.to_owned())
-                .collect::<Vec<_>>()
-        });
-        let rows: Vec<Array1<f64>> = steps.take(options.n_steps).collect();
-        let inputs = Array2::from_shape_fn((rows.len(), study.batch.n_inputs), |(t, k)| rows[t][k]);
-        let start = study.states().slice(ndarray::s![0, 0, ..]).to_owned();
         let n_transient = options.n_steps / 6;
         let n = study.dynamics.n_units().min(options.n_exponents);
-        let exponents = exponents(&study.dynamics, &start, inputs.view(), n, n_transient)?;
+        let pieces = pieces(study, options.n_steps)?;
+        let exponents = exponents_of_pieces(&study.dynamics, &pieces, n, n_transient)?;
         let held = HeldInputs::if_any(study, &options.inputs, options.most_inputs)?;
         let inputs = held.as_ref().map_or(&[][..], |held| &held.inputs);
         let held_exponents = inputs.par_iter().map(|held| under(study, held, options));
@@ -121,7 +116,6 @@ impl Answer for Lyapunov {
             exponents,
             held_exponents: held_exponents.collect(),
             held,
-            n_units: study.dynamics.n_units(),
             n_held_exponents: study.dynamics.n_units().min(options.n_held_exponents),
             n_counted: options.n_steps - n_transient,
             dt_ms: study.dynamics.dt_ms,
@@ -132,7 +126,11 @@ impl Answer for Lyapunov {
         let arrays = Arrays::default()
             .with("exponents_per_s", &self.exponents.exponents_per_s)
             .with("convergence", &self.exponents.convergence)
-            .with("dimension", &self.exponents.dimension());
+            .with("dimension", &self.exponents.dimension())
+            .with(
+                "dimension_is_bound",
+                &f64::from(u8::from(self.exponents.is_bound())),
+            );
         let Some(held) = &self.held else {
             return arrays;
         };
@@ -148,14 +146,15 @@ impl Answer for Lyapunov {
     fn statements(&self) -> Vec<String> {
         let largest = self.exponents.exponents_per_s[0];
         let verb = if largest > 0.0 { "part" } else { "meet" };
-        let dimension = self.exponents.dimension();
-        let n_exponents = self.exponents.exponents_per_s.len();
-        let is_bound = n_exponents < self.n_units && dimension >= n_exponents as f64;
         let driven = format!(
-            "largest Lyapunov exponent {} per second: neighbouring trajectories {verb}; Kaplan-Yorke dimension {}{}; the trials follow each other without a reset of the state",
+            "largest Lyapunov exponent within trials {} per second: neighbouring trajectories {verb}; Kaplan-Yorke dimension {}{}",
             short(largest),
-            if is_bound { "at least " } else { "" },
-            short(dimension)
+            if self.exponents.is_bound() {
+                "at least "
+            } else {
+                ""
+            },
+            short(self.exponents.dimension())
         );
         let held = self
             .held_exponents()
@@ -259,15 +258,54 @@ pub struct Exponents {
     /// Exponents per second in descending order, `[k]`; a positive one means chaos, -infinity a direction that vanishes
     /// within a time step.
     pub exponents_per_s: Array1<f64>,
-    /// Running estimates of the exponents, `[stretches, k]`, which show the convergence.
+    /// Running estimates of the exponents in the same order, `[stretches, k]`, which show the convergence.
     pub convergence: Array2<f64>,
+    /// Number of units, and so of all exponents.
+    pub n_units: usize,
+}
+
+/// Uninterrupted part of a trajectory: its first state, and the inputs `[time, input]` of the time steps from there.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// First state.
+    pub state: Array1<f64>,
+    /// Inputs of the following time steps.
+    pub inputs: Array2<f64>,
+}
+
+/// Returns the trials in turn, repeatedly, until they have `n_steps` time steps. Each starts from the state after its
+/// first time step.
+fn pieces(study: &Study, n_steps: usize) -> Result<Vec<Piece>, Unsuitable> {
+    if study.batch.n_steps.iter().all(|&n| n < 2) {
+        let why = "Lyapunov exponents need trials of at least two time steps";
+        return Err(Unsuitable::lacks(why));
+    }
+    let mut left = n_steps;
+    let mut found = Vec::new();
+    for b in (0..study.batch.n_trials).cycle() {
+        if left == 0 {
+            break;
+        }
+        let inputs = study.inputs(b);
+        let n = (inputs.nrows() - 1).min(left);
+        left -= n;
+        found.push(Piece {
+            state: study.states().slice(ndarray::s![b, 0, ..]).to_owned(),
+            inputs: inputs.slice(ndarray::s![1..=n, ..]).to_owned(),
+        });
+    }
+    Ok(found)
 }
 
 impl Exponents {
-    /// Returns the Kaplan-Yorke dimension `j + (l_1 + ... + l_j) /
-    /// l_(j+1)
-    /// `, where j is the largest number with a nonnegative sum; the number of exponents if their total sum is not
-    /// negative.
+    /// Returns true if the sum of the computed exponents is not negative and there are more of them, so that the
+    /// dimension may be larger.
+    pub fn is_bound(&self) -> bool {
+        self.exponents_per_s.len() < self.n_units && self.exponents_per_s.sum() >= 0.0
+    }
+
+    /// Returns the Kaplan-Yorke dimension `j + (l_1 + ... + l_j) / |l_(j+1)|`, where j is the largest number with a
+    /// nonnegative sum; the number of exponents if their total sum is not negative.
     pub fn dimension(&self) -> f64 {
         let mut sum = 0.0;
         for (j, exponent) in self.exponents_per_s.iter().enumerate() {
@@ -297,14 +335,40 @@ pub fn exponents(
     n_exponents: usize,
     n_transient: usize,
 ) -> Result<Exponents, Unsuitable> {
+    let piece = Piece {
+        state: state.clone(),
+        inputs: inputs.to_owned(),
+    };
+    exponents_of_pieces(dynamics, &[piece], n_exponents, n_transient)
+}
+
+/// Computes the exponents as [`exponents`], along several pieces of trajectories. The frame goes on from the end of a
+/// piece to the start of the next, so that the exponents are means of the growth within pieces.
+///
+/// # Errors
+/// If the state diverges.
+pub fn exponents_of_pieces(
+    dynamics: &Dynamics,
+    pieces: &[Piece],
+    n_exponents: usize,
+    n_transient: usize,
+) -> Result<Exponents, Unsuitable> {
     const STRETCHES: usize = 50;
-    let n_steps = inputs.nrows().saturating_sub(n_transient);
-    let mut state = state.clone();
+    let n_all: usize = pieces.iter().map(|piece| piece.inputs.nrows()).sum();
+    let n_steps = n_all.saturating_sub(n_transient);
+    let steps = pieces.iter().flat_map(|piece| {
+        let inputs = piece.inputs.outer_iter().enumerate();
+        inputs.map(|(k, input)| ((k == 0).then_some(&piece.state), input))
+    });
+    let mut state = Array1::zeros(dynamics.n_units());
     let mut frame = Array2::eye(dynamics.n_units());
     frame = frame.slice(ndarray::s![.., ..n_exponents]).to_owned();
     let mut sums = Array1::zeros(n_exponents);
     let mut convergence = Vec::new();
-    for (t, input) in inputs.outer_iter().enumerate() {
+    for (t, (start, input)) in steps.enumerate() {
+        if let Some(start) = start {
+            state.assign(start);
+        }
         let drive = dynamics.input_drive(&input.to_owned());
         let (q, r) = qr(dynamics.step_jacobian(&state, &drive).dot(&frame).view());
         frame = q;
@@ -322,13 +386,14 @@ pub fn exponents(
         }
     }
     let exponents = &sums * (1000.0 / dynamics.dt_ms / n_steps.max(1) as f64);
-    // The columns of the frame end up in falling order only after a long time.
+    // QR leaves the exponents in the order of the frame, which in a short run need not be the falling one.
     let mut order: Vec<usize> = (0..n_exponents).collect();
     order.sort_by(|&a, &b| exponents[b].total_cmp(&exponents[a]));
     let shape = (convergence.len(), n_exponents);
     Ok(Exponents {
         exponents_per_s: order.iter().map(|&k| exponents[k]).collect(),
         convergence: Array2::from_shape_fn(shape, |(i, k)| convergence[i][order[k]]),
+        n_units: dynamics.n_units(),
     })
 }
 
@@ -364,6 +429,39 @@ mod tests {
             );
         }
         assert_eq!(found.convergence.dim(), (50, 4));
+        assert_eq!(
+            found.convergence.row(49),
+            found.exponents_per_s,
+            "the last estimates are the exponents, in the same order"
+        );
+    }
+
+    /// The first direction of the frame decays faster than the second, which a diagonal map never mixes.
+    #[test]
+    fn convergence_has_the_order_of_the_exponents() {
+        let dynamics = map(
+            ndarray::array![[0.1, 0.0], [0.0, 0.9]],
+            Activation::Linear,
+            Form::Voltage,
+        );
+        let inputs = Array2::zeros((200, 0));
+        let found = exponents(&dynamics, &Array1::zeros(2), inputs.view(), 2, 20).unwrap();
+        assert!((found.exponents_per_s[0] - 50.0 * 0.9f64.ln()).abs() < 1e-9);
+        assert_eq!(found.convergence.row(49), found.exponents_per_s);
+    }
+
+    /// A network that doubles its state every time step overflows in 1200 steps, but not if each of its 12 trials of 100
+    /// steps starts at 1.
+    #[test]
+    fn every_piece_starts_from_its_own_state() {
+        let dynamics = map(ndarray::array![[2.0]], Activation::Linear, Form::Voltage);
+        let piece = |n: usize| Piece {
+            state: Array1::ones(1),
+            inputs: Array2::zeros((n, 0)),
+        };
+        let found = exponents_of_pieces(&dynamics, &vec![piece(100); 12], 1, 0).unwrap();
+        assert!((found.exponents_per_s[0] - 50.0 * 2.0f64.ln()).abs() < 1e-9);
+        assert!(exponents_of_pieces(&dynamics, &[piece(1200)], 1, 0).is_err());
     }
 
     /// A factor of 0 removes a direction at once; doubling overflows double precision after 1024 steps.
@@ -400,9 +498,12 @@ mod tests {
         let of = |exponents: &[f64]| Exponents {
             exponents_per_s: exponents.to_vec().into(),
             convergence: Array2::zeros((0, 0)),
+            n_units: 3,
         };
         assert_eq!(of(&[1.0, -2.0, -3.0]).dimension(), 1.5);
         assert_eq!(of(&[-1.0]).dimension(), 0.0);
         assert_eq!(of(&[1.0, 1.0]).dimension(), 2.0);
+        assert!(of(&[1.0, 1.0]).is_bound(), "the third is unknown");
+        assert!(!of(&[1.0, 1.0, 1.0]).is_bound() && !of(&[1.0, -2.0]).is_bound());
     }
 }

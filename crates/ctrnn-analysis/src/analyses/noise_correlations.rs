@@ -14,10 +14,12 @@ use crate::{Arrays, Study, selectivity};
 
 /// Largest number of pairs that are drawn.
 const MOST_PAIRS: usize = 3000;
+/// Least number of conditions for signal correlations: with two, all are -1 or 1.
+const LEAST_CONDITIONS: usize = 3;
 /// Number of bins of the signal correlation.
 const BINS: usize = 8;
 
-/// Correlations of pairs of units within and between conditions, in the last epoch before the answer.
+/// Correlations of pairs of units within and between conditions, in the [`telling_epoch`](Study::telling_epoch).
 #[derive(Clone, Debug)]
 pub struct NoiseCorrelations {
     /// Name of the epoch.
@@ -36,7 +38,8 @@ pub struct NoiseCorrelations {
 pub struct Correlations {
     /// Correlations of the deviations from the mean of each condition, `[unit, unit]`; NaN for a unit without any.
     pub noise: Array2<f64>,
-    /// Correlations of the means of conditions, `[unit, unit]`; NaN for a unit with equal means.
+    /// Correlations of the means of conditions, `[unit, unit]`; NaN for a unit with equal means, and with fewer than three
+    /// conditions.
     pub signal: Array2<f64>,
     /// Number of trials, and of conditions.
     pub counts: [usize; 2],
@@ -56,7 +59,7 @@ impl Answer for NoiseCorrelations {
             "signal_correlation",
             "[unit, unit]",
             "",
-            "correlations of the means of conditions; NaN for a unit with equal means",
+            "correlations of the means of conditions; NaN for a unit with equal means, and with fewer than three conditions",
         ),
         ArrayDoc::new("order", "[unit]", "", "units in the order of the figure"),
         ArrayDoc::new(
@@ -141,6 +144,13 @@ impl Answer for NoiseCorrelations {
                 counted(constant, "unit")
             ));
         }
+        match self.all.counts[1] {
+            1 => lines.push("all trials have one condition: whatever differs between them counts as noise, random inputs included; signal correlations are not defined".to_owned()),
+            n if n < LEAST_CONDITIONS => lines.push(format!(
+                "signal correlations need at least {LEAST_CONDITIONS} conditions; there are {n}"
+            )),
+            _ => {}
+        }
         let groups = self.groups.iter();
         lines.extend(groups.map(|(name, found)| found.statement(&format!("{name}: "), "")));
         lines
@@ -153,7 +163,10 @@ impl Answer for NoiseCorrelations {
             let groups = self.groups.iter().take(MOST_GROUP_PANELS);
             groups.map(|(name, found)| (&name[..], found)).collect()
         };
-        let mut figure = Figure::new(&[38.0, BAR_MM, 40.0], &vec![38.0; shown.len()]);
+        let has_signal = shown.iter().any(|(_, found)| found.has_signal());
+        let columns_mm = [38.0, BAR_MM, 40.0];
+        let columns_mm = &columns_mm[..if has_signal { 3 } else { 2 }];
+        let mut figure = Figure::new(columns_mm, &vec![38.0; shown.len()]);
         for (row, (name, found)) in shown.into_iter().enumerate() {
             let sorted = found
                 .noise
@@ -168,7 +181,9 @@ impl Answer for NoiseCorrelations {
                     "unit"
                 })
                 .matrix(&sorted, [-1.0, 1.0], ColourMap::BlueWhiteRed);
-            found.draw_pairs(figure.cell(row, 2));
+            if found.has_signal() {
+                found.draw_pairs(figure.cell(row, 2));
+            }
         }
         figure
             .cell(0, 1)
@@ -209,11 +224,21 @@ impl Correlations {
         } else {
             centred(means.view()).1
         };
+        let signal = if cells.len() < LEAST_CONDITIONS {
+            Array2::from_elem((n_units, n_units), f64::NAN)
+        } else {
+            correlations(&tuned)
+        };
         Self {
             noise: correlations(&left),
-            signal: correlations(&tuned),
+            signal,
             counts: [left.nrows(), cells.len()],
         }
+    }
+
+    /// Returns true if a pair of units has a signal correlation.
+    fn has_signal(&self) -> bool {
+        self.pairs().iter().any(|pair| pair[0].is_finite())
     }
 
     /// Returns signal and noise correlation of each pair of units that has a noise correlation.
@@ -258,13 +283,7 @@ impl Correlations {
         let (centres, means) = binned(&pairs);
         panel
             .x("signal correlation", [-1.0, 1.0])
-            .y("noise correlation", [-1.0, 1.0]);
-        if self.counts[1] < 3 {
-            // The means of two conditions are always correlated by -1 or 1.
-            panel.add(Layer::text(0.0, 0.0, "needs three conditions", Rgb::GREY));
-            return;
-        }
-        panel
+            .y("noise correlation", [-1.0, 1.0])
             .add(Layer::points(x, y, Rgb([190, 190, 190])).radius(0.25))
             .add(Layer::guide([-1.0, 1.0], [0.0, 0.0]))
             .add(

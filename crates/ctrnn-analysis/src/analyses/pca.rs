@@ -155,6 +155,7 @@ impl Answer for StateSpace {
                 rounded(100.0 * removed, 1)
             ));
         }
+        lines.extend(self.courses.epochs.statement());
         lines
     }
 

@@ -15,9 +15,6 @@ use crate::{ArrayDoc, Arrays, Study};
 /// Largest number of events in the figure.
 const MOST_PANELS: usize = 4;
 
-/// Least fraction of the trials that run at a time with a mean: others that end would look like a response.
-const RUNNING: f64 = 0.9;
-
 /// Settings of the histograms.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -27,7 +24,7 @@ pub struct Options {
     /// Time after each event, in ms.
     pub after_ms: f64,
     /// Number of units in the figure: the most selective ones, by the fraction of the variance over trials of their
-    /// mean rate in the last epoch before the answer that the groups explain.
+    /// mean rate in the epoch of `tuning` that the groups explain.
     pub units: usize,
 }
 
@@ -65,17 +62,27 @@ pub struct Aligned {
     pub label: String,
     /// Time relative to the event in ms, `[time]`.
     pub t_ms: Vec<f64>,
-    /// Mean rates, `[group, time, unit]`; NaN where fewer than 90 % of the trials with the event are running.
+    /// Mean rates, `[group, time, unit]`; NaN where not all trials of the group with the event are running, or are still in
+    /// the epoch that begins with the event or in the one before it.
     pub rates: Array3<f64>,
     /// Number of trials with the event, `[group]`.
     pub n_trials: Vec<usize>,
 }
 
-/// An event, and its time step in each trial: the number of time steps before it.
+/// An event, and where it is in each trial.
 struct Event {
     name: String,
     label: String,
-    steps: Vec<Option<usize>>,
+    places: Vec<Option<EventPlace>>,
+}
+
+/// Place of an event in a trial.
+#[derive(Clone, Copy)]
+struct EventPlace {
+    /// Number of time steps before the event.
+    step: usize,
+    /// Time steps that are averaged with those of other trials: for the onset of an epoch, this epoch and the one before it.
+    range: [usize; 2],
 }
 
 impl Answer for Psth {
@@ -85,7 +92,7 @@ impl Answer for Psth {
             "rates_{}",
             "[group, time from the event, unit]",
             "rate",
-            "mean rate of each group of trials around the event of this name; NaN where fewer than 90 % of the trials with the event are running",
+            "mean rate of each group of trials around the event of this name; NaN where not all its trials with the event are in the epoch that begins with the event or in the one before it, or, around a decision, running",
         ),
         ArrayDoc::new(
             "t_ms_{}",
@@ -104,7 +111,7 @@ impl Answer for Psth {
             "selectivity",
             "[unit]",
             "",
-            "fraction of the variance over trials of the mean rate in the last epoch before the answer that the groups explain",
+            "fraction of the variance over trials of the mean rate in the epoch of `tuning` that the groups explain",
         ),
         ArrayDoc::new(
             "units",
@@ -253,11 +260,8 @@ fn events(study: &Study) -> Vec<Event> {
     let onset = |epoch: &&'static str| Event {
         name: (*epoch).to_owned(),
         label: format!("{} onset", spoken(epoch)),
-        steps: (0..study.batch.n_trials)
-            .map(|b| {
-                let steps = steps_of(&study.batch, b, epoch);
-                (!steps.is_empty()).then_some(steps.start)
-            })
+        places: (0..study.batch.n_trials)
+            .map(|b| onset_place(study, b, epoch))
             .collect(),
     };
     let mut events: Vec<Event> = epochs[first.min(epochs.len())..]
@@ -269,14 +273,41 @@ fn events(study: &Study) -> Vec<Event> {
         events.push(Event {
             name: decisions.name().replace(' ', "_"),
             label: decisions.name().trim_end_matches(" time").to_owned(),
-            steps: decisions
+            places: decisions
                 .steps
                 .iter()
-                .map(|step| step.map(|t| t + 1))
+                .zip(&study.batch.n_steps)
+                .map(|(step, &n_steps)| {
+                    let place = |t: usize| EventPlace {
+                        step: t + 1,
+                        range: [0, n_steps],
+                    };
+                    step.map(place)
+                })
                 .collect(),
         });
     }
     events
+}
+
+/// Returns the place of the onset of an epoch; `None` if the trial lacks it.
+fn onset_place(study: &Study, b: usize, epoch: &str) -> Option<EventPlace> {
+    let steps = steps_of(&study.batch, b, epoch);
+    if steps.is_empty() {
+        return None;
+    }
+    let lasting = study.batch.timelines[b].epochs.iter().map(|(_, own)| own);
+    let lasting = || lasting.clone().filter(|own| !own.is_empty());
+    let before = lasting().rfind(|own| own.end <= steps.start);
+    let own = lasting().find(|own| own.start == steps.start);
+    Some(EventPlace {
+        step: steps.start,
+        range: [
+            before.map_or(steps.start, |before| before.start),
+            own.map_or(steps.end, |own| own.end)
+                .min(study.batch.n_steps[b]),
+        ],
+    })
 }
 
 fn aligned(study: &Study, groups: &[Group], event: Event, options: &Options) -> Aligned {
@@ -289,23 +320,26 @@ fn aligned(study: &Study, groups: &[Group], event: Event, options: &Options) -> 
     let mut rates = Array3::from_elem((groups.len(), offsets.len(), n_units), f64::NAN);
     let mut n_trials = Vec::new();
     for (group, mut courses) in groups.iter().zip(rates.outer_iter_mut()) {
-        let placed: Vec<(usize, usize)> = group
+        let placed: Vec<(usize, EventPlace)> = group
             .trials
             .iter()
-            .filter_map(|&b| Some((b, event.steps[b]?)))
+            .filter_map(|&b| Some((b, event.places[b]?)))
             .collect();
         n_trials.push(placed.len());
         for (offset, mut mean) in offsets.iter().zip(courses.outer_iter_mut()) {
             // The state of index t is that after time step t, at the time t + 1.
-            let running = placed.iter().filter_map(|&(b, step)| {
+            let rates = placed.iter().map(|&(b, EventPlace { step, range })| {
                 let t = usize::try_from(step as isize + offset - 1).ok()?;
-                (t < study.batch.n_steps[b]).then(|| study.rates.slice(s![b, t, ..]))
+                (range[0]..range[1])
+                    .contains(&t)
+                    .then(|| study.rates.slice(s![b, t, ..]))
             });
-            let running: Vec<_> = running.collect();
-            if running.len() as f64 >= (RUNNING * placed.len() as f64).max(1.0) {
+            // A mean over trials that come and go would have steps that no unit has.
+            let all: Option<Vec<_>> = rates.collect();
+            if let Some(all) = all.filter(|all| !all.is_empty()) {
                 mean.fill(0.0);
-                running.iter().for_each(|rates| mean += rates);
-                mean /= running.len() as f64;
+                all.iter().for_each(|rates| mean += rates);
+                mean /= all.len() as f64;
             }
         }
     }
@@ -318,7 +352,7 @@ fn aligned(study: &Study, groups: &[Group], event: Event, options: &Options) -> 
     }
 }
 
-/// Computes the fraction of the variance of each unit's mean rate in the last epoch before the answer that the groups
+/// Computes the fraction of the variance of each unit's mean rate in the telling epoch that the groups
 /// explain; 0 for a constant rate.
 fn selectivity(study: &Study, groups: &[Group]) -> Array1<f64> {
     let rates = study.rates_in(study.telling_epoch());
@@ -418,5 +452,37 @@ mod tests {
             found.aligned[1].rates[[3, 9, 1]].is_nan(),
             "no trial is running"
         );
+    }
+
+    /// Rates that ramp up in every epoch alike, whose durations differ: a mean over trials that come and go would jump.
+    #[test]
+    fn means_are_over_the_same_trials() {
+        let task = PerceptualDecision {
+            coherences: vec![0.1, 0.2],
+            delay_ms: ctrnn_tasks::Duration::Uniform([100.0, 400.0]),
+            ..PerceptualDecision::default()
+        };
+        let batch = observer::batch(&task, 4 * 10);
+        let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+        let mut study = observer::study(&task, batch, Array3::zeros(shape));
+        let steps: Vec<_> = (0..study.batch.n_trials)
+            .map(|b| study.batch.timelines[b].steps("delay"))
+            .collect();
+        for (b, steps) in steps.iter().enumerate() {
+            // Each trial has a rate of its own, which falls to 0 with the end of the delay.
+            let rate = steps.len() as f64;
+            study.rates.slice_mut(s![b, steps.clone(), 1]).fill(rate);
+        }
+        let found = Psth::compute(&study, &Options::default()).unwrap();
+        let delay = &found.aligned[1];
+        assert_eq!(delay.event, "delay");
+        let groups = groups(&study).1;
+        for (group, rates) in groups.iter().zip(delay.rates.outer_iter()) {
+            let shortest = group.trials.iter().map(|&b| steps[b].len()).min().unwrap();
+            let own = |t: usize| rates[[t, 1]];
+            let onset = delay.t_ms.iter().position(|t| *t == 0.0).unwrap();
+            assert!((1..=shortest).all(|k| own(onset + k) == own(onset + 1)));
+            assert!(own(onset + shortest + 1).is_nan());
+        }
     }
 }

@@ -35,8 +35,10 @@ pub struct Psychometric {
     pub contexts: Contexts,
     /// Curves `[context][evidence]`: in each context, against the relevant evidence and against that to be ignored.
     pub curves: Vec<Vec<Curve>>,
-    /// Thresholds with single cues and with both; `None` unless the task combines cues.
+    /// Thresholds with single cues and with both; `None` unless the task combines cues and all of them are determined.
     pub combination: Option<Combination>,
+    /// True if the task combines cues.
+    has_cues: bool,
 }
 
 /// Frequency of the second of two choices, against one kind of evidence in one context.
@@ -54,7 +56,7 @@ pub struct Curve {
     pub levels: Vec<Level>,
     /// Number of trials without either choice at each level.
     pub n_other: Vec<usize>,
-    /// Normal and logistic fit, if there is one.
+    /// Normal and logistic fit; `None` if the choices do not determine bias and width.
     pub fits: [Option<SigmoidIntervals>; 2],
 }
 
@@ -164,10 +166,9 @@ impl Answer for Psychometric {
                 quantity: against.quantity(study.task),
                 choice: spoken(&layout.choice_name(pair[1])),
                 fits: [Sigmoid::Probit, Sigmoid::Logistic].map(|shape| {
-                    if is_step(&levels) {
-                        return None; // any sigma below the spacing of the levels fits
-                    }
-                    SigmoidFit::fit_with_intervals(shape, &levels, options.n_samples, study.seed)
+                    let (n, seed) = (options.n_samples, study.seed);
+                    SigmoidFit::fit_with_intervals(shape, &levels, n, seed)
+                        .filter(|_| is_identified(&levels))
                 }),
                 levels,
                 n_other,
@@ -182,6 +183,7 @@ impl Answer for Psychometric {
         let curves: Vec<Vec<Curve>> = contexts.contexts.iter().map(row).collect();
         let cues = study.task.cues();
         Ok(Self {
+            has_cues: cues.is_some(),
             combination: cues.and_then(|cues| Combination::of(study, &cues, &curves)),
             curves,
             contexts,
@@ -221,6 +223,12 @@ impl Answer for Psychometric {
         let of_context = curves.filter(|curve| curve.against == curve.context.evidence.name);
         let mut statements: Vec<String> = of_context.flat_map(Curve::statements).collect();
         statements.extend(self.combination.as_ref().map(Combination::statement));
+        if self.has_cues && self.combination.is_none() {
+            statements.push(
+                "no comparison with an optimal combination of the cues: not all thresholds are determined"
+                    .to_owned(),
+            );
+        }
         statements.extend(self.contexts.statements());
         statements
     }
@@ -514,11 +522,16 @@ fn levels(
     xs.into_iter().map(level).unzip()
 }
 
-/// Returns true if both choices occur, but nowhere at the same level.
-fn is_step(levels: &[Level]) -> bool {
-    let any = |is: fn(&Level) -> bool| levels.iter().any(is);
-    let is_mixed = any(|level| 0 < level.chosen && level.chosen < level.n);
-    !is_mixed && any(|level| level.chosen > 0) && any(|level| level.chosen < level.n)
+/// Returns true if the choices determine bias and width of a curve: at two levels or more, each is made in more than 5 % of
+/// the trials. Otherwise any curve that is steep enough between two levels fits.
+fn is_identified(levels: &[Level]) -> bool {
+    let is_between = |level: &&Level| (0.05..=0.95).contains(&level.fraction());
+    levels
+        .iter()
+        .filter(|level| level.n > 0)
+        .filter(is_between)
+        .count()
+        > 1
 }
 
 fn why_not_fitted(levels: &[Level]) -> &'static str {
@@ -526,10 +539,12 @@ fn why_not_fitted(levels: &[Level]) -> &'static str {
     match levels.iter().map(|level| level.n).sum::<usize>() {
         0 => "no trial ends in one of the two choices",
         n if made == 0 || made == n => "the same choice in all trials",
-        _ if is_step(levels) => {
-            "the choice changes between two neighbouring levels, so sigma is below their spacing"
+        _ if levels.iter().filter(|level| level.n > 0).count() < 2 => {
+            "the evidence in trials with a choice is of one level"
         }
-        _ => "the evidence in trials with a choice is of one level",
+        _ => {
+            "it is steeper than the spacing of the evidence (fewer than two levels between 5 % and 95 %), so bias and sigma are not determined; add weaker evidence"
+        }
     }
 }
 
@@ -641,5 +656,23 @@ mod tests {
         let counts: Vec<usize> = curve.levels.iter().map(|level| level.n).collect();
         assert_eq!(counts, [20, 20, 20, 20, 40, 20, 20, 20, 20]);
         assert_eq!(curve.levels[8].chosen, 20);
+    }
+
+    /// Choices that jump from never to always between two levels fit any steep curve; one level between is not enough,
+    /// two are.
+    #[test]
+    fn a_step_has_no_threshold() {
+        let of = |chosen: [usize; 4]| {
+            let xs = [-2.0, -1.0, 1.0, 2.0];
+            let level = |(x, chosen)| Level { x, n: 50, chosen };
+            xs.into_iter()
+                .zip(chosen)
+                .map(level)
+                .collect::<Vec<Level>>()
+        };
+        assert!(!is_identified(&of([0, 0, 50, 50])));
+        assert!(!is_identified(&of([0, 10, 50, 50])));
+        assert!(is_identified(&of([0, 10, 40, 50])));
+        assert!(why_not_fitted(&of([0, 0, 50, 50])).contains("steeper than the spacing"));
     }
 }

@@ -1,20 +1,19 @@
 //! Rate maps of spatial tasks.
 
 use ctrnn_random::{Key, Rng, Stream};
-use ctrnn_tasks::counted;
 use ndarray::{Array1, Array2, Array3};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
-use crate::plot::{BAR_MM, ColourMap, Figure, Ticks, range_of, up_to};
+use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, Ticks, range_of, up_to};
 use crate::rate_map::{RateMap, Visits};
 use crate::statistics::q_values;
 use crate::text::{rounded, short};
 use crate::{ArrayDoc, Arrays, Study};
 
-/// Number of units with maps in the figure: those with the most spatial information.
+/// Number of units with maps in the figure: those most tuned to place.
 const SHOWN: usize = 16;
 const COLUMNS: usize = 8;
 
@@ -31,7 +30,7 @@ const PERCENTILE: f64 = 0.95;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateMapsOptions {
-    /// Number of shuffles for the significance of spatial information, of every unit, and of grid scores, of all units
+    /// Number of shuffles for the significance of the tuning to place, of every unit, and of grid scores, of all units
     /// together: rates are shifted in time against positions. 0 for none.
     pub shuffles: usize,
     /// Least rate within a field, as a fraction of the largest rate of the unit.
@@ -55,15 +54,20 @@ impl Default for RateMapsOptions {
 pub struct RateMaps {
     /// Rate map of each unit.
     pub maps: Vec<RateMap>,
-    /// Spatial information of each unit, in bits per spike.
+    /// Spatial information of each unit, in bits per spike; NaN if a rate is negative, for which it is not defined.
     pub information_bits: Vec<f64>,
+    /// Fraction of the variance of each unit's rate that the bins explain.
+    pub variance_explained: Vec<f64>,
+    /// True if a rate is negative.
+    pub is_signed: bool,
     /// Grid score of each unit.
     pub grid_score: Vec<f64>,
-    /// Sparsity of each unit.
+    /// Sparsity of each unit; NaN if a rate is negative.
     pub sparsity: Vec<f64>,
-    /// Number of fields of each unit.
+    /// Number of fields of each unit; empty if a rate is negative.
     pub n_fields: Vec<usize>,
-    /// p-values of the spatial information of each unit; empty without shuffles.
+    /// p-values of the spatial information of each unit, or of its variance explained if a rate is negative; empty without
+    /// shuffles.
     pub p: Vec<f64>,
     /// p-values corrected for the number of units.
     pub q: Vec<f64>,
@@ -71,8 +75,6 @@ pub struct RateMaps {
     pub shuffled_grid_scores: Vec<f64>,
     /// Range of positions along both sides of the box.
     pub range: [f64; 2],
-    /// Number of units whose rates are negative somewhere; theirs are measured from their least value.
-    pub n_shifted: usize,
 }
 
 impl Answer for RateMaps {
@@ -84,20 +86,26 @@ impl Answer for RateMaps {
             "maps",
             "[unit, bin y, bin x]",
             "rate",
-            "mean rate by position, from the lower left corner, of a unit with negative rates from its least rate on; NaN where the path does not lead",
+            "mean rate by position, from the lower left corner; NaN where the path does not lead",
         ),
         ArrayDoc::new("visits", "[bin y, bin x]", "time steps", "number of visits"),
         ArrayDoc::new(
             "information_bits",
             "[unit]",
             "bits per spike",
-            "spatial information",
+            "spatial information; NaN if a rate of the network is negative, for which it is not defined",
+        ),
+        ArrayDoc::new(
+            "variance_explained",
+            "[unit]",
+            "fraction",
+            "variance of the rate that its means in the bins explain (eta squared), without smoothing",
         ),
         ArrayDoc::new(
             "information_p",
             "[unit]",
             "",
-            "p-values of the spatial information from shuffles",
+            "p-values from shuffles of the spatial information, or of the variance explained if a rate is negative",
         ),
         ArrayDoc::new(
             "information_q",
@@ -109,9 +117,14 @@ impl Answer for RateMaps {
             "sparsity",
             "[unit]",
             "",
-            "sparsity of the map: 1 if it is flat",
+            "sparsity of the map: 1 if it is flat; NaN if a rate is negative",
         ),
-        ArrayDoc::new("n_fields", "[unit]", "", "number of fields"),
+        ArrayDoc::new(
+            "n_fields",
+            "[unit]",
+            "",
+            "number of fields; empty if a rate is negative",
+        ),
         ArrayDoc::new(
             "grid_score",
             "[unit]",
@@ -134,31 +147,51 @@ impl Answer for RateMaps {
         let visits = Visits::of(positions.view(), range, n_bins, 1.0);
         let n_units = study.dynamics.n_units();
         let rates = |unit: usize| -> Array1<f64> {
-            let places = states.iter();
-            above_zero(places.map(|&(b, t)| study.rates[[b, t, unit]]).collect())
-        };
-        let is_negative = |unit: &usize| {
-            let mut places = states.iter();
-            places.any(|&(b, t)| study.rates[[b, t, *unit]] < 0.0)
+            states
+                .iter()
+                .map(|&(b, t)| study.rates[[b, t, unit]])
+                .collect()
         };
         let maps: Vec<RateMap> = (0..n_units)
             .into_par_iter()
             .map(|unit| visits.map(rates(unit).view()))
             .collect();
+        // Rounding of a rate of 0 makes no rate negative.
+        let is_signed = states
+            .iter()
+            .any(|&(b, t)| (0..n_units).any(|unit| study.rates[[b, t, unit]] < -1e-6));
         let shuffles = Shuffles {
             visits: &visits,
+            is_signed,
             n_states: states.len(),
             seed: study.seed,
         };
-        let information_bits: Vec<f64> = maps.iter().map(RateMap::information).collect();
-        let p = shuffles.p_values(options.shuffles, &information_bits, rates);
+        let variance_explained: Vec<f64> = (0..n_units)
+            .into_par_iter()
+            .map(|unit| visits.variance_explained(rates(unit).view()))
+            .collect();
+        let unless_signed = |value: f64| if is_signed { f64::NAN } else { value };
+        let information_bits: Vec<f64> = maps
+            .iter()
+            .map(|map| unless_signed(map.information()))
+            .collect();
+        let tuning = if is_signed {
+            &variance_explained
+        } else {
+            &information_bits
+        };
+        let p = shuffles.p_values(options.shuffles, tuning, rates);
         let n_fields = |map: &RateMap| map.n_fields(options.field_threshold, options.field_bins);
         Ok(Self {
-            n_shifted: (0..n_units).filter(is_negative).count(),
             information_bits,
             grid_score: maps.par_iter().map(RateMap::grid_score).collect(),
-            sparsity: maps.iter().map(RateMap::sparsity).collect(),
-            n_fields: maps.iter().map(n_fields).collect(),
+            sparsity: maps
+                .iter()
+                .map(|map| unless_signed(map.sparsity()))
+                .collect(),
+            n_fields: maps.iter().filter(|_| !is_signed).map(n_fields).collect(),
+            variance_explained,
+            is_signed,
             q: q_values(&p),
             p,
             shuffled_grid_scores: shuffles.grid_scores(options.shuffles, n_units, rates),
@@ -184,6 +217,7 @@ impl Answer for RateMaps {
             .with("maps", &maps)
             .with("visits", &self.maps[0].visits)
             .with("information_bits", &self.information_bits)
+            .with("variance_explained", &self.variance_explained)
             .with("sparsity", &self.sparsity)
             .with("n_fields", &self.n_fields)
             .with("grid_score", &self.grid_score)
@@ -194,24 +228,32 @@ impl Answer for RateMaps {
         let n_units = self.maps.len();
         let count = |values: &[f64], bound: f64| values.iter().filter(|x| **x > bound).count();
         let with_fields = self.n_fields.iter().filter(|n| **n > 0).count();
-        let mut lines = vec![if self.p.is_empty() {
-            let n = count(&self.information_bits, 0.5);
-            format!(
-                "{n} of {n_units} units carry more than 0.5 bits of place; without shuffles none is tested"
-            )
-        } else {
-            let n = self.q.iter().filter(|q| **q < LEVEL).count();
-            format!(
-                "units that carry spatial information: {n} of {n_units} (shuffles, false discovery rate {LEVEL})"
-            )
+        let n_tuned = self.q.iter().filter(|q| **q < LEVEL).count();
+        let mut lines = vec![match (self.is_signed, self.p.is_empty()) {
+            (true, true) => {
+                let n = count(&self.variance_explained, 0.5);
+                format!(
+                    "place explains more than half of the variance of {n} of {n_units} units; without shuffles none is tested"
+                )
+            }
+            (true, false) => format!(
+                "units whose rates depend on place: {n_tuned} of {n_units} (variance explained, shuffles, false discovery rate {LEVEL})"
+            ),
+            (false, true) => {
+                let n = count(&self.information_bits, 0.5);
+                format!(
+                    "{n} of {n_units} units carry more than 0.5 bits per spike of place; without shuffles none is tested"
+                )
+            }
+            (false, false) => format!(
+                "units that carry spatial information: {n_tuned} of {n_units} (shuffles, false discovery rate {LEVEL})"
+            ),
         }];
-        lines.push(format!("units with a field: {with_fields}"));
-        if self.n_shifted > 0 {
-            lines.push(format!(
-                "rates of {} are negative somewhere: they are measured from their least value",
-                counted(self.n_shifted, "unit")
-            ));
-        }
+        lines.push(if self.is_signed {
+            "rates are of both signs, for which spatial information (bits per spike), sparsity and fields are not defined; the variance that place explains is given instead".to_owned()
+        } else {
+            format!("units with a field: {with_fields}")
+        });
         lines.push(match self.grid_bound() {
             Some(bound) => format!(
                 "units with a grid score above {}, the percentile {} of shuffled maps: {}",
@@ -228,19 +270,39 @@ impl Answer for RateMaps {
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
-        let bits = &self.information_bits;
-        let mut order: Vec<usize> = (0..bits.len()).collect();
-        order.sort_by(|&a, &b| bits[b].total_cmp(&bits[a]));
+        let tuning = self.tuning();
+        let mut order: Vec<usize> = (0..tuning.len()).collect();
+        order.sort_by(|&a, &b| tuning[b].total_cmp(&tuning[a]));
         order.truncate(SHOWN);
         let n_columns = order.len().min(COLUMNS);
         let mut columns_mm = vec![16.0; n_columns];
         columns_mm.push(BAR_MM);
         let rows_mm = vec![16.0; order.len().div_ceil(COLUMNS)];
         let mut figure = Figure::new(&columns_mm, &rows_mm);
+        figure.title = format!(
+            "unit: {}, grid score; box from {} to {}",
+            if self.is_signed {
+                "variance explained by place"
+            } else {
+                "spatial information (bits per spike)"
+            },
+            rounded(self.range[0], 2),
+            rounded(self.range[1], 2)
+        );
         let whole = [0.0, 1.0];
+        let (map, bar_range) = if self.is_signed {
+            (ColourMap::BlueWhiteRed, [-1.0, 1.0])
+        } else {
+            (ColourMap::Blues, whole)
+        };
         for (k, unit) in order.into_iter().enumerate() {
             let rates = &self.maps[unit].rates;
-            let scale = up_to(rates.iter().copied());
+            let scale = if self.is_signed {
+                let [_, largest] = up_to(rates.iter().map(|rate| rate.abs()));
+                [-largest, largest]
+            } else {
+                up_to(rates.iter().copied())
+            };
             figure
                 .cell(k / COLUMNS, k % COLUMNS)
                 .title(self.title(unit))
@@ -248,39 +310,56 @@ impl Answer for RateMaps {
                 .x_ticks(Ticks::None)
                 .y("", whole)
                 .y_ticks(Ticks::None)
-                .heat_map(rates, [whole, whole], scale, ColourMap::Blues);
+                .heat_map(rates, [whole, whole], scale, map)
+                .add(
+                    Layer::line(
+                        vec![0.0, 1.0, 1.0, 0.0, 0.0],
+                        vec![0.0, 0.0, 1.0, 1.0, 0.0],
+                        Rgb::GREY,
+                    )
+                    .wide(0.15),
+                );
         }
         let bar = figure.cell(0, n_columns);
-        bar.colour_bar(whole, ColourMap::Blues, "rate / largest");
+        bar.colour_bar(bar_range, map, "rate / largest");
         vec![("", figure)]
     }
-}
-
-/// Returns rates from their least value on if any is negative: spatial information is that of a firing rate.
-fn above_zero(rates: Array1<f64>) -> Array1<f64> {
-    let least = rates.iter().copied().fold(0.0, f64::min);
-    rates - least
 }
 
 /// Maps of rates that are shifted in time against positions.
 struct Shuffles<'a> {
     visits: &'a Visits,
+    is_signed: bool,
     n_states: usize,
     seed: u64,
 }
 
 impl Shuffles<'_> {
-    /// Returns shuffle `number` of a unit: its rates are rotated by a random number of time steps.
-    fn map(&self, unit: usize, rates: &Array1<f64>, number: usize) -> RateMap {
+    /// Returns shuffle `number` of the rates of a unit: they are rotated by a random number of time steps.
+    fn rotated(&self, unit: usize, rates: &Array1<f64>, number: usize) -> Array1<f64> {
         let key = Key::new(self.seed, Stream::Eval, PURPOSE);
         let part =
             Rng::new(key, unit as u64, number as u64).uniform_in(LEAST_SHIFT, 1.0 - LEAST_SHIFT);
         let shift = (part * self.n_states as f64) as usize;
         let rotated = (0..self.n_states).map(|k| rates[(k + shift) % self.n_states]);
-        self.visits.map(rotated.collect::<Array1<f64>>().view())
+        rotated.collect()
     }
 
-    /// Returns the p-values of the spatial information of all units; none without shuffles.
+    /// Returns the rate map of a shuffle.
+    fn map(&self, unit: usize, rates: &Array1<f64>, number: usize) -> RateMap {
+        self.visits.map(self.rotated(unit, rates, number).view())
+    }
+
+    /// Computes the tuning to place of a shuffle: the variance explained if a rate is negative, otherwise the information.
+    fn tuning(&self, unit: usize, rates: &Array1<f64>, number: usize) -> f64 {
+        if self.is_signed {
+            let rotated = self.rotated(unit, rates, number);
+            return self.visits.variance_explained(rotated.view());
+        }
+        self.map(unit, rates, number).information()
+    }
+
+    /// Returns the p-values of the tuning of all units; none without shuffles.
     fn p_values(
         &self,
         n_shuffles: usize,
@@ -313,9 +392,9 @@ impl Shuffles<'_> {
         scores
     }
 
-    /// Returns the p-value of the spatial information of a unit.
+    /// Returns the p-value of the tuning of a unit.
     fn p_value(&self, unit: usize, rates: &Array1<f64>, observed: f64, n_shuffles: usize) -> f64 {
-        let drawn = (0..n_shuffles).map(|number| self.map(unit, rates, number).information());
+        let drawn = (0..n_shuffles).map(|number| self.tuning(unit, rates, number));
         let count = drawn.filter(|bits| *bits >= observed - 1e-12).count();
         (count + 1) as f64 / (n_shuffles + 1) as f64
     }
@@ -340,6 +419,15 @@ fn visited(study: &Study) -> Result<Visited, Unsuitable> {
 }
 
 impl RateMaps {
+    /// Returns the tuning to place of every unit: the variance explained if a rate is negative, otherwise the information.
+    fn tuning(&self) -> &[f64] {
+        if self.is_signed {
+            &self.variance_explained
+        } else {
+            &self.information_bits
+        }
+    }
+
     /// Returns the grid score that a grid exceeds: a percentile of those of shuffled maps; `None` without shuffles.
     fn grid_bound(&self) -> Option<f64> {
         let n = self.shuffled_grid_scores.len();
@@ -350,12 +438,12 @@ impl RateMaps {
     }
 
     fn title(&self, unit: usize) -> String {
-        let bits = rounded(self.information_bits[unit], 2);
+        let tuning = rounded(self.tuning()[unit], 2);
         let grid = self.grid_score[unit];
         if grid.is_finite() {
-            format!("unit {unit}: {bits} bit, grid {}", rounded(grid, 2))
+            format!("{unit}: {tuning}, {}", rounded(grid, 2))
         } else {
-            format!("unit {unit}: {bits} bit")
+            format!("{unit}: {tuning}")
         }
     }
 }

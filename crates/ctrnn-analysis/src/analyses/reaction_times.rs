@@ -25,7 +25,8 @@ const MOST_GROUPS: usize = 8;
 /// by the strength of the evidence.
 #[derive(Clone, Debug)]
 pub struct ReactionTimes {
-    /// Time of each trial from the onset of the stimulus in ms; NaN without a decision.
+    /// Time of each trial from the onset of the stimulus, or from the go cue of a task that has one, in ms; NaN without a
+    /// decision.
     pub times_ms: Vec<f64>,
     /// True for each correct trial; `None` for a trial without a correct answer.
     pub is_correct: Vec<Option<bool>>,
@@ -35,10 +36,15 @@ pub struct ReactionTimes {
     pub by: String,
     /// Lead that counts as a decision, if the task does not define the time of a decision itself.
     pub margin: Option<f64>,
-    /// Number of trials that are decided before the onset of the stimulus.
+    /// Number of trials that are decided before the onset of the stimulus or the go cue.
     pub n_early: usize,
     n_catch: usize,
     name: &'static str,
+    /// Label of the axis of times.
+    axis: String,
+    /// Definition of an undecided trial.
+    undecided: &'static str,
+    is_cued: bool,
     dt_ms: f64,
 }
 
@@ -61,7 +67,7 @@ impl Answer for ReactionTimes {
             "times",
             "[trial]",
             "ms",
-            "time from the onset of the stimulus to the decision; NaN without one",
+            "time from the onset of the stimulus, or from the go cue of a task that has one, to the decision; NaN without one",
         ),
         ArrayDoc::new(
             "is_correct",
@@ -146,6 +152,9 @@ impl Answer for ReactionTimes {
             n_early: found.n_early,
             n_catch: study.batch.n_trials - shown.len(),
             name: found.name(),
+            axis: found.axis(),
+            undecided: found.undecided(),
+            is_cued: found.is_cued,
             dt_ms: study.dynamics.dt_ms,
         })
     }
@@ -198,8 +207,9 @@ impl Answer for ReactionTimes {
                     _ => counted(n, &format!("{name} trial")),
                 };
                 format!(
-                    "median {} of {name}: {middle} ms (10 % to 90 %: {low} to {high} ms)",
-                    self.name
+                    "median {}{} of {name}: {middle} ms (10 % to 90 %: {low} to {high} ms)",
+                    self.name,
+                    if self.is_cued { " from the go cue" } else { "" }
                 )
             })
         };
@@ -207,7 +217,15 @@ impl Answer for ReactionTimes {
         let n_undecided: usize = self.groups.iter().map(Distribution::n_undecided).sum();
         if n_undecided > 0 {
             let n: usize = self.groups.iter().map(|own| own.n).sum();
-            statements.push(format!("{n_undecided} of {} undecided", are(n, "trial")));
+            statements.push(format!(
+                "undecided: {n_undecided} of {} ({}); accuracy counts {}",
+                counted(n, "trial"),
+                self.undecided,
+                match self.margin {
+                    Some(_) => "their final choice",
+                    None => "them as wrong",
+                }
+            ));
         }
         if self.n_catch > 0 {
             statements.push(format!("{} left out", are(self.n_catch, "catch trial")));
@@ -223,7 +241,7 @@ impl Answer for ReactionTimes {
             .flat_map(|own| own.times_ms.iter().flatten());
         let range = range_of(all.copied(), 0.02);
         self.draw_histogram(figure.cell(0, 0));
-        let label = format!("{} (ms)", self.name);
+        let label = self.axis.clone();
         figure.cell(0, 1).x(&label, range);
         self.draw_distributions(figure.cell(0, 1), range);
         vec![("", figure)]
@@ -267,7 +285,7 @@ impl ReactionTimes {
             }
         }
         panel
-            .x(&format!("{} (ms)", self.name), [edges[0], edges[n_bins]])
+            .x(&self.axis, [edges[0], edges[n_bins]])
             .y("trials", [0.0, 1.05 * highest]);
     }
 
@@ -420,7 +438,7 @@ mod tests {
         let said = found.statements().join("\n");
         for expected in [
             "median reaction time of 48 correct trials: 80 ms (10 % to 90 %: 60 to 100 ms)",
-            "16 of 80 trials are undecided",
+            "undecided: 16 of 80 trials (no reaction by the rule of the task); accuracy counts them as wrong",
             "20 catch trials are left out",
         ] {
             assert!(said.contains(expected), "{expected}\n{said}");

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, Basis, Unsuitable};
 use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, as_text, drawn_of};
 use crate::linear_algebra::eigenvalues;
-use crate::plot::{Figure, Layer, Panel, Rgb, Ticks, colour, drawable, range_of, up_to};
+use crate::plot::{Figure, Layer, Marker, Panel, Rgb, Ticks, colour, drawable, range_of, up_to};
 use crate::text::short;
 use crate::{ArrayDoc, Arrays, Study};
 
@@ -47,13 +47,22 @@ pub struct Spectrum {
     pub after: Vec<c64>,
     /// Inputs that were held; `None` if the trials have no epochs or connections are delayed.
     pub held: Option<HeldInputs>,
-    /// Timescales in ms of the network linearised under each input, at the mean state at the end of its epochs; `None`
-    /// if that is not finite.
-    pub timescales_ms: Vec<Option<Vec<f64>>>,
+    /// Modes of the network linearised under each input, at the mean state at the end of its epochs, by falling
+    /// timescale; `None` if that is not finite.
+    pub modes: Vec<Option<Vec<Mode>>>,
     dt_ms: f64,
     /// True for a network with short-term plasticity, which is not linearised.
     is_plastic: bool,
     is_delayed: bool,
+}
+
+/// Mode of a linearised network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mode {
+    /// Time in ms in which the mode grows or decays by a factor of e.
+    pub timescale_ms: f64,
+    /// True if the mode grows.
+    pub is_growing: bool,
 }
 
 impl Answer for Spectrum {
@@ -79,7 +88,13 @@ impl Answer for Spectrum {
             name: "timescales_ms",
             shape: "[held input, mode]",
             unit: "ms",
-            meaning: "time scales of the network linearised under each held input at the mean state at the end of its epochs; NaN if that is not finite",
+            meaning: "time scales of the network linearised under each held input at the mean state at the end of its epochs, in falling order; NaN if that is not finite",
+        },
+        ArrayDoc {
+            name: "is_growing",
+            shape: "[held input, mode]",
+            unit: "",
+            meaning: "1 for a mode that grows with its time scale, 0 for one that decays; NaN if the state is not finite",
         },
     ];
 
@@ -97,11 +112,11 @@ impl Answer for Spectrum {
             HeldInputs::if_any(study, &options.inputs, options.most_inputs)?
         };
         let inputs = held.as_ref().map_or(&[][..], |held| &held.inputs);
-        let timescales = inputs.par_iter().map(|held| timescales_ms(study, held));
+        let modes = inputs.par_iter().map(|held| modes(study, held));
         Ok(Self {
             before,
             after,
-            timescales_ms: timescales.collect::<Result<_, Unsuitable>>()?,
+            modes: modes.collect::<Result<_, Unsuitable>>()?,
             held,
             is_plastic,
             dt_ms: study.dynamics.dt_ms,
@@ -120,12 +135,17 @@ impl Answer for Spectrum {
         let Some(held) = &self.held else {
             return arrays;
         };
-        let timescales = Array2::from_shape_fn((held.inputs.len(), self.after.len()), |(k, j)| {
-            self.timescales_ms[k]
-                .as_ref()
-                .map_or(f64::NAN, |times| times[j])
-        });
-        held.add_to(arrays).with("timescales_ms", &timescales)
+        let table = |of: &dyn Fn(&Mode) -> f64| {
+            Array2::from_shape_fn((held.inputs.len(), self.after.len()), |(k, j)| {
+                self.modes[k].as_ref().map_or(f64::NAN, |own| of(&own[j]))
+            })
+        };
+        held.add_to(arrays)
+            .with("timescales_ms", &table(&|mode| mode.timescale_ms))
+            .with(
+                "is_growing",
+                &table(&|mode| f64::from(u8::from(mode.is_growing))),
+            )
     }
 
     fn statements(&self) -> Vec<String> {
@@ -133,9 +153,19 @@ impl Answer for Spectrum {
             let radius = short(values[0].re.hypot(values[0].im));
             format!("spectral radius {name} training: {radius}")
         };
-        let beyond = self.timescales().filter_map(|(held, times)| {
-            let what = match times {
-                Some(times) => beyond_axis(times, self.bounds_ms())?,
+        let place = self.held.as_ref().map(|_| {
+            "linearised under each held input at the mean state at the end of its epochs, over all its trials, which need not be a fixed point".to_owned()
+        });
+        let beyond = self.held_modes().filter_map(|(held, modes)| {
+            let what = match modes {
+                Some(modes) => {
+                    let times: Vec<f64> = modes.iter().map(|mode| mode.timescale_ms).collect();
+                    let parts: Vec<String> = growing(modes)
+                        .into_iter()
+                        .chain(beyond_axis(&times, self.bounds_ms()))
+                        .collect();
+                    (!parts.is_empty()).then(|| parts.join(", "))?
+                }
                 None => "the states are not finite".to_owned(),
             };
             Some(format!("{}: {what}", held.name))
@@ -154,6 +184,7 @@ impl Answer for Spectrum {
         };
         self.stages()
             .map(radius)
+            .chain(place)
             .chain(beyond)
             .chain(notes)
             .chain(left_out)
@@ -181,10 +212,10 @@ impl Spectrum {
         before.chain([("after", &self.after[..], colour(0))])
     }
 
-    /// Returns the inputs with their timescales.
-    fn timescales(&self) -> impl Iterator<Item = (&HeldInput, &Option<Vec<f64>>)> {
+    /// Returns the inputs with their modes.
+    fn held_modes(&self) -> impl Iterator<Item = (&HeldInput, &Option<Vec<Mode>>)> {
         let inputs = self.held.iter().flat_map(|held| &held.inputs);
-        inputs.zip(&self.timescales_ms)
+        inputs.zip(&self.modes)
     }
 
     /// Returns the timescales that fit on the axis: a thousandth of a time step to a million of them.
@@ -192,22 +223,35 @@ impl Spectrum {
         [1e-3 * self.dt_ms, 1e6 * self.dt_ms]
     }
 
-    /// Draws the timescales of the ten slowest modes at the end of each epoch. Modes that neither grow nor decay, or
-    /// change within a thousandth of a time step, do not fit on a logarithmic axis and are counted instead.
+    /// Draws the timescales of the ten slowest modes at the end of each epoch: discs decay, rings grow. Modes that
+    /// neither grow nor decay, or change within a thousandth of a time step, do not fit on a logarithmic axis and are
+    /// counted instead.
     fn draw_timescales(&self, panel: &mut Panel) {
         let [gone, lasting] = self.bounds_ms();
         let mut drawn = Vec::new();
-        for (k, (held, times)) in self.timescales().take(MOST_DRAWN).enumerate() {
-            let Some(times) = times else { continue };
-            let mut times = times.clone();
-            times.sort_by(|a, b| b.total_cmp(a));
-            let slowest = times.iter().zip(1..=MOST_MODES);
-            let (x, y): (Vec<f64>, Vec<f64>) = slowest
-                .filter(|(time, _)| (gone..=lasting).contains(*time))
-                .map(|(time, mode)| (mode as f64, time.log10()))
-                .unzip();
-            drawn.extend(y.iter().copied());
-            panel.add(Layer::points(x, y, colour(k)).radius(0.7).named(&held.name));
+        let mut has_growing = false;
+        for (k, (held, modes)) in self.held_modes().take(MOST_DRAWN).enumerate() {
+            let Some(modes) = modes else { continue };
+            let slowest = || {
+                let numbered = modes.iter().zip(1..=MOST_MODES);
+                numbered.filter(|(mode, _)| (gone..=lasting).contains(&mode.timescale_ms))
+            };
+            let points = |is_growing: bool| {
+                let own = slowest().filter(move |(mode, _)| mode.is_growing == is_growing);
+                let (x, y): (Vec<f64>, Vec<f64>) = own
+                    .map(|(mode, number)| (number as f64, mode.timescale_ms.log10()))
+                    .unzip();
+                Layer::points(x, y, colour(k)).radius(0.7)
+            };
+            drawn.extend(slowest().map(|(mode, _)| mode.timescale_ms.log10()));
+            has_growing |= slowest().any(|(mode, _)| mode.is_growing);
+            panel
+                .add(points(false).named(&held.name))
+                .add(points(true).marked(Marker::Ring));
+        }
+        if has_growing {
+            let none = Layer::points(Vec::new(), Vec::new(), Rgb::GREY);
+            panel.add(none.marked(Marker::Ring).named("growing"));
         }
         let [low, high] = range_of(drawn.iter().copied(), 0.0);
         let range = drawable([low.floor(), high.ceil()]);
@@ -219,7 +263,7 @@ impl Spectrum {
             .title(drawn_of(
                 "linearised at mean end states",
                 MOST_DRAWN,
-                self.timescales().count(),
+                self.held_modes().count(),
             ))
             .x("mode", [0.4, MOST_MODES as f64 + 0.6])
             .y("timescale (ms)", range)
@@ -233,17 +277,31 @@ fn parts(values: &[c64]) -> [Vec<f64>; 2] {
     [re, im]
 }
 
-/// Computes the timescales of the network linearised under a held input, at the mean state at the end of its epochs;
-/// `None` if that is not finite.
-fn timescales_ms(study: &Study, held: &HeldInput) -> Result<Option<Vec<f64>>, Unsuitable> {
+/// Computes the modes of the network linearised under a held input, at the mean state at the end of its epochs, by
+/// falling timescale; `None` if that is not finite.
+fn modes(study: &Study, held: &HeldInput) -> Result<Option<Vec<Mode>>, Unsuitable> {
     let mean = held.mean_end(study);
     if !mean.iter().all(|x| x.is_finite()) {
         return Ok(None);
     }
     let drive = study.dynamics.input_drive(&held.input);
-    let modes = eigenvalues(study.dynamics.step_jacobian(&mean, &drive).view())?;
-    let times = modes.iter().map(|m| study.dynamics.timescale_ms(*m));
-    Ok(Some(times.collect()))
+    let found = eigenvalues(study.dynamics.step_jacobian(&mean, &drive).view())?;
+    let mode = |m: &c64| Mode {
+        timescale_ms: study.dynamics.timescale_ms(*m),
+        is_growing: m.re.hypot(m.im) > 1.0,
+    };
+    let mut modes: Vec<Mode> = found.iter().map(mode).collect();
+    modes.sort_by(|a, b| b.timescale_ms.total_cmp(&a.timescale_ms));
+    Ok(Some(modes))
+}
+
+/// Counts the modes that grow, if there are any.
+fn growing(modes: &[Mode]) -> Option<String> {
+    match modes.iter().filter(|mode| mode.is_growing).count() {
+        0 => None,
+        1 => Some("1 mode grows".to_owned()),
+        n => Some(format!("{n} modes grow")),
+    }
 }
 
 /// Draws layers on the complex plane of the eigenvalues `symbol`, above the axes and the unit circle; both axes have the
@@ -301,6 +359,28 @@ fn beyond_axis(times: &[f64], [gone, lasting]: [f64; 2]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A linear network with decay factors 0.9, 1.1 and 0.5 a time step: slowest first, and only the second grows.
+    #[test]
+    fn modes_fall_and_growing_ones_are_marked() {
+        use crate::analyses::synthetic::Synthetic;
+        use crate::dynamics::tests::map;
+        use ctrnn_model::{Activation, Form};
+        let rates = ndarray::Array3::zeros((2, 3, 3));
+        let synthetic = Synthetic::of(&[("coh", vec![0.0, 1.0])], rates);
+        let mut study = synthetic.study();
+        let w = Array2::from_diag(&ndarray::array![0.5, 1.1, 0.9]);
+        study.dynamics = map(w, Activation::Linear, Form::Voltage);
+        let held = HeldInput {
+            input: ndarray::Array1::zeros(study.dynamics.w_in.ncols()),
+            name: "none".to_owned(),
+            places: Vec::new(),
+        };
+        let found = modes(&study, &held).unwrap().unwrap();
+        assert!(found.is_sorted_by(|a, b| a.timescale_ms >= b.timescale_ms));
+        assert_eq!(found.iter().filter(|mode| mode.is_growing).count(), 1);
+        assert_eq!(growing(&found).unwrap(), "1 mode grows");
+    }
 
     #[test]
     fn timescales_without_a_place_on_the_axis_are_counted() {

@@ -85,7 +85,11 @@ impl Answer for Speed {
 
     fn statements(&self) -> Vec<String> {
         let highest = short(self.highest());
-        vec![format!("the state moves at up to {highest} per second")]
+        let fastest = format!("the state moves at up to {highest} per second");
+        [fastest]
+            .into_iter()
+            .chain(self.epochs.statement())
+            .collect()
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use self::regression::{Regression, regression};
 use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
+use crate::decision_times::onset;
 use crate::epochs::Epochs;
 use crate::groups::Group;
 use crate::plot::{Figure, Layer, Panel, Rgb, Scale, colour, level_colour, panel_mm};
@@ -202,7 +203,14 @@ impl Answer for Tdr {
         let dt_ms = study.dynamics.dt_ms;
         let width = options.smoothing_ms / dt_ms;
         let responses = Responses::of(&study.rates, &study.batch.n_steps, &trials, width);
-        let regression = regression(&responses, design.view(), &columns, options.components)?;
+        let from = first_steps(study, &variables, &columns);
+        let regression = regression(
+            &responses,
+            design.view(),
+            &columns,
+            options.components,
+            &from,
+        )?;
         let (panels, n_columns) = panels(study, &variables, &columns, &trials, |own| {
             responses.mean_course(own).dot(&regression.axes.t())
         });
@@ -252,13 +260,14 @@ impl Answer for Tdr {
         let at = |(label, &t): (&String, &usize)| {
             format!("{label} at {} ms", short((t + 1) as f64 * self.dt_ms))
         };
+        let jitter = self.epochs.statement();
         let peaks: Vec<String> = self
             .labels
             .iter()
             .zip(&self.regression.peak)
             .map(at)
             .collect();
-        vec![
+        [
             format!(
                 "axes, made orthogonal in this order, with the time of each: {}",
                 peaks.join(", ")
@@ -268,6 +277,9 @@ impl Answer for Tdr {
                 counted(self.regression.components.nrows(), "principal component")
             ),
         ]
+        .into_iter()
+        .chain(jitter)
+        .collect()
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
@@ -426,6 +438,19 @@ fn too_few(study: &Study) -> Unsuitable {
         "the variables have more than {MOST_REGRESSORS} categories, each of which would be an axis; to use them all, add 'tdr.regressors=[{}]', or choose trials with --where",
         quoted.join(",")
     ))
+}
+
+/// Returns the time step of each regressor from which on its axis is taken: the median onset of the stimulus, before which
+/// there is neither evidence nor a choice; the start of the trial for contexts, which may be shown before.
+fn first_steps(study: &Study, variables: &[Variable], columns: &[Regressor]) -> Vec<usize> {
+    let mut onsets: Vec<usize> = (0..study.batch.n_trials).map(|b| onset(study, b)).collect();
+    onsets.sort_unstable();
+    let median = onsets.get(onsets.len() / 2).copied().unwrap_or(0);
+    let first = |column: &Regressor| match variables[column.variable].role {
+        Role::Category => 0,
+        _ => median,
+    };
+    columns.iter().map(first).collect()
 }
 
 fn scores(responses: &Responses, axes: &Array2<f64>) -> Array3<f64> {

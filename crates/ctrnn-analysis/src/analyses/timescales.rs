@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
+use crate::evidence::distinct;
 use crate::linear_algebra::centred;
 use crate::plot::{Figure, Layer, Rgb, colour};
 use crate::selectivity::groups;
@@ -55,6 +56,8 @@ pub struct Timescales {
     pub tau_ms: Array1<f64>,
     /// Intrinsic timescales; `None` without variability between trials.
     pub intrinsic: Option<Intrinsic>,
+    /// True if all trials have one condition and different inputs, which the correlations contain.
+    pub is_driven: bool,
     dt_ms: f64,
 }
 
@@ -144,6 +147,7 @@ impl Answer for Timescales {
             autocorrelation: auto,
             tau_ms: study.dynamics.tau_ms.clone(),
             intrinsic: intrinsic(study, options)?,
+            is_driven: is_driven(study),
             dt_ms,
         };
         if found.sorted().is_empty() && found.intrinsic.is_none() {
@@ -190,6 +194,12 @@ impl Answer for Timescales {
                 short(sorted[sorted.len() / 2]),
                 counted(sorted.len(), "unit")
             ));
+        }
+        if self.is_driven {
+            lines.push(
+                "all trials have one condition and different inputs: the correlations, and these timescales, are also those of the inputs"
+                    .to_owned(),
+            );
         }
         lines
     }
@@ -352,6 +362,19 @@ fn golden_section([mut low, mut high]: [f64; 2], f: impl Fn(f64) -> f64) -> f64 
 fn mean_of_known(row: ArrayView1<f64>) -> f64 {
     let known: Vec<f64> = row.iter().copied().filter(|x| x.is_finite()).collect();
     known.iter().sum::<f64>() / known.len() as f64
+}
+
+/// Returns true if all trials have one condition, but not the same inputs.
+fn is_driven(study: &Study) -> bool {
+    let values = study.batch.conditions.iter().map(|(_, values)| values);
+    let is_one = |values: &Vec<f64>| distinct(values.iter().copied()).len() < 2;
+    let first = study.inputs(0);
+    let differs = |b: usize| {
+        let own = study.inputs(b);
+        let n = own.nrows().min(first.nrows());
+        own.slice(ndarray::s![..n, ..]) != first.slice(ndarray::s![..n, ..])
+    };
+    values.clone().all(is_one) && (1..study.batch.n_trials).any(differs)
 }
 
 /// Finds the intrinsic timescales in the epoch of the options, or in the first of fixation and all others that has

@@ -41,7 +41,7 @@ impl Default for TuningOptions {
     }
 }
 
-/// Selectivity of units for task variables and choices, in the last epoch before the answer.
+/// Selectivity of units for task variables and choices, in the [`telling_epoch`](Study::telling_epoch).
 #[derive(Clone, Debug)]
 pub struct Tuning {
     /// Name of the epoch.

@@ -16,6 +16,7 @@ fn areas_by_hand() {
     let synthetic = Synthetic::with_choices(&[("coh", coh)], rates, &choices, &[1; 8], 2);
     let options = ChoiceProbabilityOptions {
         trials: 2,
+        trials_of_condition: 4,
         permutations: 99,
     };
     let mut study = synthetic.study();
@@ -34,6 +35,12 @@ fn areas_by_hand() {
     assert_eq!(found.roc_area.to_vec(), [5.5 / 8.0, 2.5 / 8.0]);
     assert_eq!(found.n_trials, [[2, 2], [2, 2]]);
     assert!(found.p.iter().all(|p| *p > 0.05));
+    let options = ChoiceProbabilityOptions {
+        trials_of_condition: 5,
+        ..options
+    };
+    let why = ChoiceProbability::compute(&study, &options).unwrap_err();
+    assert!(why.to_string().contains("5 trials with a choice"), "{why}");
 }
 
 /// The choice follows one unit within each of two conditions and ignores the other.

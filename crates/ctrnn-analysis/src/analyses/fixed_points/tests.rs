@@ -137,7 +137,7 @@ fn each_context_has_its_own_points() {
     assert_eq!(selection.stimuli, ["motion", "colour"]);
 }
 
-/// `--by` holds the median of each group: the contexts differ in the stimulus alone.
+/// `--by` holds an input for each group. Between two contexts there is none, so it is that of one trial, with its context.
 #[test]
 fn inputs_are_grouped_on_request() {
     let (dynamics, ..) = two_contexts();
@@ -154,12 +154,14 @@ fn inputs_are_grouped_on_request() {
         names(&held),
         [
             "fixation",
-            "stimulus, motion coherence = −50 %",
-            "stimulus, motion coherence = 50 %",
+            "stimulus, motion coherence = −50 %, context = motion, colour coherence = −50 %",
+            "stimulus, motion coherence = 50 %, context = motion, colour coherence = −50 %",
             "response"
         ]
     );
     assert_eq!(held.inputs[1].input[3], 0.75);
+    let contexts = held.inputs[1].input.slice(ndarray::s![1..3]);
+    assert_eq!(contexts.to_vec(), [1.0, 0.0], "one context, not half of each");
     let held = HeldInputs::of(&study, "", 2).unwrap();
     assert_eq!(held.inputs.len(), 2);
     assert!(

@@ -36,6 +36,24 @@ fn a_known_covariance_is_found() {
     assert_eq!(found.counts, [n, 5]);
 }
 
+/// With two conditions every signal correlation would be -1 or 1: there is none, and no panel for it.
+#[test]
+fn two_conditions_have_no_signal_correlation() {
+    let wave = |b: usize, n: usize| ((b * 37 + n * 11) as f64 * 1.3).sin();
+    let coh: Vec<f64> = (0..20).map(|b| (b % 2) as f64).collect();
+    let rates = Array3::from_shape_fn((20, 1, 3), |(b, _, n)| wave(b, n) + (b % 2) as f64);
+    let synthetic = Synthetic::of(&[("coh", coh)], rates);
+    let found = NoiseCorrelations::compute(&synthetic.study(), &NoOptions::default()).unwrap();
+    assert!(found.all.noise[[0, 1]].is_finite());
+    assert!(found.all.signal.iter().all(|x| x.is_nan()));
+    let said = found.statements().join("\n");
+    assert!(
+        said.contains("at least 3 conditions; there are 2"),
+        "{said}"
+    );
+    assert!(!found.figures()[0].1.to_svg().contains("signal correlation"));
+}
+
 /// Units 0 and 1 have the same deviations in the context of motion and opposite ones in that of colour; together they are
 /// uncorrelated.
 #[test]

@@ -27,8 +27,9 @@ pub struct Regression {
 /// Regresses the responses of every unit at every time on the regressors `design [trial, regressor]` and a constant.
 ///
 /// Coefficients are projected on the first `n_components` principal components of the responses, averaged over the
-/// trials of each condition. The axis of a regressor is the vector of its coefficients at the time of its largest norm,
-/// orthogonalised in the order of the regressors. Only times count at which at least half of the trials are running.
+/// trials of each condition. The axis of a regressor is the vector of its coefficients at the time of its largest norm from
+/// its time step in `from` on, orthogonalised in the order of the regressors. Only times count at which at least half of the
+/// trials are running.
 ///
 /// # Errors
 /// If regressors are collinear, there are too few trials or units, or a regressor has no axis of its own.
@@ -41,6 +42,7 @@ pub fn regression(
     design: ArrayView2<f64>,
     regressors: &[Regressor],
     n_components: usize,
+    from: &[usize],
 ) -> Result<Regression, Unsuitable> {
     let (n_trials, n_regressors) = design.dim();
     let n_units = responses.mean.len();
@@ -67,7 +69,7 @@ pub fn regression(
             n_regressors + 2
         )));
     }
-    axes(coefficients, components, regressors)
+    axes(coefficients, components, regressors, from)
 }
 
 /// Checks that there are as many units as regressors.
@@ -126,12 +128,19 @@ fn axes(
     coefficients: Array3<f64>,
     components: Array2<f64>,
     regressors: &[Regressor],
+    from: &[usize],
 ) -> Result<Regression, Unsuitable> {
     let (n_regressors, n_steps, n_units) = coefficients.dim();
     let square = |k: usize, t: usize| coefficients.slice(s![k, t, ..]).mapv(|x| x * x).sum();
     let last = |k: usize| {
-        let known = (0..n_steps).filter(|&t| square(k, t).is_finite());
-        known.max_by(|&a, &b| square(k, a).total_cmp(&square(k, b)))
+        let known: Vec<usize> = (0..n_steps).filter(|&t| square(k, t).is_finite()).collect();
+        let late = known.iter().copied().filter(|t| *t >= from[k]);
+        let late: Vec<usize> = late.collect();
+        // All times, if the coefficients are known before the stimulus alone.
+        let known = if late.is_empty() { known } else { late };
+        known
+            .into_iter()
+            .max_by(|&a, &b| square(k, a).total_cmp(&square(k, b)))
     };
     let peak: Vec<usize> = (0..n_regressors).map(|k| last(k).unwrap_or(0)).collect();
     let at_peak = Array2::from_shape_fn((n_units, n_regressors), |(n, k)| {
