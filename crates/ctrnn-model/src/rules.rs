@@ -8,6 +8,8 @@ mod low_rank;
 mod short_term_plasticity;
 mod single_keys;
 
+pub(crate) use arrays::broken_delay;
+
 use crate::{
     Activation, Balance, CtrnnConfig, FirstValues, InitialState, Integrator, Matrix, ModelError,
     OutputNonlinearity, Parametrization, Role, TimeConstants, Topic, Violation, WeightInit, areas,
@@ -36,7 +38,6 @@ impl CtrnnConfig {
     pub fn violations_of_table(&self) -> Vec<Violation> {
         let mut found = single_keys::of_table(self);
         found.extend(areas::rules::unresolved(self));
-        found.extend(delays(self));
         found.extend(time_step(self));
         found.extend(gain(self));
         found.extend(initial_state(self));
@@ -365,18 +366,6 @@ fn diagonal(config: &CtrnnConfig) -> Option<Violation> {
         )
         .at("model.init.recurrent", "")
         .at("model.self_connections", "")
-    })
-}
-
-/// Checks that no connection has a delay.
-fn delays(config: &CtrnnConfig) -> Option<Violation> {
-    config.connectivity.delay_ms.as_ref().map(|_| {
-        Violation::new(
-            Topic::Connections,
-            "this version has no transmission delays",
-            "remove delay_ms from model.projections",
-        )
-        .at("model.projections", "")
     })
 }
 

@@ -158,8 +158,7 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             sweep.drive_scale(post) * weight
         };
         let depths = [sweep.shape.full_rows(), inputs, rank];
-        let weights =
-            Bands::new::<S>(workspace, sweep.delays, Columns::Post, depths, units, entry);
+        let weights = Bands::new::<S>(workspace, sweep.delays, Columns::Post, depths, units, entry);
         let mut bias = padded_rows(workspace, operands.bias, units);
         for (post, bias) in bias[..units].iter_mut().enumerate() {
             *bias = sweep.drive_scale(post) * *bias;

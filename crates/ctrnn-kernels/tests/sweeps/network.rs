@@ -4,9 +4,8 @@
 use ctrnn_kernels::{
     Activation, Delays, DrawAddress, Element, Form, GradientSlices, NoiseSource, NoiseTarget,
     Operands, Saved, SegmentSlices, Shape, SweepElement, SweepResults, SweepSlices,
-    SynapseConstants,
-    TrajectorySlices, UnitState, UpstreamSlices, Workspace, backward, backward_recomputing,
-    forward, forward_keeping_states, kept_states,
+    SynapseConstants, TrajectorySlices, UnitState, UpstreamSlices, Workspace, backward,
+    backward_recomputing, forward, forward_keeping_states, kept_states,
 };
 use ctrnn_random::{Key, Rng, Stream, unit_normals};
 

@@ -3,6 +3,8 @@
 use super::pairs::{Direction, PairOfAreas, ends};
 use super::resolution::{MOST_PROJECTIONS, is_name_of};
 use super::{Area, Projection, ReadOut, Sign, UnitGroup};
+use crate::delays::whole_steps;
+use crate::rules::broken_delay;
 use crate::{CtrnnConfig, TimeConstants, Topic, Violation, word_like};
 
 const AREAS: &str = "model.areas";
@@ -32,7 +34,7 @@ pub(super) fn all(config: &CtrnnConfig) -> Vec<Violation> {
                 key,
                 matches!(projections, super::Projections::Several(_)).then_some(place),
             );
-            found.extend(of_projection(&path, projection));
+            found.extend(of_projection(&path, projection, config.dt_ms));
         }
     }
     // Units of projections are counted where the areas are known to be sound.
@@ -354,7 +356,7 @@ fn of_list(key: &str, n: usize) -> Option<Violation> {
 }
 
 /// Checks the keys of one projection.
-fn of_projection(path: &str, projection: &Projection) -> Vec<Violation> {
+fn of_projection(path: &str, projection: &Projection, dt_ms: f64) -> Vec<Violation> {
     let mut found = Vec::new();
     let given = [
         projection.density.map(|_| "density"),
@@ -373,7 +375,7 @@ fn of_projection(path: &str, projection: &Projection) -> Vec<Violation> {
     }
     let is_level = |x: f64| x.is_finite() && x >= 0.0;
     let is_fraction = |x: f64| (0.0..=1.0).contains(&x);
-    let numbers: [(&str, Option<f64>, &dyn Fn(f64) -> bool, &str); 5] = [
+    let numbers: [(&str, Option<f64>, &dyn Fn(f64) -> bool, &str); 4] = [
         (
             "density",
             projection.density,
@@ -393,18 +395,19 @@ fn of_projection(path: &str, projection: &Projection) -> Vec<Violation> {
             "must be at least 1",
         ),
         (
-            "delay_ms",
-            projection.delay_ms,
-            &is_level,
-            "must be a finite number, at least 0",
-        ),
-        (
             "plasticity",
             projection.plasticity,
             &is_level,
             "must be a finite number, at least 0",
         ),
     ];
+    let broken = projection
+        .delay_ms
+        .filter(|&delay| whole_steps(delay, dt_ms).is_none());
+    found.extend(broken.map(|delay| {
+        let key = format!("{path}.delay_ms");
+        broken_delay(format!("{key} = {delay}"), delay, dt_ms).at(key, "the delay")
+    }));
     for (key, value, holds, rule) in numbers {
         if let Some(value) = value.filter(|&value| !holds(value)) {
             let help = format!("`train-ctrnn config explain {PROJECTIONS}` says what it may be");

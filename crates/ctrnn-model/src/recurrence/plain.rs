@@ -25,8 +25,8 @@ struct Step<B: Backend> {
     w_in: Option<Tensor<B, 2>>,          // [I,N]; absent without inputs
     w_rc: Option<Tensor<B, 2>>, // [N,N] as [pre, post], only the connections without delay; absent where a product is all
     delayed: Vec<(usize, Tensor<B, 2>)>, // the others, by their delay in time steps
-    factors: Option<[Tensor<B, 2>; 2]>,  // right / N [N,R], left [R,N]
-    bias: Tensor<B, 2>,                  // [1,N], as the next three
+    factors: Option<[Tensor<B, 2>; 2]>, // right / N [N,R], left [R,N]
+    bias: Tensor<B, 2>,         // [1,N], as the next three
     decay: Tensor<B, 2>,
     gain: Tensor<B, 2>,
     noise_scale: Tensor<B, 2>,

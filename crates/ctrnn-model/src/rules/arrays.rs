@@ -88,6 +88,9 @@ fn signs(config: &CtrnnConfig) -> Option<Violation> {
 
 /// Checks that the delay of every connection is a whole number of time steps.
 fn delays(config: &CtrnnConfig) -> Option<Violation> {
+    if !config.areas.is_empty() {
+        return None; // checked where the projection is given
+    }
     let delay_ms = config.connectivity.delay_ms.as_ref()?;
     let (n, dt_ms) = (config.n_units, config.dt_ms);
     if delay_ms.len() != n * n {
@@ -98,7 +101,12 @@ fn delays(config: &CtrnnConfig) -> Option<Violation> {
     let is_broken = |&delay: &f64| whole_steps(delay, dt_ms).is_none();
     let k = delay_ms.iter().position(is_broken)?;
     let (found, post, pre) = (delay_ms[k], k / n, k % n);
-    let rule = format!("must be 0 or a whole multiple of time.dt_ms = {dt_ms}");
+    let what = format!("{DELAY_MS} = {found} from unit {pre} to unit {post}");
+    Some(broken_delay(what, found, dt_ms).at(FILE, "the delays"))
+}
+
+/// Returns the violation of a delay that is not a whole number of time steps, still without the place of the delay.
+pub(crate) fn broken_delay(what: String, found: f64, dt_ms: f64) -> Violation {
     let below = (found / dt_ms).floor() * dt_ms;
     let help = if found > 0.0 && found.is_finite() {
         format!(
@@ -108,13 +116,9 @@ fn delays(config: &CtrnnConfig) -> Option<Violation> {
     } else {
         "a connection without delay has 0".to_owned()
     };
-    let message = format!("{DELAY_MS} = {found} from unit {pre} to unit {post} {rule}");
+    let message = format!("{what} must be 0 or a whole multiple of time.dt_ms = {dt_ms}");
     let violation = Violation::new(Topic::Arrays, message, help);
-    Some(
-        violation
-            .at(FILE, "the delays")
-            .at("time.dt_ms", "the time step"),
-    )
+    violation.at("time.dt_ms", "the time step")
 }
 
 /// Checks that no density is asked for where a mask is given, other than by areas.

@@ -157,7 +157,10 @@ fn entries(config: &CtrnnConfig) -> Vec<Violation> {
         let message = "model.areas decides which entries of W_rc exist, and a product of factors has no entries to leave out";
         refused(config, message.to_owned(), "model.areas", "the areas")
     });
-    [areas, dale, density, loops].into_iter().flatten().collect()
+    [areas, dale, density, loops]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn refused(

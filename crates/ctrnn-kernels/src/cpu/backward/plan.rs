@@ -144,8 +144,7 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             _ => w.w_out[post * units + pre],
         };
         let depths = [sweep.shape.full_rows(), rank, outputs];
-        let weights =
-            Bands::new::<S>(workspace, sweep.delays, Columns::Pre, depths, units, entry);
+        let weights = Bands::new::<S>(workspace, sweep.delays, Columns::Pre, depths, units, entry);
         let synapses = Synapses::new(sweep, workspace);
         let w_out = synapses.as_ref().map(|_| {
             Packed::new::<S, 2>(workspace, [0, outputs], units, |_, output, pre| {
