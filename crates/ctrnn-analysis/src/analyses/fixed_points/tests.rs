@@ -158,7 +158,11 @@ fn inputs_are_grouped_on_request() {
     );
     assert_eq!(held.inputs[1].input[3], 0.75);
     let contexts = held.inputs[1].input.slice(ndarray::s![1..3]);
-    assert_eq!(contexts.to_vec(), [1.0, 0.0], "one context, not half of each");
+    assert_eq!(
+        contexts.to_vec(),
+        [1.0, 0.0],
+        "one context, not half of each"
+    );
     let held = HeldInputs::of(&study, "", 2).unwrap();
     assert_eq!(held.inputs.len(), 2);
     assert!(
