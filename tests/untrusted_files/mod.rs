@@ -1,7 +1,7 @@
 //! A corpus of malicious files, each made here: whatever a file says, the program answers with an error that names it,
 //! the exit code of the README, and nothing written.
 //!
-//! Every case runs in a process of its own that may take 256 MiB of memory (where the system can limit that) and has
+//! Every case runs in a process of its own that may take 320 MiB of memory, its own code included (where the system can limit that) and has
 //! ten times the second that a refusal should take; `just stop-times` prints how long the slowest one took.
 
 mod archive;
@@ -94,7 +94,7 @@ fn run_limited(project: &Project, arguments: &[&str]) -> Option<Answer> {
     let plain = project.command(arguments);
     let mut command = Command::new("sh");
     let limit = if cfg!(target_os = "linux") {
-        "ulimit -v 262144 && "
+        "ulimit -v 327680 && "
     } else {
         ""
     };

@@ -551,7 +551,10 @@ mod tests {
             ..PerturbArgs::default()
         };
         let refused = read(&args).unwrap_err();
-        assert!(refused.contains("sign:-, area:motor, pv;"), "{refused}");
+        assert!(
+            refused.contains("sign:-, cluster:K, area:motor, pv;"),
+            "{refused}"
+        );
     }
 
     fn read(args: &PerturbArgs) -> Result<Perturbation, String> {
@@ -665,8 +668,8 @@ mod tests {
             (lesion("9-3"), "\"9-3\" is not a value of --lesion"),
             (lesion("30"), "there is no unit 30"),
             (
-                lesion("area:motor"),
-                "\"area:motor\" is not a group of units",
+                lesion("area:visual"),
+                "\"area:visual\" is not a group of units",
             ),
             (lesion("excitatory"), "or groups: all, e, i, sign:+, sign:-"),
             (lesion("e:1.5"), "is not a fraction of a group"),

@@ -198,7 +198,7 @@ motor = { units = 4, excitatory_fraction = 0.5, inputs = ["fixation", "*_context
           |
         6 | [model.areas]
           | ^^^^^^^^^^^^^ units with signs
-        help: model.activation may be relu, sigmoid, retanh, softplus, power; or remove model.dale and the signs of areas
+        help: model.activation may be relu, sigmoid, retanh, softplus, power, clipped_relu; or remove model.dale and the signs of areas
         "#);
     }
 

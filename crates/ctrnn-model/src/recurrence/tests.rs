@@ -818,12 +818,14 @@ proptest! {
         prop_assert!(double < 1e-12, "f64: {double} for {config:?}, {b} trials, {t} steps");
         // At a kink rounding alone decides the slope, so f32 is compared where f is smooth.
         if !has_kink(config.activation) {
+            // The reference is in f64, so this counts rounding; plastic synapses multiply three rounded numbers.
+            let limit = if config.short_term_plasticity.is_some() { 3e-5 } else { 1e-5 };
             let single = worst(&loss_and_gradients::<NdArray<f32>>(&config, b, t, true), &plain);
-            prop_assert!(single < 1e-5, "f32: {single} for {config:?}, {b} trials, {t} steps");
+            prop_assert!(single < limit, "f32: {single} for {config:?}, {b} trials, {t} steps");
             #[cfg(feature = "flex")]
             {
                 let flex = worst(&loss_and_gradients::<burn_flex::Flex>(&config, b, t, true), &plain);
-                prop_assert!(flex < 1e-5, "burn-flex: {flex} for {config:?}, {b} trials, {t} steps");
+                prop_assert!(flex < limit, "burn-flex: {flex} for {config:?}, {b} trials, {t} steps");
             }
         }
     }

@@ -33,7 +33,7 @@ pub(super) struct History<'a, E: Element> {
     kappa: Block<'a, E>,
     /// Gradients with respect to `kappa`.
     kappa_gradients: Block<'a, E>,
-    /// What the recurrent weights see in one time step, and its projections.
+    /// Rates that the recurrent weights see in one time step, and their projections.
     before: (Scratch<'a, E>, Scratch<'a, E>),
     /// Gradients with respect to the readout.
     outputs: Block<'a, E>,
