@@ -363,7 +363,7 @@ mod tests {
             visits.variance_explained((0..8).map(rate).collect::<ndarray::Array1<f64>>().view())
         };
         let side = |k: usize| if k < 4 { -1.0 } else { 1.0 };
-        let noise = |k: usize| if k % 2 == 0 { -1.0 } else { 1.0 };
+        let noise = |k: usize| if k.is_multiple_of(2) { -1.0 } else { 1.0 };
         assert!((of(&side) - 1.0).abs() < 1e-12);
         assert!(of(&noise).abs() < 1e-12 && of(&|_| 0.3) == 0.0);
         assert!((of(&|k| side(k) + noise(k)) - 0.5).abs() < 1e-12);

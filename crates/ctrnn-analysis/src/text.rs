@@ -35,7 +35,7 @@ pub fn spoken(name: &str) -> String {
 }
 
 /// Returns the form of a verb for a number of things, of the singular and the plural.
-pub fn verb<'a>(n: usize, [one, several]: [&'a str; 2]) -> &'a str {
+pub fn verb(n: usize, [one, several]: [&str; 2]) -> &str {
     if n == 1 { one } else { several }
 }
 

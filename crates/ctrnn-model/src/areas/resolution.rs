@@ -137,9 +137,10 @@ impl CtrnnConfig {
                 let own = post.iter().flat_map(|i| pre.iter().map(move |j| i * n + j));
                 for k in own.filter(|_| projection.density != Some(0.0)) {
                     mask[k] = 1.0;
-                    plasticity[k] = match is_frozen {
-                        true => 0.0,
-                        false => projection.plasticity.unwrap_or(1.0),
+                    plasticity[k] = if is_frozen {
+                        0.0
+                    } else {
+                        projection.plasticity.unwrap_or(1.0)
                     };
                     delay_ms[k] = projection.delay_ms.unwrap_or(0.0);
                 }

@@ -373,31 +373,31 @@ fn of_projection(path: &str, projection: &Projection, dt_ms: f64) -> Vec<Violati
             .at(format!("{path}.{second}"), "the other"),
         );
     }
+    let is_degree = |k: Option<usize>| k.is_none_or(|k| k > 0);
     let is_level = |x: f64| x.is_finite() && x >= 0.0;
-    let is_fraction = |x: f64| (0.0..=1.0).contains(&x);
-    let numbers: [(&str, Option<f64>, &dyn Fn(f64) -> bool, &str); 4] = [
+    let numbers = [
         (
             "density",
             projection.density,
-            &is_fraction,
+            projection.density.is_none_or(|x| (0.0..=1.0).contains(&x)),
             "must lie in [0, 1]",
         ),
         (
             "in_degree",
             projection.in_degree.map(|k| k as f64),
-            &|k| k > 0.0,
+            is_degree(projection.in_degree),
             "must be at least 1",
         ),
         (
             "out_degree",
             projection.out_degree.map(|k| k as f64),
-            &|k| k > 0.0,
+            is_degree(projection.out_degree),
             "must be at least 1",
         ),
         (
             "plasticity",
             projection.plasticity,
-            &is_level,
+            projection.plasticity.is_none_or(is_level),
             "must be a finite number, at least 0",
         ),
     ];
@@ -408,13 +408,12 @@ fn of_projection(path: &str, projection: &Projection, dt_ms: f64) -> Vec<Violati
         let key = format!("{path}.delay_ms");
         broken_delay(format!("{key} = {delay}"), delay, dt_ms).at(key, "the delay")
     }));
-    for (key, value, holds, rule) in numbers {
-        if let Some(value) = value.filter(|&value| !holds(value)) {
-            let help = format!("`train-ctrnn config explain {PROJECTIONS}` says what it may be");
-            let message = format!("{path}.{key} = {value} {rule}");
-            found.push(Violation::new(Topic::Value, message, help).at(format!("{path}.{key}"), ""));
-        }
-    }
+    let broken = numbers.into_iter().filter(|(_, _, holds, _)| !holds);
+    found.extend(broken.filter_map(|(key, value, _, rule)| {
+        let message = format!("{path}.{key} = {} {rule}", value?);
+        let help = format!("`train-ctrnn config explain {PROJECTIONS}` says what it may be");
+        Some(Violation::new(Topic::Value, message, help).at(format!("{path}.{key}"), ""))
+    }));
     found
 }
 

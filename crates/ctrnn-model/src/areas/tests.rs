@@ -558,7 +558,7 @@ fn rules_with_other_keys() {
     );
     assert_refused(
         changed(areas(), [], |c| {
-            c.tau_ms = TimeConstants::Uniform([50.0, 100.0])
+            c.tau_ms = TimeConstants::Uniform([50.0, 100.0]);
         }),
         "model.areas.a has time constants of its own",
         "model.tau_ms",

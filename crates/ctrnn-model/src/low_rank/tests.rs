@@ -223,7 +223,7 @@ fn parameters_are_the_factors_and_the_full_matrix() {
         common(&["recurrent.weight"])
     );
     let held = network(2, |f| {
-        (f.full, f.train) = (FullMatrix::Fixed, vec![Factor::Left])
+        (f.full, f.train) = (FullMatrix::Fixed, vec![Factor::Left]);
     });
     let frozen = |name: &str| {
         let all = held.parameters().into_iter().map(|spec| spec.parameter);

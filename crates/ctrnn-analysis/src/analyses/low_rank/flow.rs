@@ -44,7 +44,7 @@ pub enum Field {
         rests: Vec<Rest>,
     },
     /// Velocity per ms on a plane, on a fine grid and on a coarse one for arrows.
-    Plane([FlowField; 2]),
+    Plane(Box<[FlowField; 2]>),
 }
 
 /// State of rest on a line.
@@ -95,7 +95,7 @@ pub(super) fn reduced_flow(
             [range] => line_field(dynamics, factors, &drive, range),
             _ => {
                 let field = |n| plane_field(dynamics, factors, &drive, [ranges[0], ranges[1]], n);
-                Field::Plane([field(N_PLACES), field(N_ARROWS)])
+                Field::Plane(Box::new([field(N_PLACES), field(N_ARROWS)]))
             }
         }
     });
@@ -202,10 +202,13 @@ impl ReducedFlow {
                         .with(format!("rests_{k}"), &kappa)
                         .with(format!("rest_is_stable_{k}"), &stable)
                 }
-                Field::Plane([fine, _]) => arrays
-                    .with("places_0", &fine.places[0])
-                    .with("places_1", &fine.places[1])
-                    .with(format!("velocity_{k}"), &fine.velocity),
+                Field::Plane(fields) => {
+                    let [fine, _] = &**fields;
+                    arrays
+                        .with("places_0", &fine.places[0])
+                        .with("places_1", &fine.places[1])
+                        .with(format!("velocity_{k}"), &fine.velocity)
+                }
             };
         }
         arrays
@@ -240,7 +243,7 @@ impl ReducedFlow {
         let rows = self.fields.len().div_ceil(IN_A_ROW);
         let speeds = self.fields.iter().flat_map(|field| match field {
             Field::Line { velocity, .. } => velocity.iter().map(|v| v.abs()).collect(),
-            Field::Plane([fine, _]) => fine.speed.iter().copied().collect::<Vec<f64>>(),
+            Field::Plane(fields) => fields[0].speed.iter().copied().collect::<Vec<f64>>(),
         });
         let scale = up_to([1000.0 * speeds.fold(0.0, f64::max)]);
         let mut widths_mm = vec![panel_mm(columns, 42.0); columns];
@@ -258,7 +261,8 @@ impl ReducedFlow {
                     velocity,
                     rests,
                 } => draw_line(panel, places, velocity, rests, scale[1], first),
-                Field::Plane([fine, coarse]) => {
+                Field::Plane(fields) => {
+                    let [fine, coarse] = &**fields;
                     let per_s = fine.speed.mapv(|v| 1000.0 * v);
                     let ranges = [self.ranges[0], self.ranges[1]];
                     courses.draw_on_plane(panel, [0, 1]);

@@ -187,9 +187,10 @@ fn the_flow_on_a_plane_is_that_of_numpy() {
         1.222530169746,
     ];
     assert_near(product, &expected, 1e-11);
-    let Field::Plane([fine, _]) = &found.flow.as_ref().unwrap().fields[0] else {
+    let Field::Plane(fields) = &found.flow.as_ref().unwrap().fields[0] else {
         panic!("rank 2 has a plane");
     };
+    let [fine, _] = &**fields;
     // Rows of the field are places along the second dimension.
     let place = ndarray::array![[fine.places[0][7], fine.places[1][20]]];
     let velocity = velocities(&study.dynamics, factors, &drive, &place);
