@@ -227,6 +227,7 @@ pub(crate) fn sweep<B: Backend>(sweep: SweepTensors<B>) -> ResultTensors<B> {
     let mut past = Vec::new();
     let (mut outputs, mut rates, mut potentials) = (Vec::new(), Vec::new(), Vec::new());
     let (mut utilisation, mut resources) = (Vec::new(), Vec::new());
+    let keeps_synapses = sweep.record.synapses && shape.synapses > 0;
     for t in 0..steps {
         let inputs = (shape.inputs > 0).then(|| at(&all_inputs, t, shape.inputs)); // burn reads a 0 in `reshape` as "keep"
         let noise = preactivation.as_ref().map(|n| at(n, t, units));
@@ -242,7 +243,7 @@ pub(crate) fn sweep<B: Backend>(sweep: SweepTensors<B>) -> ResultTensors<B> {
         if sweep.record.potentials {
             potentials.push(state.potentials.clone());
         }
-        if sweep.record.synapses {
+        if keeps_synapses {
             utilisation.push(state.state.utilisation.clone());
             resources.push(state.state.resources.clone());
         }
@@ -252,8 +253,8 @@ pub(crate) fn sweep<B: Backend>(sweep: SweepTensors<B>) -> ResultTensors<B> {
         outputs: Some(stack(outputs)),
         rates: sweep.record.rates.then(|| stack(rates)),
         potentials: sweep.record.potentials.then(|| stack(potentials)),
-        utilisation: sweep.record.synapses.then(|| stack(utilisation)),
-        resources: sweep.record.synapses.then(|| stack(resources)),
+        utilisation: keeps_synapses.then(|| stack(utilisation)),
+        resources: keeps_synapses.then(|| stack(resources)),
         final_state: state.state.map(|state| Some(primitive(state))),
     }
 }
