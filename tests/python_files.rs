@@ -63,7 +63,7 @@ fn python_draws_every_figure() {
         "-o",
         "a b.pdf",
         "--style",
-        "width=85,font=6",
+        "width=110,font=6",
     ];
     project.run(&plot).exits(0);
     std::fs::rename(project.path("run/analysis"), project.path("moved")).unwrap();
@@ -91,7 +91,7 @@ fn python() -> Command {
     Command::new(env::var_os("PYTHON").unwrap_or_else(|| "python3".into()))
 }
 
-/// numpy alone, by `ctrnn_io`, and torch where it is installed, by the exported module: 21 networks of 1000 time steps.
+/// numpy alone, by `ctrnn_io`, and torch where it is installed, by the exported module: many networks, 1000 time steps each.
 #[test]
 #[ignore = "needs Python with numpy"]
 fn python_computes_what_simulate_does() {
