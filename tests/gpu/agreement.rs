@@ -8,8 +8,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use ctrnn_model::{
     Activation, Ceiling, Delays, DrawAddress, Form, Gpu, Leak, NoiseSource, NoiseTarget, Operands,
-    PowerLaw, Record, RecurrenceBackend, ResultTensors, SweepResults, SweepTensors, UnitState,
-    host_tensor, launches, primitive,
+    Record, RecurrenceBackend, ResultTensors, SweepResults, SweepTensors, UnitState, host_tensor,
+    launches, primitive,
 };
 use ctrnn_random::{Key, Rng, Stream};
 use proptest::prelude::*;
@@ -278,17 +278,10 @@ fn case(units: usize, trials: usize, steps: usize) -> Case {
 /// Powers of other exponents than the two that are products, a gain and a threshold, and other slopes and maxima.
 #[test]
 fn activations_with_parameters() {
-    let power = |exponent, gain, threshold| {
-        Activation::Power(PowerLaw {
-            exponent,
-            gain,
-            threshold,
-        })
-    };
     for activation in [
-        power(1.0, 0.5, -0.5),
-        power(2.0, 0.25, -0.5),
-        power(2.2, 0.25, -0.5),
+        Activation::power(1.0, 0.5, -0.5),
+        Activation::power(2.0, 0.25, -0.5),
+        Activation::power(2.2, 0.25, -0.5),
         Activation::LeakyRelu(Leak { slope: 0.25 }),
         Activation::ClippedRelu(Ceiling { maximum: 0.5 }),
     ] {

@@ -129,7 +129,7 @@ impl Perturbation {
     /// [`PerturbationError::Delayed`].
     pub fn check_delays(&self, config: &CtrnnConfig) -> Result<(), PerturbationError> {
         let has_window = self.held_windows().any(|when| *when != Window::Always);
-        if has_window && config.delays().is_some() {
+        if has_window && config.longest_delay_ms().is_some() {
             return Err(PerturbationError::Delayed);
         }
         Ok(())

@@ -190,7 +190,7 @@ impl Dynamics {
             input_baseline: config.input.baseline,
             rectifies_inputs: config.input.rectify,
             synapses: PlasticSynapses::of(config),
-            is_delayed: config.delays().is_some(),
+            is_delayed: config.longest_delay_ms().is_some(),
         }
     }
 }

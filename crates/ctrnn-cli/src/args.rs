@@ -562,7 +562,6 @@ pub struct AnalyzedTrials {
     /// Analyse only the units of this area of model.areas; analyses of the whole network refuse it.
     #[arg(long, value_name = "NAME")]
     pub area: Option<String>,
-    /// Group or split the trials by these conditions, crossed: context,coh.
     /// Group or split the trials by these conditions, crossed: context,coh. Analyses of weights and of training do not
     /// depend on it.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]

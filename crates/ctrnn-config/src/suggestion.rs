@@ -1,6 +1,7 @@
 //! Suggestions for misspelt keys and words.
 
 use ctrnn_model::edit_distance;
+pub(crate) use ctrnn_model::quoted;
 pub use ctrnn_model::word_like;
 
 /// Common names of our keys in other tools and in the literature.
@@ -193,12 +194,6 @@ pub fn tasks_like<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Ve
     let mut containing: Vec<&str> = names.into_iter().filter(is_part).collect();
     containing.truncate(5);
     containing
-}
-
-/// Quotes the words and separates them by commas.
-pub(crate) fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    let words: Vec<String> = words.into_iter().map(|word| format!("{word:?}")).collect();
-    words.join(", ")
 }
 
 /// Splits a path into its table and its last part.

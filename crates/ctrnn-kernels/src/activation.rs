@@ -132,6 +132,16 @@ impl Activation {
         Self::ALL.into_iter().find(|a| a.name() == name)
     }
 
+    /// Returns the activation `gain max(v - threshold, 0)^exponent`.
+    #[must_use]
+    pub const fn power(exponent: f64, gain: f64, threshold: f64) -> Self {
+        Self::Power(PowerLaw {
+            exponent,
+            gain,
+            threshold,
+        })
+    }
+
     /// Returns the parameters by name.
     #[must_use]
     pub fn parameters(self) -> Vec<(&'static str, f64)> {
@@ -243,17 +253,10 @@ mod tests {
 
     /// Activations with other parameters than the usual ones.
     fn with_parameters() -> [Activation; 5] {
-        let power = |exponent, gain, threshold| {
-            Activation::Power(PowerLaw {
-                exponent,
-                gain,
-                threshold,
-            })
-        };
         [
-            power(1.0, 0.5, 0.25),
-            power(2.0, 0.04, -0.5),
-            power(3.0, 0.125, 0.5),
+            Activation::power(1.0, 0.5, 0.25),
+            Activation::power(2.0, 0.04, -0.5),
+            Activation::power(3.0, 0.125, 0.5),
             Activation::LeakyRelu(Leak { slope: 0.25 }),
             Activation::ClippedRelu(Ceiling { maximum: 2.5 }),
         ]
@@ -315,16 +318,12 @@ mod tests {
             assert!(activation.value(f64::NAN).is_nan(), "{activation:?}");
         }
     }
+
     /// 0.5 (3 - 1)^2, 0.1 (-2), and the largest rate.
     #[test]
     fn parameters_by_hand() {
-        let law = PowerLaw {
-            exponent: 2.0,
-            gain: 0.5,
-            threshold: 1.0,
-        };
-        assert_eq!(Activation::Power(law).value(3.0), 2.0);
-        assert_eq!(Activation::Power(law).slope(3.0), 2.0);
+        let power = Activation::power(2.0, 0.5, 1.0);
+        assert_eq!([power.value(3.0), power.slope(3.0)], [2.0, 2.0]);
         let leaky = Activation::LeakyRelu(Leak { slope: 0.1 });
         assert_eq!([leaky.value(-2.0), leaky.value(2.0)], [-0.2, 2.0]);
         let clipped = Activation::ClippedRelu(Ceiling { maximum: 0.5 });

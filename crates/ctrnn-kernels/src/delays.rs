@@ -1,7 +1,8 @@
 //! Delays of recurrent connections.
 
 /// Delays of the recurrent connections in whole time steps: a connection with delay d contributes `W_ij r_j(t - d)` to the drive
-/// where one without delay contributes `W_ij r_j(t)`. Before the first time step the rates are those of the initial state.
+/// where one without delay contributes `W_ij r_j(t)`, and likewise what plastic synapses transmit. Before the first time step that is
+/// the same as in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delays {
     /// Distinct delays, increasing from 0.

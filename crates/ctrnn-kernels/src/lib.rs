@@ -28,8 +28,8 @@
 //! ```
 //!
 //! are clipped to [0, 1]. The backward sweep then takes `W_rc' g_z` back through this step (`cpu/synapses.rs`), and needs 8 bytes more.
-//! A connection from j to i with [delay](Delays) d takes `r_j(t - d)` in place of `r_j(t)`; before t = 0 the rates are those of the
-//! initial state.
+//! A connection from j to i with [delay](Delays) d takes `r_j(t - d)`, or what its synapses transmitted then, in place of that of t;
+//! before t = 0 it is that of t = 0.
 //!
 //! # The sweep backward
 //!

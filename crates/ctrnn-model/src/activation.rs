@@ -68,7 +68,7 @@ mod tests {
     use burn::tensor::TensorData;
     use burn_ndarray::NdArray;
 
-    use ctrnn_kernels::{Ceiling, Leak, PowerLaw};
+    use ctrnn_kernels::{Ceiling, Leak};
 
     use super::*;
     use crate::host_tensor;
@@ -76,17 +76,10 @@ mod tests {
     #[test]
     fn tensors_agree_with_the_scalar_form() {
         let potentials: Vec<f64> = (-400..=400).map(|k| f64::from(k) / 20.0).collect();
-        let power = |exponent, gain, threshold| {
-            Activation::Power(PowerLaw {
-                exponent,
-                gain,
-                threshold,
-            })
-        };
         let further = [
-            power(1.0, 0.5, 0.25),
-            power(2.0, 0.04, -0.5),
-            power(2.2, 0.04, 0.25),
+            Activation::power(1.0, 0.5, 0.25),
+            Activation::power(2.0, 0.04, -0.5),
+            Activation::power(2.2, 0.04, 0.25),
             Activation::LeakyRelu(Leak { slope: 0.25 }),
             Activation::ClippedRelu(Ceiling { maximum: 2.52 }),
         ];

@@ -75,8 +75,8 @@ pub struct CtrnnConfig {
     /// Initial weights.
     pub init: WeightInits,
     /// Recurrent matrix of low rank, `W_rc = F + M N' / n_units`, alone (F = 0) or on top of a full matrix F that is trained or
-    /// fixed. Absent: a full matrix. Neither Dale's law nor masks, densities or plasticity of `W_rc` go with it: they are rules
-    /// about single entries.
+    /// fixed. Absent: a full matrix. Nothing about single entries of `W_rc` goes with it: neither Dale's law nor masks, densities,
+    /// fixed weights, plasticity, delays, several areas or `self_connections = false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub low_rank: Option<LowRank>,
     /// Dale's law: all outgoing weights of a unit have one sign, so that `W_rc[i,j] = s_j g(w[i,j])` with w trained.

@@ -116,8 +116,9 @@ pub struct Connectivity {
     /// where this is not zero it is the weight, `W = C_plastic g(w) + C_fixed` (Song et al. 2016). `X.plasticity`: factor of
     /// every update, at least 0; 0 leaves a weight as it is, whatever the optimizer. Also `recurrent.sign [N]`: +1 or -1
     /// for each unit, where there is `model.dale`; and `recurrent.delay_ms [N,N]`: the delay of each recurrent connection, a
-    /// whole multiple of `time.dt_ms`, 0 for none. A connection with delay d contributes `W_ij r_j(t - d)`; before the trial the
-    /// rates are those of its initial state, also where that is carried over from another trial.
+    /// whole multiple of `time.dt_ms`, 0 for none. A connection with delay d contributes what unit j sent d before:
+    /// `W_ij r_j(t - d)`, or with short-term plasticity what its synapses transmitted then. Before the trial that is what its initial
+    /// state sends, also where that is carried over from another trial.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<InputPath>,
     /// Arrays of `W_in [N,I]`.

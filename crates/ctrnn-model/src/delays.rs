@@ -24,6 +24,12 @@ pub(crate) fn whole_steps(delay_ms: f64, dt_ms: f64) -> Option<usize> {
 }
 
 impl CtrnnConfig {
+    /// Returns the longest delay of a recurrent connection in ms; `None` if no connection is delayed.
+    pub fn longest_delay_ms(&self) -> Option<f64> {
+        let delay_ms = self.connectivity.delay_ms.iter().flatten().copied();
+        delay_ms.filter(|&delay| delay > 0.0).max_by(f64::total_cmp)
+    }
+
     /// Returns the delays of the recurrent connections in time steps; `None` if no connection is delayed.
     ///
     /// # Panics

@@ -161,8 +161,7 @@ impl InitialState {
             FirstValues::Shared(value) => vec![*value; n],
             FirstValues::PerUnit(list) => list.clone(),
             FirstValues::Normal(law) => {
-                // Weights have generators 0 to 5.
-                let mut rng = Rng::new(Key::new(seed, Stream::Weights, 0), 6, 0);
+                let mut rng = Rng::new(Key::new(seed, Stream::FirstState, 0), 0, 0);
                 let draw = |_| law.mean + law.std * f64::from(rng.normal());
                 (0..n).map(draw).collect()
             }

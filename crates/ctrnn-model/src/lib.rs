@@ -107,7 +107,7 @@ pub use recurrence::{
 pub use short_term_plasticity::{
     GivenSynapses, PerUnit, ShortTermPlasticity, Synapse, SynapseKind,
 };
-pub use similar::{edit_distance, word_like};
+pub use similar::{edit_distance, quoted, word_like};
 pub use sparse::{Share, SparseBlock};
 pub use spectrum::spectral_radius;
 pub use summary::{ParameterSummary, Summary};

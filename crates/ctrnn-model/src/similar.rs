@@ -10,6 +10,12 @@ pub fn word_like<'a>(unknown: &str, words: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, word)| word)
 }
 
+/// Quotes the words and separates them by commas.
+pub fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| format!("{word:?}")).collect();
+    words.join(", ")
+}
+
 /// Returns the edit distance (a swap of neighbours counts as one edit); `None` if more than a third of the letters
 /// differ.
 pub fn edit_distance(a: &str, b: &str) -> Option<usize> {

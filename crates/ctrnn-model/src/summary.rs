@@ -96,9 +96,9 @@ impl<B: Backend> CtrnnModule<B> {
             None => count,
         };
         let mut words = constraints.map_or(Vec::new(), super::synapses::Constraints::words);
-        let delay_ms = self.config().connectivity.delay_ms.as_ref();
-        let longest = delay_ms.map_or(0.0, |all| all.iter().copied().fold(0.0, f64::max));
-        if longest > 0.0 && parameter == Parameter::RECURRENT_WEIGHT {
+        if let Some(longest) = self.config().longest_delay_ms()
+            && parameter == Parameter::RECURRENT_WEIGHT
+        {
             words.push(format!("delays up to {longest} ms"));
         }
         if is_frozen {

@@ -118,7 +118,10 @@ impl CtrnnConfig {
                 self.short_term_plasticity.is_some(),
                 "model.short_term_plasticity",
             ),
-            (self.delays().is_some(), "a delay of recurrent connections"),
+            (
+                self.longest_delay_ms().is_some(),
+                "a delay of recurrent connections",
+            ),
         ];
         let used = features.into_iter().find(|(is_used, _)| *is_used);
         used.map(|(_, key)| key)

@@ -29,6 +29,8 @@ pub enum Stream {
     InputNoise = 9,
     /// Noise of the initial state.
     InitialState = 10,
+    /// Values at which a learned initial state starts.
+    FirstState = 11,
 }
 
 /// The Philox key of one stream, given a seed and a layer.

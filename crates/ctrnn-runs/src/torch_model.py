@@ -12,7 +12,7 @@ It computes what `train-ctrnn simulate` does:
     rate form      r' = (1 - gain) r + gain f(z)      z = W_rc r + W_in u + b + eps
     readout        y = f_out(W_out [r + xi] + b_out)
 
-A connection with a delay d (recurrent.delay_ms) takes the rate d earlier, before the trial that of the initial state.
+A connection with a delay d (recurrent.delay_ms) takes what was sent d earlier, before the trial what the first time step sends.
 
 gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the exponential one. Index k of a result is the state after
 input k. With short-term plasticity (MODEL["synapses"]) W_rc sees r p q in place of r, where the utilisation p and the resources q of each

@@ -246,6 +246,30 @@ pub struct FlowField {
     pub speed: Array2<f64>,
 }
 
+impl FlowField {
+    /// Computes the field on an `n` by `n` grid. `moved` returns, for points `[n n, 2]` of the plane, the velocity per ms along its axes
+    /// `[n n, 2]` and that of the whole state `[n n, ..]`.
+    pub(super) fn on_grid(
+        ranges: [[f64; 2]; 2],
+        n: usize,
+        moved: impl FnOnce(&Array2<f64>) -> [Array2<f64>; 2],
+    ) -> Self {
+        let places = ranges.map(|[low, high]| Array1::linspace(low, high, n));
+        let grid = Array2::from_shape_fn((n * n, 2), |(k, axis)| {
+            places[axis][if axis == 0 { k % n } else { k / n }]
+        });
+        let [along, whole] = moved(&grid);
+        Self {
+            velocity: Array3::from_shape_fn((n, n, 2), |(i, j, k)| along[[i * n + j, k]]),
+            speed: Array2::from_shape_fn((n, n), |(i, j)| {
+                let moved = whole.row(i * n + j);
+                moved.dot(&moved).sqrt()
+            }),
+            places,
+        }
+    }
+}
+
 /// Computes the velocity at the states `origin + a_1 e_1 + a_2 e_2` of a plane under a constant input (`input_drive =
 /// W_in u + b`): `axes [2, N]` are orthonormal, `ranges` are those of a_1 and a_2.
 pub fn flow_field(
@@ -256,21 +280,11 @@ pub fn flow_field(
     ranges: [[f64; 2]; 2],
     n: usize,
 ) -> FlowField {
-    let places = ranges.map(|[low, high]| Array1::linspace(low, high, n));
-    let grid = Array2::from_shape_fn((n * n, 2), |(k, axis)| {
-        places[axis][if axis == 0 { k % n } else { k / n }]
-    });
-    let states = grid.dot(&axes) + origin;
-    let moved = (dynamics.next_of_all(&states, input_drive) - &states) / dynamics.dt_ms;
-    let along = moved.dot(&axes.t());
-    FlowField {
-        velocity: Array3::from_shape_fn((n, n, 2), |(i, j, k)| along[[i * n + j, k]]),
-        speed: Array2::from_shape_fn((n, n), |(i, j)| {
-            let moved = moved.row(i * n + j);
-            moved.dot(&moved).sqrt()
-        }),
-        places,
-    }
+    FlowField::on_grid(ranges, n, |grid| {
+        let states = grid.dot(&axes) + origin;
+        let moved = (dynamics.next_of_all(&states, input_drive) - &states) / dynamics.dt_ms;
+        [moved.dot(&axes.t()), moved]
+    })
 }
 
 #[cfg(test)]

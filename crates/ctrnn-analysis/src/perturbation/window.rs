@@ -94,7 +94,7 @@ pub fn forward_perturbed<B: RecurrenceBackend>(
         return runner.pass(&first, inputs, drive, forward); // the same all the time
     }
     assert!(
-        network.config().delays().is_none(),
+        network.config().longest_delay_ms().is_none(),
         "a pass with delays is not split into segments"
     );
     let start = network.starting_states(forward, n_trials);

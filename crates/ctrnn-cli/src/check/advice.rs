@@ -1,7 +1,7 @@
 //! Advice on the device on which a configuration is expected to train faster.
 //!
 //! The time of a step is estimated for both devices from its work, `6 B T N^2` operations in the recurrence and its
-//! gradients, `14 B T N R` for factors of rank R, so that the advice does not depend on the load of the machine; a measured time that is shorter replaces
+//! gradients, so that the advice does not depend on the load of the machine; a measured time that is shorter replaces
 //! the estimate. `docs/performance.md` has the measurements behind the constants.
 
 use ctrnn_config::{Backend, Run, counted};
@@ -44,23 +44,14 @@ pub fn plain_path_note(run: &Run) -> Option<String> {
 }
 
 fn advice_of(run: &Run, max_steps: usize, measured_ms: f64, has_gpu: bool) -> String {
+    if let Some(feature) = run.model.without_gpu_kernels() {
+        return format!("cpu: {feature} has kernels only there");
+    }
     let n = run.model.n_units as f64;
-    let factors = run.model.low_rank.as_ref();
-    let per_unit = match factors {
-        None => 6.0 * n,
-        Some(factors) => {
-            let full = if factors.has_full() { 6.0 * n } else { 0.0 };
-            full + 14.0 * factors.rank as f64
-        }
-    };
-    let work = run.config.train.batch_size as f64 * max_steps as f64 * n * per_unit;
+    let work = run.config.train.batch_size as f64 * max_steps as f64 * 6.0 * n * n;
     let threads = in_training(run);
     let cpu = 1e3 * work / (CPU_RATE * threads as f64);
-    let time_step = match run.model.without_gpu_kernels() {
-        Some(_) => PLAIN_LAUNCHES * LAUNCH_MS,
-        None => GPU_TIME_STEP_MS,
-    };
-    let gpu = GPU_LAUNCHES_MS + time_step * max_steps as f64 + 1e3 * work / GPU_RATE;
+    let gpu = GPU_LAUNCHES_MS + GPU_TIME_STEP_MS * max_steps as f64 + 1e3 * work / GPU_RATE;
     let (cpu, gpu) = match run.config.device.backend {
         Backend::Cpu => (cpu.min(measured_ms), gpu),
         Backend::Wgpu(_) | Backend::Cuda(_) => (cpu, gpu.min(measured_ms)),
@@ -69,9 +60,6 @@ fn advice_of(run: &Run, max_steps: usize, measured_ms: f64, has_gpu: bool) -> St
         "a step is estimated to take {cpu:.1} ms on {} of a CPU and {gpu:.1} ms on a discrete GPU",
         counted(threads, "thread")
     );
-    if let Some(feature) = run.model.without_gpu_kernels() {
-        return format!("cpu: {feature} has kernels only there");
-    }
     if cpu <= gpu {
         return format!(
             "cpu: a GPU would spend more time on launching kernels and on successive time steps ({times})"
@@ -128,7 +116,6 @@ mod tests {
         assert_eq!(advised("", 1e4, true), advised("", 1e6, true));
     }
 
-    /// 200 time steps of 80 launches at 5 us are 80 ms, more than the 21 ms of the CPU.
     #[test]
     fn a_network_without_kernels_is_better_off_on_a_cpu() {
         let plastic = "short_term_plasticity = 'half'";

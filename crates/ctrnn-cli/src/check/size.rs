@@ -59,7 +59,7 @@ fn kept_numbers(run: &Run, max_steps: usize) -> usize {
     let plastic = model.short_term_plasticity.is_some();
     let arrays = 1 + usize::from(besides) + 2 * usize::from(plastic);
     let of_steps = |steps: usize| arrays * shape.trials * (steps + 1) * shape.units;
-    if run.config.train.recompute && model.delays().is_none() {
+    if run.config.train.recompute && model.longest_delay_ms().is_none() {
         let segment = segment_steps(&shape);
         let kept: usize = kept_states(&shape, segment).into_array().into_iter().sum();
         kept + of_steps(segment.min(max_steps))

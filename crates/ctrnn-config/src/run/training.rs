@@ -141,15 +141,8 @@ impl Check<'_> {
         if let Some(groups) = &config.population_kl {
             self.check_populations(groups, model.n_units);
         }
-        if config.omega.is_some() && model.form == Form::Rate {
-            self.report_omega_of_rate_form();
-        }
-        if config.omega.is_some() && model.short_term_plasticity.is_some() {
-            self.report_omega_of_plasticity();
-        }
-        let has_delay = |delay_ms: &Vec<f64>| delay_ms.iter().any(|&delay| delay != 0.0);
-        if config.omega.is_some() && model.connectivity.delay_ms.as_ref().is_some_and(has_delay) {
-            self.report_omega_of_delays();
+        if config.omega.is_some() {
+            self.check_omega(model);
         }
         Objective {
             loss,
@@ -159,32 +152,40 @@ impl Check<'_> {
         }
     }
 
-    fn report_omega_of_rate_form(&mut self) {
-        let message = "train.loss.omega is defined for model.form = \"voltage\"";
-        let problem = Diagnostic::new(Code::Training, message)
-            .help("remove train.loss.omega, or model.form = \"voltage\"");
-        let labels = [("train.loss.omega", ""), ("model.form", "the rate form")];
-        self.report(problem, &labels);
+    /// Checks that the network has gradients that `omega` can compare.
+    fn check_omega(&mut self, model: &CtrnnConfig) {
+        let plasticity = "model.short_term_plasticity";
+        if model.form == Form::Rate {
+            let message = "train.loss.omega is defined for model.form = \"voltage\"";
+            self.report_omega(
+                message,
+                "model.form = \"voltage\"",
+                &[("model.form", "the rate form")],
+            );
+        }
+        if model.short_term_plasticity.is_some() {
+            let message = "train.loss.omega is defined for synapses that transmit the rate";
+            self.report_omega(
+                message,
+                plasticity,
+                &[(plasticity, "short-term plasticity")],
+            );
+        }
+        if model.longest_delay_ms().is_some() {
+            let message = "train.loss.omega compares the gradients of adjacent time steps, but recurrent connections are delayed";
+            let places = ["model.connectivity.file", "model.projections"];
+            self.report_omega(
+                message,
+                "the delays",
+                &places.map(|key| (key, "the delays")),
+            );
+        }
     }
 
-    fn report_omega_of_plasticity(&mut self) {
-        let key = "model.short_term_plasticity";
-        let message = "train.loss.omega is defined for synapses that transmit the rate";
-        let problem = Diagnostic::new(Code::Training, message)
-            .help(format!("remove train.loss.omega, or {key}"));
-        let labels = [("train.loss.omega", ""), (key, "short-term plasticity")];
-        self.report(problem, &labels);
-    }
-
-    fn report_omega_of_delays(&mut self) {
-        let message = "train.loss.omega compares the gradients of adjacent time steps, but recurrent connections are delayed";
-        let problem =
-            Diagnostic::new(Code::Training, message).help("remove train.loss.omega, or the delays");
-        let labels = [
-            ("train.loss.omega", ""),
-            ("model.connectivity.file", "the delays"),
-        ];
-        self.report(problem, &labels);
+    fn report_omega(&mut self, message: &str, other: &str, places: &[(&str, &str)]) {
+        let help = format!("remove train.loss.omega, or {other}");
+        let problem = Diagnostic::new(Code::Training, message).help(help);
+        self.report(problem, &[&[("train.loss.omega", "")], places].concat());
     }
 
     /// Checks that two groups of units have the same size and are both in the network.

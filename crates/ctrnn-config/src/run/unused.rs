@@ -130,7 +130,7 @@ impl Run {
         if train.steps == 0 {
             return found; // a run of no steps only writes the initial network
         }
-        if train.recompute && self.model.delays().is_some() {
+        if train.recompute && self.model.longest_delay_ms().is_some() {
             let why =
                 "recurrent connections are delayed, so that the states of all time steps are kept";
             note("train.recompute".to_owned(), why.to_owned());

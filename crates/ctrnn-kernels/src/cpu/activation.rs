@@ -178,7 +178,7 @@ mod tests {
     use super::*;
     use crate::instruction_set::KernelPath;
     use crate::simd::Job;
-    use crate::{Ceiling, Leak, PowerLaw};
+    use crate::{Ceiling, Leak};
 
     /// Rates and slopes of a group of potentials.
     struct Evaluate<E> {
@@ -203,19 +203,12 @@ mod tests {
 
     /// Compares rates by relative, and slopes by absolute error: a slope computed from a saturated rate has no relative accuracy.
     fn agrees_with_the_enum<E: Element>(path: KernelPath, lowest: f64, limits: [f64; 2]) {
-        let power = |exponent, gain, threshold| {
-            Activation::Power(PowerLaw {
-                exponent,
-                gain,
-                threshold,
-            })
-        };
         // The thresholds are far enough from the potentials that no difference loses digits.
         let further = [
-            power(1.0, 0.5, -1000.0),
-            power(2.0, 0.04, -1000.0),
-            power(2.2, 0.04, -1000.0),
-            power(3.0, 0.5, 0.0),
+            Activation::power(1.0, 0.5, -1000.0),
+            Activation::power(2.0, 0.04, -1000.0),
+            Activation::power(2.2, 0.04, -1000.0),
+            Activation::power(3.0, 0.5, 0.0),
             Activation::LeakyRelu(Leak { slope: 0.25 }),
             Activation::ClippedRelu(Ceiling { maximum: 2.5 }),
         ];

@@ -40,7 +40,7 @@ pub(crate) struct Band<'a, E: Element> {
     weights: Packed<'a, E>,
 }
 
-/// Recurrent weights above another matrix, in bands of columns.
+/// Recurrent weights above two other matrices, in bands of columns.
 pub(crate) struct Bands<'a, E: Element>(Vec<Band<'a, E>>);
 
 /// Operands of a product with [`Bands`].
@@ -136,24 +136,18 @@ impl<'a, E: Element> Bands<'a, E> {
                 stride,
                 depth: part.rows.len(),
             };
-            let (several, one, two);
-            let terms: &[Term<'p, E>] = match (&band.parts[..], others.map(|other| other.depth)) {
-                ([only], [_, 0]) => {
-                    one = [term(only), others[0]];
-                    &one
+            let used = others.iter().filter(|other| other.depth > 0).copied();
+            let (several, mut few);
+            let terms: &[Term<'p, E>] = if let [only] = &band.parts[..] {
+                // Without delays nothing is allocated in a time step.
+                few = [term(only), Term::NONE, Term::NONE];
+                for (place, other) in few[1..].iter_mut().zip(used.clone()) {
+                    *place = other;
                 }
-                ([only], [0, _]) => {
-                    one = [term(only), others[1]];
-                    &one
-                }
-                ([only], _) => {
-                    two = [term(only), others[0], others[1]];
-                    &two
-                }
-                (parts, _) => {
-                    several = parts.iter().map(term).chain(others).collect::<Vec<_>>();
-                    &several
-                }
+                &few[..=used.count()]
+            } else {
+                several = band.parts.iter().map(term).chain(used).collect::<Vec<_>>();
+                &several
             };
             S::outlined(Product {
                 weights: &band.weights,

@@ -5,7 +5,7 @@ use super::resolution::{MOST_PROJECTIONS, is_name_of};
 use super::{Area, Projection, ReadOut, Sign, UnitGroup};
 use crate::delays::whole_steps;
 use crate::rules::broken_delay;
-use crate::{CtrnnConfig, TimeConstants, Topic, Violation, word_like};
+use crate::{CtrnnConfig, TimeConstants, Topic, Violation, quoted, word_like};
 
 const AREAS: &str = "model.areas";
 const PROJECTIONS: &str = "model.projections";
@@ -58,12 +58,6 @@ fn violation(message: impl Into<String>, help: impl Into<String>) -> Violation {
 fn path_of(key: &str, place: Option<usize>) -> String {
     let item = place.map_or(String::new(), |place| format!("[{place}]"));
     format!("{PROJECTIONS}.{key}{item}")
-}
-
-/// Returns names in quotes, separated by commas.
-fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| format!("{name:?}")).collect();
-    names.join(", ")
 }
 
 /// Returns the remedy for an unknown word: a similar one, and all that there are.

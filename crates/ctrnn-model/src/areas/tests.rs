@@ -3,7 +3,7 @@
 use burn_ndarray::NdArray;
 
 use super::*;
-use crate::{CtrnnConfig, Dale, Matrix, ModelError, Named, TimeConstants, Weights};
+use crate::{CtrnnConfig, Dale, LowRank, Matrix, ModelError, Named, TimeConstants, Weights};
 
 fn area(units: usize) -> Area {
     Area {
@@ -588,6 +588,63 @@ fn rules_with_other_keys() {
     assert!(
         found.iter().any(|v| v.message.contains(message)),
         "{found:?}"
+    );
+}
+
+/// Arrays of a file, and plasticities of areas, are checked with areas as without.
+#[test]
+fn arrays_are_checked_with_areas_too() {
+    let broken = |change: &dyn Fn(&mut CtrnnConfig)| {
+        let config = CtrnnConfig {
+            n_units: 2,
+            areas: Named::from([("a", area(2))]),
+            ..CtrnnConfig::default()
+        };
+        let mut config = config.resolved(&names(&["a"]), &names(&["x"])).unwrap();
+        change(&mut config);
+        config.check().unwrap_err().to_string()
+    };
+    let found = broken(&|c| c.connectivity.delay_ms = Some(vec![0.0, 15.0, 0.0, 0.0]));
+    assert!(
+        found.contains("recurrent.delay_ms = 15 from unit 1 to unit 0"),
+        "{found}"
+    );
+    let found = broken(&|c| {
+        c.low_rank = Some(LowRank::default());
+        c.connectivity.recurrent.mask = Some(vec![1.0, 0.0, 1.0, 1.0]);
+    });
+    assert!(
+        found.contains("recurrent.mask is about single entries of W_rc"),
+        "{found}"
+    );
+    let frozen = changed([("a", area(2))], [], |c| {
+        c.low_rank = Some(LowRank::default());
+        c.frozen = names(&["* -> *"]);
+    });
+    let found = frozen
+        .and_then(|config| config.check())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        found.contains("recurrent.plasticity is about single entries of W_rc"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_time_step_that_does_not_divide_a_delay_is_refused() {
+    let delayed = Projection {
+        delay_ms: Some(40.0),
+        ..Projection::default()
+    };
+    let projections = [("a -> b", Projections::One(delayed))];
+    let config = resolved([("a", area(1)), ("b", area(1))], projections).unwrap();
+    let network = config.init::<NdArray>(1, &Default::default()).unwrap();
+    assert!(network.clone().with_dt_ms(10.0).is_ok());
+    let error = network.with_dt_ms(15.0).unwrap_err().to_string();
+    assert!(
+        error.contains("a whole multiple of time.dt_ms = 15"),
+        "{error}"
     );
 }
 

@@ -9,8 +9,8 @@ use proptest::test_runner::RngSeed;
 use crate::{
     Activation, Ceiling, CtrnnConfig, CtrnnModule, Form, Forward, FullMatrix, FusedOps,
     InitialState, InputStage, Integrator, Leak, LearnedTimeConstants, LowRank, Noise, NoiseAddress,
-    NoiseConvention, NoiseLevels, OutputNonlinearity, Parameter, PowerLaw, PreactivationNoise,
-    Record, RecurrenceBackend, Role, TimeConstants, Trajectory, Weights,
+    NoiseConvention, NoiseLevels, OutputNonlinearity, Parameter, PreactivationNoise, Record,
+    RecurrenceBackend, Role, TimeConstants, Trajectory, Weights,
 };
 
 use super::plasticity_tests;
@@ -386,17 +386,10 @@ fn kinks(activation: Activation) -> Vec<f64> {
 
 /// Every activation with its usual parameters, and some with others.
 fn activations() -> Vec<Activation> {
-    let power = |exponent, gain, threshold| {
-        Activation::Power(PowerLaw {
-            exponent,
-            gain,
-            threshold,
-        })
-    };
     let others = [
-        power(1.0, 0.5, -0.3),
-        power(2.0, 0.4, -0.2),
-        power(2.2, 0.4, -0.3),
+        Activation::power(1.0, 0.5, -0.3),
+        Activation::power(2.0, 0.4, -0.2),
+        Activation::power(2.2, 0.4, -0.3),
         Activation::LeakyRelu(Leak { slope: 0.2 }),
         Activation::ClippedRelu(Ceiling { maximum: 0.3 }),
     ];

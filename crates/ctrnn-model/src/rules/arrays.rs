@@ -88,9 +88,6 @@ fn signs(config: &CtrnnConfig) -> Option<Violation> {
 
 /// Checks that the delay of every connection is a whole number of time steps.
 fn delays(config: &CtrnnConfig) -> Option<Violation> {
-    if !config.areas.is_empty() {
-        return None; // checked where the projection is given
-    }
     let delay_ms = config.connectivity.delay_ms.as_ref()?;
     let (n, dt_ms) = (config.n_units, config.dt_ms);
     if delay_ms.len() != n * n {
@@ -102,7 +99,16 @@ fn delays(config: &CtrnnConfig) -> Option<Violation> {
     let k = delay_ms.iter().position(is_broken)?;
     let (found, post, pre) = (delay_ms[k], k / n, k % n);
     let what = format!("{DELAY_MS} = {found} from unit {pre} to unit {post}");
-    Some(broken_delay(what, found, dt_ms).at(FILE, "the delays"))
+    Some(broken_delay(what, found, dt_ms).at(source_of(config), "the delays"))
+}
+
+/// Returns the key from which arrays of the recurrent matrix come.
+pub(super) fn source_of(config: &CtrnnConfig) -> &'static str {
+    if config.connectivity.file.is_none() && !config.areas.is_empty() {
+        "model.areas"
+    } else {
+        FILE
+    }
 }
 
 /// Returns the violation of a delay that is not a whole number of time steps, still without the place of the delay.

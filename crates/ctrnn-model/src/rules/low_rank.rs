@@ -1,5 +1,6 @@
 //! Rules about a recurrent matrix of low rank.
 
+use super::arrays::source_of;
 use super::single_keys;
 use crate::{CtrnnConfig, Factor, LowRank, Topic, Violation};
 
@@ -51,9 +52,6 @@ pub(super) fn of_sizes(config: &CtrnnConfig) -> Vec<Violation> {
 
 /// Returns the violations of the rules about arrays of a file of connections.
 pub(super) fn of_arrays(config: &CtrnnConfig) -> Option<Violation> {
-    if !config.areas.is_empty() {
-        return None; // the areas made them, and are refused themselves
-    }
     let given = &config.connectivity.recurrent;
     let arrays = [
         ("recurrent.mask", &given.mask),
@@ -65,7 +63,7 @@ pub(super) fn of_arrays(config: &CtrnnConfig) -> Option<Violation> {
     let message = format!(
         "{name} is about single entries of W_rc, which a network of low rank does not have"
     );
-    refused(config, message, "model.connectivity.file", "the file")
+    refused(config, message, source_of(config), "its source")
 }
 
 /// Checks that the factors have no more columns than the matrix.

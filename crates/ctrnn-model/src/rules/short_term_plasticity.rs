@@ -1,8 +1,9 @@
 //! Rules about short-term plasticity.
 
+use super::negative_rates;
 use super::single_keys::value;
 use crate::short_term_plasticity::PerUnit;
-use crate::{Activation, CtrnnConfig, Integrator, SynapseKind, Topic, Violation};
+use crate::{CtrnnConfig, Integrator, SynapseKind, Topic, Violation};
 
 const KEY: &str = "model.short_term_plasticity";
 
@@ -17,27 +18,10 @@ pub(super) fn all(config: &CtrnnConfig) -> Vec<Violation> {
 
 /// Checks that rates are never negative: a negative one would fill up resources and lower the utilisation.
 fn activation(config: &CtrnnConfig) -> Option<Violation> {
-    if config.short_term_plasticity.is_none() || config.activation.is_nonnegative() {
-        return None;
-    }
-    let name = config.activation.name();
-    let fitting = Activation::ALL.into_iter().filter(|a| a.is_nonnegative());
-    let fitting: Vec<&str> = fitting.map(Activation::name).collect();
-    let violation = Violation::new(
-        Topic::Connections,
-        format!(
-            "short-term plasticity needs rates that are never negative, but the activation is {name}: spikes cannot be fewer than none"
-        ),
-        format!(
-            "model.activation may be {}; or remove {KEY}",
-            fitting.join(", ")
-        ),
-    );
-    Some(
-        violation
-            .at("model.activation", "can be negative")
-            .at(KEY, "short-term plasticity"),
-    )
+    config.short_term_plasticity.as_ref()?;
+    let why = "spikes cannot be fewer than none";
+    let violation = negative_rates(config, "short-term plasticity", why, KEY)?;
+    Some(violation.at(KEY, "short-term plasticity"))
 }
 
 /// Checks that plasticity of cell types is given under Dale's law only.

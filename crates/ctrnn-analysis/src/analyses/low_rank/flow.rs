@@ -70,6 +70,8 @@ pub(super) fn reduced_flow(
     } else if dynamics.gain.iter().any(|gain| *gain != dynamics.gain[0]) {
         "the units have different time constants, so that kappa alone does not determine its change"
             .to_owned()
+    } else if dynamics.synapses.is_some() {
+        Unsuitable::PlasticSynapses.to_string()
     } else if rank > 2 {
         format!("it is drawn for ranks 1 and 2, and the rank is {rank}")
     } else {
@@ -94,7 +96,12 @@ pub(super) fn reduced_flow(
         match ranges[..] {
             [range] => line_field(dynamics, factors, &drive, range),
             _ => {
-                let field = |n| plane_field(dynamics, factors, &drive, [ranges[0], ranges[1]], n);
+                let field = |n| {
+                    FlowField::on_grid([ranges[0], ranges[1]], n, |grid| {
+                        let moved = velocities(dynamics, factors, &drive, grid);
+                        [moved.clone(), moved]
+                    })
+                };
                 Field::Plane(Box::new([field(N_PLACES), field(N_ARROWS)]))
             }
         }
@@ -158,28 +165,6 @@ fn line_field(
         rests: (0..N_ON_LINE - 1).filter_map(rest).collect(),
         places,
         velocity,
-    }
-}
-
-fn plane_field(
-    dynamics: &Dynamics,
-    factors: &Factors,
-    drive: &Array1<f64>,
-    ranges: [[f64; 2]; 2],
-    n: usize,
-) -> FlowField {
-    let places = ranges.map(|[low, high]| Array1::linspace(low, high, n));
-    let grid = Array2::from_shape_fn((n * n, 2), |(k, axis)| {
-        places[axis][if axis == 0 { k % n } else { k / n }]
-    });
-    let found = velocities(dynamics, factors, drive, &grid);
-    FlowField {
-        velocity: Array3::from_shape_fn((n, n, 2), |(i, j, k)| found[[i * n + j, k]]),
-        speed: Array2::from_shape_fn((n, n), |(i, j)| {
-            let moved = found.row(i * n + j);
-            moved.dot(&moved).sqrt()
-        }),
-        places,
     }
 }
 

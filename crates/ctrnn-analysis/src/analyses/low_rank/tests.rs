@@ -1,7 +1,10 @@
 //! Numbers of tests/golden/make_low_rank.py, which computes them with numpy.
 
+use ctrnn_model::{CtrnnConfig, ShortTermPlasticity};
+
 use super::flow::{Field, velocities};
 use super::*;
+use crate::PlasticSynapses;
 use crate::analyses::synthetic::Synthetic;
 use crate::plot::is_clean;
 
@@ -216,6 +219,12 @@ fn what_does_not_determine_the_change_of_kappa_has_no_flow() {
     study.dynamics.gain[2] = 0.1;
     assert!(why(&study).contains("different time constants"));
     study.dynamics.gain[2] = 0.2;
+    study.dynamics.synapses = PlasticSynapses::of(&CtrnnConfig {
+        short_term_plasticity: Some(ShortTermPlasticity::Half),
+        ..CtrnnConfig::new(1, study.dynamics.n_units(), 1)
+    });
+    assert!(why(&study).contains("short-term plasticity"));
+    study.dynamics.synapses = None;
     study.dynamics.factors.as_mut().unwrap().has_full = true;
     assert!(why(&study).contains("the full matrix moves the states"));
     study.dynamics.factors = None;
