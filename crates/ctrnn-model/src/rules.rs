@@ -388,18 +388,20 @@ fn frozen(config: &CtrnnConfig) -> Vec<Violation> {
         let is_area = config.areas.get(word).is_some();
         !is_parameter && !is_area && !config.is_projection(word)
     };
-    let areas = if config.areas.is_empty() {
-        String::new()
+    let (kinds, areas) = if config.areas.is_empty() {
+        (" or a group of them", String::new())
     } else {
-        format!(
+        let names: Vec<&str> = config.areas.names().collect();
+        let areas = format!(
             "; areas: {}; projections: FROM -> TO, where there are connections between two areas",
-            config.areas.names().collect::<Vec<_>>().join(", ")
-        )
+            names.join(", ")
+        );
+        (", a group of them, an area or a projection", areas)
     };
     let violation = |(index, word): (usize, &String)| {
         Violation::new(
             Topic::Word,
-            format!("{word:?} in train.freeze is not a parameter or a group of them"),
+            format!("{word:?} in train.freeze is not a parameter{kinds}"),
             format!(
                 "parameters: {}; groups: input, recurrent, output{areas}",
                 Role::ALL.map(Role::name).join(", ")
