@@ -207,7 +207,7 @@ motor = { units = 4, excitatory_fraction = 0.5, inputs = ["fixation", "*_context
         let overrides = [
             "train.freeze=[\"sensory\"]",
             "train.loss.areas.motor.rate_l2=0.1",
-            "train.loss.projections.\"sensory -> motor\"={weight_l1=0}",
+            "train.loss.projections={\"sensory -> motor\"={weight_l1=0}}",
         ];
         let run = read(AREAS, &overrides).unwrap();
         assert!(run.model.is_frozen_area("sensory") && !run.model.is_frozen_area("motor"));
@@ -235,7 +235,7 @@ motor = { units = 4, excitatory_fraction = 0.5, inputs = ["fixation", "*_context
                 "areas: sensory, motor",
             ),
             (
-                "train.loss.projections.\"motor -> sensory\".weight_l2=1",
+                "train.loss.projections={\"motor -> sensory\"={weight_l2=1}}",
                 "\"motor -> sensory\" in train.loss.projections.motor -> sensory is not a projection of the network",
                 "where there are connections between two of them",
             ),
