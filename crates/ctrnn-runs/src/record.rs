@@ -357,8 +357,7 @@ pub fn note_abrupt_end(run: &RunFolder, exit_code: u8, reason: &str) -> Result<(
 
 /// Returns the names of the loss terms of a run.
 fn term_names(run: &Run) -> Vec<String> {
-    let names = run.objective.term_names();
-    names.into_iter().map(str::to_owned).collect()
+    run.objective.term_names()
 }
 
 /// Records a panic during training in the run folder.
