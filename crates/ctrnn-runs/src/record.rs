@@ -2,6 +2,7 @@
 
 mod machine_history;
 pub mod manifest;
+mod result;
 pub mod resumed;
 pub mod run_log;
 pub mod tensorboard_log;
@@ -33,6 +34,7 @@ use crate::RunError;
 use crate::checkpoint::{Checkpoint, CheckpointWriter, WEIGHTS};
 use crate::record::machine_history::note_changes;
 use crate::record::manifest::{manifest, note_channels};
+use crate::record::result::{remove_result, write_result};
 use crate::record::resumed::{changes_json, effects, parts_header, recorded};
 use crate::record::run_log::{RunLog, cut_metrics, metrics_header, now};
 use crate::record::tensorboard_log::TensorBoardLog;
@@ -188,6 +190,7 @@ impl RunRecord {
         json.state = RunState::Stopped;
         json.store(&folder)?;
         cut_metrics(&folder, reached)?;
+        remove_result(&folder)?;
         // What is later was not reached from here: figures would show another network than the curves.
         if let Some(later) = folder.remove_model_after(step)? {
             notes.push(format!(
@@ -302,6 +305,10 @@ impl RunRecord {
         logged?;
         let step = trainer.counters().step;
         write_model(&self.folder, run, trainer.network(), step)?;
+        match &ended {
+            Ok(Ending::Asked(_)) => {}
+            _ => write_result(&self.folder, trainer.counters(), run.config.checkpoint.best)?,
+        }
         Ok(ended?)
     }
 
