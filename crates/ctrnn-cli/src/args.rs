@@ -351,6 +351,9 @@ pub struct EvalArgs {
     /// Score each combination of the values of these conditions: context,coh.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub by: Vec<String>,
+    /// Stage of a training with stages whose task, validation and noise are used: its name or number [default: the last].
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
     #[command(flatten)]
     pub data: Data,
     #[command(flatten)]
@@ -380,6 +383,9 @@ pub struct SimulateArgs {
     /// Simulate the network's own noise.
     #[arg(long)]
     pub noise: bool,
+    /// Stage of a training with stages whose task, validation and noise are used: its name or number [default: the last].
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
     #[command(flatten)]
     pub data: Data,
     #[command(flatten)]
@@ -569,6 +575,9 @@ pub struct AnalyzedTrials {
     /// Another run of the task to compare with; may be repeated.
     #[arg(long, value_name = "RUN")]
     pub with: Vec<PathBuf>,
+    /// Stage of a training with stages whose task, validation and noise are used: its name or number [default: the last].
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
     #[command(flatten)]
     pub data: Data,
     #[command(flatten)]

@@ -59,6 +59,8 @@ pub struct Run {
     pub input_files: Vec<InputFile>,
     /// The stages of the training; empty for one training.
     pub stages: Vec<Stage>,
+    /// The name of the stage that was read in place of the whole training ([`StageChoice`]).
+    pub stage: Option<String>,
     document: Node,
 }
 
@@ -463,7 +465,7 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
     let schema = schema(registry);
     let source = Arc::new(source);
     let (mut document, mut problems) = Node::parse(&source);
-    stages::choose(&mut document, stage)?;
+    let stage = stages::choose(&mut document, stage)?;
     let trained = trained.and_then(|channels| TrainedOn::recorded(&document, data_root, channels));
     let is_toml = problems.is_empty();
     let mut overrides = overrides::parse(overrides, &mut problems);
@@ -482,6 +484,7 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
     let mut decided = decide(document, is_toml, problems, reading, trained.as_ref())?;
     if let Values::Run(run) = &mut decided {
         run.notes.splice(..0, notes);
+        run.stage = stage;
         if !run.config.train.stage.is_empty() {
             return with_stages(decided, &written, reading);
         }
@@ -696,6 +699,7 @@ impl Check<'_> {
             notes: Vec::new(),
             input_files: Vec::new(),
             stages: Vec::new(),
+            stage: None,
             document: self.document.clone(),
         })))
     }

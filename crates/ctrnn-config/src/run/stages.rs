@@ -57,11 +57,12 @@ fn name_of(stage: &Node, index: usize) -> String {
     }
 }
 
-/// Replaces a document by one of its stages. A document without stages stays as it is unless one is named.
+/// Replaces a document by one of its stages and returns the name of that one. A document without stages stays as it is
+/// unless one is named.
 ///
 /// # Errors
 /// If there is no stage of this name.
-pub(super) fn choose(document: &mut Node, choice: StageChoice) -> Result<(), Diagnostic> {
+pub(super) fn choose(document: &mut Node, choice: StageChoice) -> Result<Option<String>, Diagnostic> {
     let stages = stages_in(document);
     let names: Vec<String> = stages
         .iter()
@@ -69,7 +70,7 @@ pub(super) fn choose(document: &mut Node, choice: StageChoice) -> Result<(), Dia
         .map(|(k, s)| name_of(s, k))
         .collect();
     let index = match choice {
-        StageChoice::All => return Ok(()),
+        StageChoice::All => return Ok(None),
         StageChoice::Last => names.len().checked_sub(1),
         StageChoice::Named(asked) => {
             let by_name = names.iter().position(|name| name == asked);
@@ -78,10 +79,9 @@ pub(super) fn choose(document: &mut Node, choice: StageChoice) -> Result<(), Dia
             Some(found.ok_or_else(|| no_such_stage(asked, &names))?)
         }
     };
-    if let Some(index) = index {
-        *document = overlaid(document, index).0;
-    }
-    Ok(())
+    let Some(index) = index else { return Ok(None) };
+    *document = overlaid(document, index).0;
+    Ok(names.into_iter().nth(index))
 }
 
 fn no_such_stage(asked: &str, names: &[String]) -> Diagnostic {
