@@ -206,8 +206,9 @@ pub struct StageConfig {
     /// `until = { metric = "val.accuracy", at_least = 0.9, over = 5 }`. The keys are those of `train.stop`. Absent: `train.stop`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<StopConfig>,
-    /// State that the stage takes over from the one before it, besides the weights. Without `optimizer`, and if the stage has
-    /// another `train.optimizer.name`, the moments of the optimizer start at 0; without `schedule`, the schedule of the learning rate starts at its beginning.
+    /// State that the stage takes over from the one before it, besides the weights: `optimizer`, `schedule`, both or none.
+    /// Moments of the optimizer that are not taken over start at 0, and always do if `train.optimizer.name` changes. A
+    /// schedule of the learning rate that is not taken over starts at its beginning.
     pub carry: Vec<Carried>,
     /// Keys of the task, as in `[task.NAME]`; each replaces its value. Another task replaces the whole task.
     #[schemars(schema_with = "any_table")]
