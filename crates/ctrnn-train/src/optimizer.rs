@@ -36,6 +36,17 @@ impl<B: Backend> OptimizerState<B> {
         }
     }
 
+    /// Returns the optimizer with another rule; it keeps its moments if the rule has the same name and the same ones.
+    #[must_use]
+    pub fn with_rule(mut self, rule: Optimizer) -> Self {
+        let is_same = self.rule.name() == rule.name();
+        if !is_same || self.rule.moment_names() != rule.moment_names() {
+            self.memory.clear();
+        }
+        self.rule = rule;
+        self
+    }
+
     /// Sets learning rates for single parameters, in place of the rule's own; 0 keeps a parameter fixed.
     #[must_use]
     pub fn with_rates(mut self, rates: BTreeMap<Parameter, f64>) -> Self {
