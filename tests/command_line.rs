@@ -24,6 +24,7 @@ fn help() {
       check        Report all errors of a configuration, or show what it would train
       train        Train a network
       resume       Continue a run from its newest undamaged checkpoint
+      sweep        Run populations of networks: grids, lists, random draws, seeds
       eval         Measure the accuracy and loss of a trained network
       simulate     Run a trained network and write its states to an npz file
       export       Write the weights of a run for other programs

@@ -225,13 +225,8 @@ fn a_failure_stops_no_other_trial() {
     project
         .run(&["sweep", "collect", "s.toml", "-o", "t.csv"])
         .exits(0);
-    assert!(
-        project.text("t.csv").contains(",failed,1e30,")
-            || project.text("t.csv").contains(",failed,1e+30,")
-            || project.text("t.csv").contains(",failed,1"),
-        "{}",
-        project.text("t.csv")
-    );
+    let table = project.text("t.csv");
+    assert!(table.contains(",failed,1"), "{table}");
     // Its training would fail in the same way, so it is listed only.
     project
         .run(&["sweep", "run", "s.toml"])
@@ -325,7 +320,6 @@ fn children_that_are_killed_are_continued() {
         assert!(driver.wait().unwrap().success());
     }
     assert!(n_killed > 0);
-    each_is_done_once(&project, "sweeps/killed", 4);
     assert_eq!(
         outcome(&project, "sweeps/killed"),
         outcome(&project, "sweeps/whole")

@@ -84,7 +84,7 @@ pub use plastic_synapses::{PlasticSynapses, SynapseStates};
 pub use preference::{Preference, Preferences};
 pub use principal_components::Pca;
 pub use rate_map::RateMap;
-pub use report::{ReportedRun, report};
+pub use report::{ReportedRun, escaped, page, report};
 pub use selection::{Selection, SelectionError};
 pub use selectivity::{SelectivityTest, VarianceSplit, d_prime, selectivity_test, variance_split};
 pub use sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals};

@@ -68,6 +68,10 @@ pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String,
     let (task, state_words) = (spoken(run.task), state_words(run, &state));
     let units = counted(run.model.n_units, "unit");
     let lead = format!("{task} · {units} · {state_words}");
+    let footer = format!(
+        "Figures are vector graphics in the sizes of print; their numbers are written by <code>train-ctrnn analyze</code>. Begun {}.",
+        escaped(&state.created)
+    );
     Ok(filled(
         TEMPLATE,
         &[
@@ -77,7 +81,7 @@ pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String,
             ("warnings", &warnings(run, &state, study, &events)),
             ("links", &links),
             ("sections", &bodies),
-            ("created", &escaped(&state.created)),
+            ("footer", &footer),
             (
                 "script",
                 &view.map_or_else(String::new, |_| format!("<script>\n{SCRIPT}</script>\n")),
@@ -139,8 +143,11 @@ fn tiles(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
         ),
     ];
     let loss = loss.map(|loss| (loss_words(loss), "validation loss".to_owned()));
+    tiles_of(right.into_iter().chain(loss).chain(steps).chain(of_run))
+}
+
+fn tiles_of(tiles: impl IntoIterator<Item = (String, String)>) -> String {
     let mut text = "<div class=\"tiles\">\n".to_owned();
-    let tiles = right.into_iter().chain(loss).chain(steps).chain(of_run);
     for (number, what) in tiles {
         let (number, what) = (escaped(&number), escaped(&what));
         let _ = writeln!(
@@ -149,6 +156,30 @@ fn tiles(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
         );
     }
     text + "</div>\n"
+}
+
+/// Writes a page in the style of the report about a run, from its key numbers, and from sections of HTML by title.
+pub fn page(
+    name: &str,
+    lead: &str,
+    tiles: Vec<(String, String)>,
+    sections: &[(&str, String)],
+    footer: &str,
+) -> String {
+    let [links, bodies] = linked(sections);
+    filled(
+        TEMPLATE,
+        &[
+            ("name", &escaped(name)),
+            ("lead", &escaped(lead)),
+            ("tiles", &tiles_of(tiles)),
+            ("warnings", ""),
+            ("links", &links),
+            ("sections", &bodies),
+            ("footer", footer),
+            ("script", ""),
+        ],
+    )
 }
 
 /// Formats a loss with four decimals, or in scientific notation if these are not informative.
@@ -463,7 +494,8 @@ fn reproduction(run: &ReportedRun) -> Result<String, FileError> {
     ))
 }
 
-fn escaped(text: &str) -> String {
+/// Escapes a text for HTML.
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -83,7 +83,7 @@ pub enum Command {
     Train(TrainArgs),
     /// Continue a run from its newest undamaged checkpoint.
     Resume(ResumeArgs),
-    /// Run populations of networks: grids, lists, random draws and seeds of one configuration.
+    /// Run populations of networks: grids, lists, random draws, seeds.
     Sweep(SweepArgs),
     /// Measure the accuracy and loss of a trained network.
     Eval(EvalArgs),

@@ -26,6 +26,8 @@ mod slurm;
 mod status;
 mod sweep;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use error::SweepError;
 pub use expansion::{MOST_TRIALS, Point, Setting};

@@ -77,7 +77,8 @@ pub struct Row<'a> {
 /// Results of a sweep: a row for each trial.
 #[derive(Debug)]
 pub struct Table<'a> {
-    sweep: &'a Sweep,
+    /// The sweep.
+    pub sweep: &'a Sweep,
     /// Rows in the order of the trials.
     pub rows: Vec<Row<'a>>,
     /// Metric by which trials are compared, as their results name it.
