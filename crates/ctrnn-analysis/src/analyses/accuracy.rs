@@ -126,8 +126,8 @@ impl Answer for Accuracy {
             let named = condition.levels.iter().zip(&condition.level_names);
             statements.extend(named.map(|(level, name)| {
                 let (label, n) = (&condition.quantity.label, counted(level.n, "trial"));
-                let text = format!("{label} {name}: {:.1} % of {n}", percent(level));
-                text.trim_start().to_owned()
+                let equals = if label.is_empty() { "" } else { " = " };
+                format!("{label}{equals}{name}: {:.1} % of {n}", percent(level))
             }));
         }
         statements.push("error bars: 95 % intervals (Wilson 1927)".to_owned());
@@ -397,9 +397,9 @@ mod tests {
             found.statements(),
             [
                 "50.0 % of 60 trials are correct",
-                "modality visual: 50.0 % of 20 trials",
-                "modality auditory: 50.0 % of 20 trials",
-                "modality both: 50.0 % of 20 trials",
+                "modality = visual: 50.0 % of 20 trials",
+                "modality = auditory: 50.0 % of 20 trials",
+                "modality = both: 50.0 % of 20 trials",
                 "error bars: 95 % intervals (Wilson 1927)",
             ]
         );
