@@ -165,8 +165,8 @@ impl Contexts {
     }
 }
 
-/// Returns the evidence in each group of trials by `study.by`, by default in the cues of a task that combines them;
-/// otherwise a single context if one number determines the choice, or else the levels of the condition within each of
+/// Returns the evidence in each group of trials by `study.by`, by default in the cues of a task that combines them, or in each task
+/// of a mixture; otherwise a single context if one number determines the choice, or else the levels of the condition within each of
 /// which one number does.
 ///
 /// # Errors
@@ -174,10 +174,16 @@ impl Contexts {
 pub fn contexts(study: &Study) -> Result<Contexts, Unsuitable> {
     let batch = &study.batch;
     let shown = shown_trials(batch);
-    let over_all = evidence(batch, &shown).filter(|found| found.is_quantity(study.task));
+    let is_mixture =
+        column(batch, "task").is_some_and(|task| distinct(task.iter().copied()).len() > 1);
+    // A number of one task says nothing about another.
+    let over_all = (!is_mixture)
+        .then(|| evidence(batch, &shown).filter(|found| found.is_quantity(study.task)))
+        .flatten();
     let mut without_evidence = Vec::new();
     let by = if study.by.is_empty() {
-        study.task.cues().map(|cues| vec![cues.condition])
+        let cues = study.task.cues().map(|cues| vec![cues.condition]);
+        cues.or_else(|| is_mixture.then(|| vec!["task".to_owned()]))
     } else {
         Some(study.by.clone())
     };

@@ -190,7 +190,7 @@ fn pale(Rgb(ink): Rgb, part: f64) -> Rgb {
 }
 
 /// Groups trials by task, rule or context, if one of these conditions has two or more values, at most 24.
-fn by_many_contexts(study: &Study, shown: &[usize]) -> Option<(String, Vec<Group>)> {
+pub(crate) fn by_many_contexts(study: &Study, shown: &[usize]) -> Option<(String, Vec<Group>)> {
     ["task", "rule", "context"].into_iter().find_map(|name| {
         let values = condition(&study.batch, name).ok()?;
         let n_levels = distinct(shown.iter().map(|&b| values[b])).len();

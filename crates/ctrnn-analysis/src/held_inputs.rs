@@ -1,27 +1,25 @@
 //! Inputs that are held constant, under which a driven network is an autonomous system.
 
 mod by_hand;
+mod medians;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use ctrnn_random::{Key, Rng, Stream};
-use ctrnn_tasks::{Clock, Condition, Layout, Meaning, Trial, value_bits};
+use ctrnn_tasks::Layout;
 use ndarray::{Array1, Array2, Axis};
-use rayon::prelude::*;
 
-pub use self::by_hand::as_text;
+pub use self::by_hand::HeldOptions;
 use self::by_hand::read_rows;
+use self::medians::Grouping;
+pub(crate) use self::medians::Medians;
 use crate::evidence::{column, level_name};
-use crate::groups::{Group, of_all};
-use crate::linear_algebra::least_squares;
+use crate::groups::Group;
 use crate::study::{span, steps_of};
 use crate::text::{listed, short, spoken};
 use crate::{ArrayDoc, Arrays, Study, Unsuitable};
 
-/// Largest number of combinations of conditions whose inputs are held one by one.
-const MOST_CROSSED: usize = 8;
 /// Names of conditions that are told apart however many values they have.
 const CONTEXTS: [&str; 3] = ["context", "rule", "task"];
 /// Largest number of channels that a sentence names.
@@ -97,7 +95,7 @@ pub(crate) fn drawn_of(title: &str, most: usize, n: usize) -> String {
 }
 
 impl HeldInputs {
-    /// Returns the inputs given by the user in `by_hand`; if that is empty, those of each epoch, for each group of
+    /// Returns the inputs given by the user in `options.inputs`; if that is empty, those of each epoch, for each group of
     /// trials: the cells of `study.by` or, if that is empty, of the conditions that change the inputs of the epoch,
     /// those with the fewest values first, as long as there are at most 8 combinations; `context`, `rule` and `task`
     /// are always among them. Catch trials are left out of the latter.
@@ -106,14 +104,15 @@ impl HeldInputs {
     /// median condition; otherwise, as with directions, it is that of a single trial, the one nearest to the median, and
     /// the name says which. Channels that change during the epoch are held at 0 if that is in their range (no pulse, no
     /// movement), otherwise at their median over time. The inputs are those before noise is added, if the task can
-    /// draw its trials without. Inputs are merged only if they are equal. Of more than `most` inputs, those that are
+    /// draw its trials without. Inputs are merged only if they are equal. Of more than
+    /// `options.most_inputs`, by default `most`,, those that are
     /// held longest in each group are kept.
     ///
     /// # Errors
-    /// If the trials have no epochs, a condition in `study.by` is unknown, or `by_hand` cannot be read.
-    pub fn of(study: &Study, by_hand: &str, most: usize) -> Result<Self, Unsuitable> {
-        if !by_hand.is_empty() {
-            return Self::by_hand(by_hand, study.batch.n_inputs);
+    /// If the trials have no epochs, a condition in `study.by` is unknown, or the given inputs cannot be read.
+    pub fn of(study: &Study, options: &HeldOptions, most: usize) -> Result<Self, Unsuitable> {
+        if !options.inputs.is_empty() {
+            return Self::by_hand(&options.inputs, study.batch.n_inputs);
         }
         let medians = study.shared.medians.get_or_init(|| Medians::of(study));
         let mut collected = Collected::default();
@@ -125,18 +124,22 @@ impl HeldInputs {
             let why = "the trials do not say when their epochs are";
             return Err(Unsuitable::lacks(why));
         }
-        Ok(collected.finish(study, most))
+        Ok(collected.finish(study, options.most_inputs.unwrap_or(most)))
     }
 
     /// Returns the inputs as [`of`](Self::of); `None` if the trials have no epochs and none is given.
     ///
     /// # Errors
     /// As those of [`of`](Self::of) for trials with epochs.
-    pub fn if_any(study: &Study, by_hand: &str, most: usize) -> Result<Option<Self>, Unsuitable> {
-        if by_hand.is_empty() && study.epochs().is_empty() {
+    pub fn if_any(
+        study: &Study,
+        options: &HeldOptions,
+        most: usize,
+    ) -> Result<Option<Self>, Unsuitable> {
+        if options.inputs.is_empty() && study.epochs().is_empty() {
             return Ok(None);
         }
-        Self::of(study, by_hand, most).map(Some)
+        Self::of(study, options, most).map(Some)
     }
 
     /// Adds the inputs and their names to the arrays of an analysis.
@@ -239,368 +242,6 @@ impl HeldInput {
         states
             .mean_axis(Axis(0))
             .unwrap_or_else(|| Array1::zeros(study.dynamics.n_units()))
-    }
-}
-
-/// Input of a trial in an epoch.
-struct EpochInput {
-    /// Median over the time steps, or the rest at 0 of a channel that changes, `[I]`.
-    median: Vec<f64>,
-    /// True if the input is the same at all time steps.
-    is_constant: bool,
-}
-
-/// Trials of an epoch in groups.
-struct Grouping {
-    groups: Vec<Group>,
-    /// Conditions that change the inputs of the epoch.
-    telling: Vec<String>,
-    /// Conditions that tell the groups apart.
-    by: Vec<String>,
-}
-
-/// Inputs of every trial in every epoch.
-pub(crate) struct Medians {
-    epochs: Vec<&'static str>,
-    /// Inputs `[trial][epoch]`; `None` if the trial lacks the epoch.
-    inputs: Vec<Vec<Option<EpochInput>>>,
-    /// Numbers of the trials of each condition.
-    conditions: Vec<Vec<usize>>,
-}
-
-impl Medians {
-    fn of(study: &Study) -> Self {
-        let epochs = study.epochs();
-        let noiseless = Noiseless::of(study);
-        let of_trial = |b: usize| {
-            let own = study.batch.trial(b);
-            // The inputs of a walk are random by nature; without noise it would be a straight line.
-            let is_walk = study.task.positions(&own).is_some();
-            let noiseless = noiseless.as_ref().filter(|_| !is_walk);
-            let drawn = noiseless.map(|noiseless| noiseless.trial(b));
-            let has_rest = is_walk || drawn.is_some();
-            let trial = drawn.unwrap_or(own);
-            epochs
-                .iter()
-                .map(|epoch| epoch_input(&trial, epoch, has_rest))
-                .collect()
-        };
-        Self {
-            inputs: (0..study.batch.n_trials)
-                .into_par_iter()
-                .map(of_trial)
-                .collect(),
-            conditions: conditions(study),
-            epochs,
-        }
-    }
-
-    /// Groups the trials that have an epoch, by `study.by` or the conditions that change its inputs.
-    fn groups(&self, study: &Study, e: usize) -> Result<Grouping, Unsuitable> {
-        let has_epoch = |b: &usize| self.inputs[*b][e].is_some();
-        let mut kept: HashSet<usize> = (0..study.batch.n_trials).filter(has_epoch).collect();
-        if study.by.is_empty() && !kept.iter().all(|b| is_catch(study, *b)) {
-            kept.retain(|b| !is_catch(study, *b));
-        }
-        let telling = self.telling_conditions(study, e, &kept);
-        let by = if study.by.is_empty() {
-            few(study, &kept, &telling)
-        } else {
-            study.by.clone()
-        };
-        let mut groups = if by.is_empty() {
-            let mut whole = of_all(study);
-            whole.name = String::new();
-            vec![whole]
-        } else {
-            study.cells(&by)?
-        };
-        for group in &mut groups {
-            group.trials.retain(|b| kept.contains(b));
-        }
-        groups.retain(|group| !group.trials.is_empty());
-        Ok(Grouping {
-            groups,
-            telling,
-            by,
-        })
-    }
-
-    /// Returns the names of a smallest set of conditions of which the inputs of an epoch are a function, those with the
-    /// fewest values first.
-    fn telling_conditions(&self, study: &Study, e: usize, trials: &HashSet<usize>) -> Vec<String> {
-        let columns = &study.batch.conditions;
-        let bits = |k: usize, b: usize| value_bits(columns[k].1[b]);
-        let n_levels = |k: usize| {
-            let mut levels: Vec<u64> = trials.iter().map(|&b| bits(k, b)).collect();
-            levels.sort_unstable();
-            levels.dedup();
-            levels.len()
-        };
-        let inputs: Vec<(usize, Vec<u64>)> = self
-            .conditions
-            .iter()
-            .filter_map(|own| {
-                let own: Vec<usize> = own.iter().copied().filter(|b| trials.contains(b)).collect();
-                let median = self.median_over_trials(e, &own)?;
-                Some((own[0], median.iter().map(|u| value_bits(*u)).collect()))
-            })
-            .collect();
-        let tell = |kept: &[usize]| {
-            let mut known: HashMap<Vec<u64>, &[u64]> = HashMap::new();
-            inputs.iter().all(|(b, input)| {
-                let key = kept.iter().map(|&k| bits(k, *b)).collect();
-                *known.entry(key).or_insert(input) == &input[..]
-            })
-        };
-        let mut order: Vec<(usize, usize)> = (0..columns.len()).map(|k| (n_levels(k), k)).collect();
-        order.sort_unstable();
-        let mut kept: Vec<usize> = order.into_iter().map(|(_, k)| k).collect();
-        for k in kept.clone().into_iter().rev() {
-            let fewer: Vec<usize> = kept.iter().copied().filter(|other| *other != k).collect();
-            if tell(&fewer) {
-                kept = fewer;
-            }
-        }
-        kept.into_iter().map(|k| columns[k].0.clone()).collect()
-    }
-
-    /// Computes the median over trials that have the epoch; `None` if there are none.
-    fn median_over_trials(&self, e: usize, trials: &[usize]) -> Option<Vec<f64>> {
-        let known = trials.iter().filter_map(|&b| self.inputs[b][e].as_ref());
-        let rows: Vec<&[f64]> = known.map(|input| &input.median[..]).collect();
-        median_of_rows(&rows)
-    }
-
-    /// Computes the change of the input per unit of a condition's value; `None` if that is the same in all trials.
-    fn change(&self, study: &Study, e: usize, condition: &str) -> Option<Array1<f64>> {
-        let values = column(&study.batch, condition)?;
-        let rows = self.conditions.iter().filter_map(|own| {
-            let value = values[own[0]];
-            let is_shown = value.is_finite() && !is_catch(study, own[0]);
-            let input = self.median_over_trials(e, own).filter(|_| is_shown)?;
-            Some((value, Array1::from(input)))
-        });
-        let rows: Vec<(f64, Array1<f64>)> = rows.collect();
-        let mean = rows.iter().map(|(x, _)| x).sum::<f64>() / rows.len() as f64;
-        let square: f64 = rows.iter().map(|(x, _)| (x - mean).powi(2)).sum();
-        let none = Array1::zeros(study.batch.n_inputs);
-        let sum = rows
-            .iter()
-            .fold(none, |sum, (x, input)| sum + input * (x - mean));
-        (square > 0.0).then(|| sum / square)
-    }
-
-    /// Computes the median over the conditions of some trials, each of which counts once.
-    fn median_over_conditions(&self, e: usize, trials: &[usize]) -> Option<Array1<f64>> {
-        let is_here: HashSet<usize> = trials.iter().copied().collect();
-        let rows = self.conditions.iter().filter_map(|own| {
-            let own: Vec<usize> = own
-                .iter()
-                .copied()
-                .filter(|b| is_here.contains(b))
-                .collect();
-            self.median_over_trials(e, &own)
-        });
-        let rows: Vec<Vec<f64>> = rows.collect();
-        let rows: Vec<&[f64]> = rows.iter().map(|row| &row[..]).collect();
-        Some(median_of_rows(&rows)?.into())
-    }
-
-    /// Returns an input that stands for some trials: that of the median condition if the inputs are a linear function of
-    /// these conditions, otherwise that of the trial nearest to it, with its number.
-    fn typical(
-        &self,
-        study: &Study,
-        e: usize,
-        trials: &[usize],
-        conditions: &[String],
-    ) -> Option<(Array1<f64>, Option<usize>)> {
-        let median = self.median_over_conditions(e, trials)?;
-        let known = trials.iter().filter_map(|&b| {
-            let input = self.inputs[b][e].as_ref()?;
-            Some((b, Array1::from(input.median.clone())))
-        });
-        let known: Vec<(usize, Array1<f64>)> = known.collect();
-        let is_same = known.iter().all(|(_, input)| *input == median);
-        if is_same || is_linear(study, &known, conditions) {
-            return Some((median, None));
-        }
-        let distance = |input: &Array1<f64>| (input - &median).mapv(|x| x * x).sum();
-        // A ring has many directions at equal distances, up to rounding: the first is taken.
-        let nearest = known.into_iter().reduce(|best, next| {
-            if distance(&next.1) < distance(&best.1) * (1.0 - 1e-6) {
-                next
-            } else {
-                best
-            }
-        });
-        nearest.map(|(b, input)| (input, Some(b)))
-    }
-}
-
-/// Returns true if the inputs of some trials are a linear function of these conditions, all of them quantities, of which
-/// there are enough values to tell.
-fn is_linear(study: &Study, inputs: &[(usize, Array1<f64>)], conditions: &[String]) -> bool {
-    let columns: Vec<&[f64]> = conditions
-        .iter()
-        .filter_map(|name| column(&study.batch, name))
-        .collect();
-    let key = |b: usize| columns.iter().map(|column| value_bits(column[b])).collect();
-    let different: HashSet<Vec<u64>> = inputs.iter().map(|(b, _)| key(*b)).collect();
-    let is_known = inputs
-        .iter()
-        .all(|(b, _)| columns.iter().all(|c| c[*b].is_finite()));
-    // There is nothing between two names.
-    let are_quantities = conditions
-        .iter()
-        .all(|name| matches!(study.task.meaning(name), Meaning::Quantity(_)));
-    if columns.is_empty() || !are_quantities || !is_known || different.len() < columns.len() + 2 {
-        return false;
-    }
-    let design = Array2::from_shape_fn((inputs.len(), columns.len() + 1), |(i, k)| match k {
-        0 => 1.0,
-        k => columns[k - 1][inputs[i].0],
-    });
-    let width = inputs[0].1.len();
-    let table = Array2::from_shape_fn((inputs.len(), width), |(i, k)| inputs[i].1[k]);
-    let largest = table.iter().fold(0.0, |most: f64, u| most.max(u.abs()));
-    least_squares(design.view(), table.view()).is_ok_and(|weights| {
-        let rest = table - design.dot(&weights);
-        rest.iter().all(|u| u.abs() <= 1e-5 * largest)
-    })
-}
-
-/// Returns the conditions with few values of which at most 8 combinations occur, and all contexts.
-fn few(study: &Study, trials: &HashSet<usize>, names: &[String]) -> Vec<String> {
-    let n_combinations = |names: &[String]| {
-        let columns: Vec<&[f64]> = names
-            .iter()
-            .filter_map(|name| column(&study.batch, name))
-            .collect();
-        let key = |&b: &usize| columns.iter().map(|column| value_bits(column[b])).collect();
-        let found: HashSet<Vec<u64>> = trials.iter().map(key).collect();
-        found.len()
-    };
-    let (mut kept, others): (Vec<String>, Vec<String>) = names
-        .iter()
-        .cloned()
-        .partition(|name| CONTEXTS.contains(&name.as_str()));
-    for name in others {
-        kept.push(name);
-        if n_combinations(&kept) > MOST_CROSSED {
-            kept.pop();
-        }
-    }
-    kept
-}
-
-fn is_catch(study: &Study, b: usize) -> bool {
-    column(&study.batch, "catch").is_some_and(|catch| catch[b] == 1.0)
-}
-
-/// Returns the numbers of the trials of each condition, in order of appearance.
-fn conditions(study: &Study) -> Vec<Vec<usize>> {
-    let mut places: HashMap<Vec<u64>, usize> = HashMap::new();
-    let mut found: Vec<Vec<usize>> = Vec::new();
-    for b in 0..study.batch.n_trials {
-        let columns = study.batch.conditions.iter();
-        let key = columns.map(|(_, values)| value_bits(values[b])).collect();
-        let place = *places.entry(key).or_insert(found.len());
-        if place == found.len() {
-            found.push(Vec::new());
-        }
-        found[place].push(b);
-    }
-    found
-}
-
-/// Computes the input of a trial in an epoch; `None` if the trial lacks it. If the inputs have a rest at 0, channels that
-/// change are held there, as long as it is in their range.
-fn epoch_input(trial: &Trial, epoch: &str, has_rest: bool) -> Option<EpochInput> {
-    let width = trial.n_inputs;
-    let steps = span(&trial.timeline, epoch, trial.n_steps);
-    let rows = trial.inputs.get(steps.start * width..steps.end * width)?;
-    if steps.is_empty() {
-        return None;
-    }
-    let mut is_constant = true;
-    let median = |k: usize| {
-        let column = || rows.iter().skip(k).step_by(width).map(|u| f64::from(*u));
-        let first = f64::from(rows[k]);
-        if column().all(|u| u == first) {
-            return first;
-        }
-        is_constant = false;
-        let includes_rest = column().any(|u| u <= 0.0) && column().any(|u| u >= 0.0);
-        if has_rest && includes_rest {
-            0.0
-        } else {
-            median(column().collect())
-        }
-    };
-    Some(EpochInput {
-        median: (0..width).map(median).collect(),
-        is_constant,
-    })
-}
-
-/// Computes the median of each column; `None` without rows.
-fn median_of_rows(rows: &[&[f64]]) -> Option<Vec<f64>> {
-    let width = rows.first()?.len();
-    let column = |k: usize| rows.iter().map(|row| row[k]).collect();
-    Some((0..width).map(|k| median(column(k))).collect())
-}
-
-/// Computes the median, which of an even number is the mean of the two in the middle.
-fn median(mut values: Vec<f64>) -> f64 {
-    let n = values.len();
-    let (below, upper, _) = values.select_nth_unstable_by(n / 2, f64::total_cmp);
-    if n % 2 == 1 {
-        return *upper;
-    }
-    let lower = below.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if lower == *upper {
-        lower
-    } else {
-        lower / 2.0 + *upper / 2.0
-    }
-}
-
-/// The trials of a study as their task draws them without noise on the inputs.
-struct Noiseless<'a> {
-    study: &'a Study<'a>,
-    clock: Clock,
-    conditions: Vec<Condition>,
-    /// Condition of each trial.
-    numbers: Vec<usize>,
-}
-
-impl<'a> Noiseless<'a> {
-    /// Returns `None` if the trials cannot be drawn: those of files, and of programs, are what they are.
-    fn of(study: &'a Study) -> Option<Self> {
-        let task = study.task;
-        if task.trial_set().is_some() || task.interrupt().is_some() {
-            return None;
-        }
-        let conditions = task.conditions();
-        Some(Self {
-            study,
-            clock: Clock::new(study.dynamics.dt_ms).ok()?,
-            numbers: study.batch.condition_numbers(&conditions).ok()?,
-            conditions,
-        })
-    }
-
-    /// Draws a trial of the condition of trial `b`. If the trials are all those of an evaluation, it is that trial, with
-    /// the same durations.
-    fn trial(&self, b: usize) -> Trial {
-        let key = Key::new(self.study.seed, Stream::Eval, 0);
-        let mut rng = Rng::noiseless(key, b as u64, 0);
-        let condition = &self.conditions[self.numbers[b]];
-        self.study
-            .task
-            .sample_trial(condition, self.clock, &mut rng)
     }
 }
 

@@ -80,7 +80,7 @@ function draw() {
   });
   if (!hidden.has("points")) for (const [kind, at, held] of data.points) {
     const place = project(...at);
-    seen.push([place, `${kind} fixed point, ${held}`, at]);
+    seen.push([place, `${kind} fixed point${held ? ", " + held : ""}`, at]);
     if (kind === "saddle") disc(place, 4, "#fff", "#d55e00"); else if (kind === "stable") disc(place, 4, "#000"); else square(place, 3.5, "#0072b2");
   }
   const ms = time(now), name = epoch(ms);
@@ -88,13 +88,15 @@ function draw() {
   slider.setAttribute("aria-valuetext", clock.textContent);
   tip.hidden = !hover;
   if (hover) {
-    const near = seen.map(s => [Math.hypot(s[0][0] - hover[0], s[0][1] - hover[1]), s]).sort((a, b) => a[0] - b[0])[0];
+    // A fixed point is drawn over the trajectories, so it comes before those that run through it.
+    const away = s => Math.hypot(s[0][0] - hover[0], s[0][1] - hover[1]), isMark = s => typeof s[1] === "string" && away(s) < 7;
+    const near = seen.map(s => [isMark(s) ? away(s) - 14 : away(s), s]).sort((a, b) => a[0] - b[0])[0];
     if (!near || near[0] > 14) tip.hidden = true;
     else {
       const [place, n, k] = near[1];
       const isPoint = typeof n === "string", at = isPoint ? k : data.courses[n].at.map(a => a[k]);
       const numbers = data.axes.map((axis, i) => (at[i] * data.reach).toPrecision(3)).join(", ");
-      const name = isPoint ? n : `${data.by} ${data.courses[n].name}, ${Math.round(time(k))} ms, ${epoch(time(k))}`;
+      const name = isPoint ? n : `${data.by === "trials" ? "" : data.by + " "}${data.courses[n].name}, ${Math.round(time(k))} ms, ${epoch(time(k))}`;
       tip.textContent = `${name}: (${numbers})`;
       tip.style.left = Math.min(place[0] + 12, canvas.clientWidth - 190) + "px";
       tip.style.top = place[1] + 12 + "px";

@@ -5,6 +5,7 @@ use ndarray::Array2;
 
 use super::{Answer, NoOptions, Unsuitable};
 use crate::evidence::quantity_of;
+use crate::groups::numbers;
 use crate::plot::{Figure, Layer, Panel, Ticks, colour, panel_mm};
 use crate::sigmoid::Level;
 use crate::text::{are, short, spoken};
@@ -125,8 +126,8 @@ impl Answer for Accuracy {
             let named = condition.levels.iter().zip(&condition.level_names);
             statements.extend(named.map(|(level, name)| {
                 let (label, n) = (&condition.quantity.label, counted(level.n, "trial"));
-                let text = format!("{label} {name}: {:.1} % of {n}", percent(level));
-                text.trim_start().to_owned()
+                let equals = if label.is_empty() { "" } else { " = " };
+                format!("{label}{equals}{name}: {:.1} % of {n}", percent(level))
             }));
         }
         statements.push("error bars: 95 % intervals (Wilson 1927)".to_owned());
@@ -143,6 +144,9 @@ impl Answer for Accuracy {
             .max();
         let height_mm = f64::max(32.0, ROW_MM * most_names.unwrap_or(0) as f64);
         let mut figure = Figure::new(&vec![width_mm; n], &[height_mm]);
+        let counts = shown.iter().flat_map(|condition| &condition.levels);
+        let counts = numbers(counts.map(|level| level.n).filter(|n| *n > 0));
+        figure.title = format!("{counts}; bars: 95 % intervals");
         for (k, condition) in shown.iter().enumerate() {
             let panel = figure.cell(0, k);
             if condition.level_names.is_empty() {
@@ -162,6 +166,7 @@ impl Answer for Accuracy {
                 levels: vec![self.whole()],
                 level_names: vec!["all trials".to_owned()],
             };
+            figure.title = format!("{}; bars: 95 % intervals", numbers([self.whole().n]));
             self.draw_named(figure.cell(0, 0), &all);
         }
         vec![("", figure)]
@@ -392,9 +397,9 @@ mod tests {
             found.statements(),
             [
                 "50.0 % of 60 trials are correct",
-                "modality visual: 50.0 % of 20 trials",
-                "modality auditory: 50.0 % of 20 trials",
-                "modality both: 50.0 % of 20 trials",
+                "modality = visual: 50.0 % of 20 trials",
+                "modality = auditory: 50.0 % of 20 trials",
+                "modality = both: 50.0 % of 20 trials",
                 "error bars: 95 % intervals (Wilson 1927)",
             ]
         );

@@ -6,6 +6,7 @@ use ndarray::Array2;
 use super::{Answer, NoOptions, Unsuitable};
 use crate::decision_times::{DECISION_ARRAYS, DecisionTimes};
 use crate::evidence::{Context, Contexts, contexts, distinct};
+use crate::groups::numbers;
 use crate::plot::{Figure, Layer, Panel, Rgb, Scale, level_colour, range_of};
 use crate::sigmoid::Level;
 use crate::text::{are, short};
@@ -142,7 +143,7 @@ impl Answer for Chronometric {
             ));
         }
         statements.extend(self.contexts.statements());
-        statements.push("error bars: standard errors of the mean".to_owned());
+        statements.push("error bars: standard errors of the mean; of fractions, 95 % intervals of Wilson (1927)".to_owned());
         statements
     }
 
@@ -154,7 +155,12 @@ impl Answer for Chronometric {
             .any(|time| time.n_undecided > 0);
         let n_panels = if has_undecided { 2 } else { 1 };
         let mut figure = Figure::new(&[40.0; 2][..n_panels], &[34.0]);
-        figure.cell(0, 0).y_label(&self.times.axis());
+        let counts = self.curves.iter().flatten().map(|time| time.n);
+        let counts = numbers(counts.filter(|n| *n > 0));
+        figure
+            .cell(0, 0)
+            .title(format!("{counts}; bars: s.e.m."))
+            .y_label(&self.times.axis());
         self.draw(&mut figure, 0, !has_undecided, |time| {
             let ends = [-1.0, 1.0].map(|side| time.mean_ms + side * time.error_ms);
             (time.mean_ms, ends)
@@ -162,7 +168,7 @@ impl Answer for Chronometric {
         if has_undecided {
             figure
                 .cell(0, 1)
-                .title("left out of the curve")
+                .title("left out of the curve; bars: 95 %")
                 .y("fraction undecided", [0.0, 1.0]);
             self.draw(&mut figure, 1, true, |time| {
                 let level = time.undecided();

@@ -102,7 +102,7 @@ impl Answer for Confusion {
     fn statements(&self) -> Vec<String> {
         let percent = |counts: &Array2<f64>| 100.0 * counts.diag().sum() / counts.sum();
         let whole = format!(
-            "{:.1} % of the choices among {} are right, in the {} with a choice and a correct one (accuracy counts trials without a choice as wrong)",
+            "{:.1} % of the choices among {} are correct, in the {} with a choice and a correct one (accuracy counts trials without a choice as wrong)",
             percent(&self.counts),
             self.choices.len(),
             ctrnn_tasks::counted(self.counts.sum() as usize, "trial")

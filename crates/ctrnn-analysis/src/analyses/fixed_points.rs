@@ -234,7 +234,7 @@ impl Answer for FixedPoints {
         study
             .dynamics
             .check_undelayed("the stability of a fixed point needs")?;
-        let held = HeldInputs::of(study, &options.inputs, options.most_inputs)?;
+        let held = HeldInputs::of(study, &options.held, 24)?;
         let search = options.limited(study.dynamics.n_units(), held.inputs.len());
         let under = |held: &HeldInput| {
             let drive = study.dynamics.input_drive(&held.input);

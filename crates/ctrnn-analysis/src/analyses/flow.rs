@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
-use crate::held_inputs::{HELD_ARRAYS, HeldInputs, as_text};
+use crate::held_inputs::{HELD_ARRAYS, HeldInputs, HeldOptions};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, panel_mm, range_of, up_to};
 use crate::text::short;
 use crate::{ArrayDoc, Arrays, Dynamics, Pca, Study};
@@ -20,24 +20,12 @@ const IN_A_ROW: usize = 4;
 const MOST_OBSERVED: usize = 20_000;
 
 /// Settings of the flow.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Options {
-    /// Inputs to hold, as in `fixed_points.inputs`: numbers as in `1,0,0.5`, several inputs separated by semicolons, or
-    /// a file with the array `inputs [K, I]`. Default: those of each epoch and group of conditions.
-    #[serde(deserialize_with = "as_text")]
-    pub inputs: String,
-    /// Largest number of inputs that are held; of more, those that are held longest in each group.
-    pub most_inputs: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            inputs: String::new(),
-            most_inputs: 8,
-        }
-    }
+    /// Inputs to hold.
+    #[serde(flatten)]
+    pub held: HeldOptions,
 }
 
 /// Flow on the plane of the first two principal components.
@@ -117,7 +105,7 @@ impl Answer for Flow {
         let axes = pca.components.slice(s![..2, ..]);
         let seen = pca.project(states.view(), 2);
         let ranges = [0, 1].map(|k| range_of(seen.column(k).to_vec(), 0.1));
-        let held = HeldInputs::of(study, &options.inputs, options.most_inputs)?;
+        let held = HeldInputs::of(study, &options.held, 8)?;
         let fields = held.inputs.par_iter().map(|held| {
             let drive = study.dynamics.input_drive(&held.input);
             [N_PLACES, N_ARROWS]

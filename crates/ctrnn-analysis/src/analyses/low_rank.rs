@@ -22,7 +22,7 @@ use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
 use crate::courses::{COURSE_ARRAYS, Courses, projected};
 use crate::gaussian_mixture::{Mixture, mixtures};
-use crate::held_inputs::{HELD_ARRAYS, as_text};
+use crate::held_inputs::{HELD_ARRAYS, HeldOptions};
 use crate::linear_algebra::{eigenvalues, least_squares};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Ticks, colour, panel_mm};
 use crate::text::{listed, rounded, short, spoken};
@@ -36,14 +36,11 @@ const UNITS_PER_LOADING: usize = 5;
 
 /// Settings of the analysis of a network of low rank.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Options {
-    /// Inputs to hold for the flow, as in `fixed_points.inputs`: numbers as in `1,0,0.5`, several inputs separated by semicolons,
-    /// or a file with the array `inputs [K, I]`. Default: those of each epoch and group of conditions.
-    #[serde(deserialize_with = "as_text")]
-    pub inputs: String,
-    /// Largest number of inputs that are held; of more, those that are held longest in each group.
-    pub most_inputs: usize,
+    /// Inputs to hold.
+    #[serde(flatten)]
+    pub held: HeldOptions,
     /// Largest number of populations that are tried.
     pub most_populations: usize,
 }
@@ -51,8 +48,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            inputs: String::new(),
-            most_inputs: 8,
+            held: HeldOptions::default(),
             most_populations: 4,
         }
     }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
-use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, as_text, drawn_of};
+use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, HeldOptions, drawn_of};
 use crate::linear_algebra::qr;
 use crate::plot::{Figure, Layer, colour};
 use crate::text::short;
@@ -17,19 +17,16 @@ const MOST_DRAWN: usize = 7;
 
 /// Settings of the Lyapunov exponents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Options {
     /// Largest number of exponents under the inputs of the trials.
     pub n_exponents: usize,
     /// Number of time steps, through the inputs of all trials in turn, repeatedly; every trial starts from its own
     /// initial state. The first sixth is a transient that does not count.
     pub n_steps: usize,
-    /// Inputs to hold, as in `fixed_points.inputs`: numbers as in `1,0,0.5`, several inputs separated by semicolons, or
-    /// a file with the array `inputs [K, I]`. Default: those of each epoch and group of conditions.
-    #[serde(deserialize_with = "as_text")]
-    pub inputs: String,
-    /// Largest number of inputs that are held; of more, those that are held longest in each group.
-    pub most_inputs: usize,
+    /// Inputs to hold.
+    #[serde(flatten)]
+    pub held: HeldOptions,
     /// Largest number of exponents under each held input.
     pub n_held_exponents: usize,
     /// Number of time steps under each held input. The first third is a transient that does not count.
@@ -41,8 +38,7 @@ impl Default for Options {
         Self {
             n_exponents: 20,
             n_steps: 3000,
-            inputs: String::new(),
-            most_inputs: 24,
+            held: HeldOptions::default(),
             n_held_exponents: 3,
             n_held_steps: 600,
         }
@@ -109,7 +105,7 @@ impl Answer for Lyapunov {
         let n = study.dynamics.n_units().min(options.n_exponents);
         let pieces = pieces(study, options.n_steps)?;
         let exponents = exponents_of_pieces(&study.dynamics, &pieces, n, n_transient)?;
-        let held = HeldInputs::if_any(study, &options.inputs, options.most_inputs)?;
+        let held = HeldInputs::if_any(study, &options.held, 24)?;
         let inputs = held.as_ref().map_or(&[][..], |held| &held.inputs);
         let held_exponents = inputs.par_iter().map(|held| under(study, held, options));
         Ok(Self {

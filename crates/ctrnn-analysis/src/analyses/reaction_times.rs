@@ -6,7 +6,7 @@ use ndarray::Array2;
 use super::{Answer, NoOptions, Unsuitable};
 use crate::decision_times::{DECISION_ARRAYS, DecisionTimes};
 use crate::evidence::{distinct, evidence, shown_trials};
-use crate::groups::{Group, by_title};
+use crate::groups::{Group, by_many_contexts, by_title};
 use crate::plot::{Figure, Layer, Panel, Scale, colour, level_colour, range_of};
 use crate::text::{are, short};
 use crate::{ArrayDoc, Arrays, Study};
@@ -343,6 +343,10 @@ fn groups(study: &Study, shown: &[usize]) -> Result<NamedGroups, Unsuitable> {
     }
     let found = evidence(&study.batch, shown).filter(|found| found.is_quantity(study.task));
     let Some(found) = found else {
+        if let Some((by, groups)) = by_many_contexts(study, shown) {
+            let groups = groups.into_iter().map(|group| (group.name, group.trials));
+            return Ok((by, groups.collect()));
+        }
         return Ok((
             "trials".to_owned(),
             vec![("all trials".to_owned(), shown.to_vec())],

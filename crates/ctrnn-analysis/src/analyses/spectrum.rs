@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Basis, Unsuitable};
-use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, as_text, drawn_of};
+use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, HeldOptions, drawn_of};
 use crate::linear_algebra::eigenvalues;
-use crate::plot::{Figure, Layer, Marker, Panel, Rgb, Ticks, colour, drawable, range_of, up_to};
+use crate::plot::{Figure, Layer, Marker, Panel, Rgb, Ticks, colour, drawable, range_of};
 use crate::text::short;
 use crate::{ArrayDoc, Arrays, Study};
 
@@ -18,24 +18,12 @@ const MOST_DRAWN: usize = 7;
 const MOST_MODES: usize = 10;
 
 /// Settings of the spectrum.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Options {
-    /// Inputs to hold, as in `fixed_points.inputs`: numbers as in `1,0,0.5`, several inputs separated by semicolons, or
-    /// a file with the array `inputs [K, I]`. Default: those of each epoch and group of conditions.
-    #[serde(deserialize_with = "as_text")]
-    pub inputs: String,
-    /// Largest number of inputs that are held; of more, those that are held longest in each group.
-    pub most_inputs: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            inputs: String::new(),
-            most_inputs: 24,
-        }
-    }
+    /// Inputs to hold.
+    #[serde(flatten)]
+    pub held: HeldOptions,
 }
 
 /// Eigenvalues of the recurrent weights, and timescales of the network linearised at the ends of epochs.
@@ -109,7 +97,7 @@ impl Answer for Spectrum {
         let held = if is_plastic || is_delayed {
             None
         } else {
-            HeldInputs::if_any(study, &options.inputs, options.most_inputs)?
+            HeldInputs::if_any(study, &options.held, 24)?
         };
         let inputs = held.as_ref().map_or(&[][..], |held| &held.inputs);
         let modes = inputs.par_iter().map(|held| modes(study, held));
@@ -197,8 +185,9 @@ impl Answer for Spectrum {
             let [re, im] = parts(values);
             Layer::points(re, im, ink).radius(0.55).named(name)
         });
+        let discs: Vec<Layer> = discs.collect();
         let panel = figure.cell(0, 0).title("recurrent weights");
-        draw_on_complex_plane(panel, "λ", discs);
+        draw_on_complex_plane(panel, "λ", complex_window(&discs), discs);
         self.draw_timescales(figure.cell(0, 1));
         vec![("", figure)]
     }
@@ -304,26 +293,39 @@ fn growing(modes: &[Mode]) -> Option<String> {
     }
 }
 
-/// Draws layers on the complex plane of the eigenvalues `symbol`, above the axes and the unit circle; both axes have the
-/// same scale.
+/// Returns the smallest square of the complex plane that holds the layers and 1, where modes begin to grow, with some room:
+/// the unit circle whole would leave slow modes no room.
+pub(super) fn complex_window<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> [[f64; 2]; 2] {
+    let extents: Vec<[Vec<f64>; 2]> = layers.into_iter().map(Layer::extent).collect();
+    let side = |side: usize, border: f64| {
+        let values = extents.iter().flat_map(|extent| extent[side].clone());
+        range_of(values.chain([border]), 0.0)
+    };
+    let sides = [side(0, 1.0), side(1, 0.0)];
+    let half = sides
+        .iter()
+        .map(|[low, high]| 0.56 * (high - low))
+        .fold(0.05, f64::max);
+    sides
+        .map(|[low, high]| (low + high) / 2.0)
+        .map(|middle| [middle - half, middle + half])
+}
+
+/// Draws layers in a square window of the complex plane of the eigenvalues `symbol`, above the axes and the unit circle.
 pub(super) fn draw_on_complex_plane(
     panel: &mut Panel,
     symbol: &str,
+    window: [[f64; 2]; 2],
     layers: impl IntoIterator<Item = Layer>,
 ) {
-    let layers: Vec<Layer> = layers.into_iter().collect();
-    let points = layers
-        .iter()
-        .filter(|layer| matches!(layer, Layer::Points { .. }));
-    let parts = points.flat_map(|layer| layer.extent().concat());
-    let reach = 1.08 * up_to(parts.map(f64::abs).chain([1.0]))[1];
-    let angle = |k: usize| k as f64 / 180.0 * std::f64::consts::PI;
-    let (x, y) = (0..=360).map(|k| (angle(k).cos(), angle(k).sin())).unzip();
+    let [re, im] = window;
+    let angle = |k: usize| k as f64 / 1000.0 * std::f64::consts::PI;
+    let (x, y) = (0..=2000).map(|k| (angle(k).cos(), angle(k).sin())).unzip();
     panel
-        .x(&format!("Re {symbol}"), [-reach, reach])
-        .y(&format!("Im {symbol}"), [-reach, reach])
-        .add(Layer::guide([-reach, reach], [0.0, 0.0]))
-        .add(Layer::guide([0.0, 0.0], [-reach, reach]))
+        .x(&format!("Re {symbol}"), re)
+        .y(&format!("Im {symbol}"), im)
+        .add(Layer::guide(re, [0.0, 0.0]))
+        .add(Layer::guide([0.0, 0.0], im))
         .add(Layer::line(x, y, Rgb([170, 170, 170])).wide(0.2))
         .extend(layers);
 }

@@ -3,13 +3,28 @@
 use std::path::Path;
 
 use ctrnn_files::npz;
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::Unsuitable;
 
+/// Settings of every analysis that holds inputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct HeldOptions {
+    /// Inputs to hold, in place of those of the task's epochs: numbers in the order of the task's inputs, as in `1,0,0.5`,
+    /// several inputs separated by semicolons, or a file (.npz or .json) with the array `inputs [K, I]`. Default: those
+    /// of each epoch and group of conditions.
+    #[serde(deserialize_with = "as_text")]
+    pub inputs: String,
+    /// Largest number of inputs that are held; of more, those that are held longest in each group. Default: 8 for `flow`
+    /// and `low_rank`, which draw them all, otherwise 24.
+    pub most_inputs: Option<usize>,
+}
+
 /// Deserializes inputs by hand: the text, a number, or lists of numbers, which are written as text.
-pub fn as_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+fn as_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     fn text(value: &Value) -> String {
         match value {
             Value::String(text) => text.clone(),

@@ -17,7 +17,10 @@ fn held(task: &dyn Task, n_trials: usize) -> (HeldInputs, Vec<Vec<f64>>) {
             rows
         })
         .collect();
-    (HeldInputs::of(&study, "", 100).unwrap(), shown)
+    (
+        HeldInputs::of(&study, &HeldOptions::default(), 100).unwrap(),
+        shown,
+    )
 }
 
 /// The median of bumps all round a ring is flat and no stimulus: every input that is held is one that some trial has, and

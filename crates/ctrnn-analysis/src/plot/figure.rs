@@ -469,15 +469,27 @@ impl Panel {
 
     /// Returns the distance of the legend from the data area: beyond the last label of the x axis if it reaches down to it.
     fn legend_gap(&self, [width_mm, height_mm]: [f64; 2]) -> f64 {
-        if self.legend_overhang(height_mm) > 0.0 {
-            SPACE_MM + self.tick_overhang(width_mm)
+        let tick = if self.legend_overhang(height_mm) > 0.0 {
+            self.tick_overhang(width_mm)
         } else {
-            SPACE_MM
-        }
+            0.0
+        };
+        // A marker at the right end would look like one of the legend.
+        let range = self.ranges()[0];
+        let is_at_end = |layer: &Layer| match layer {
+            Layer::Points { x, .. } => x.iter().any(|x| fraction(*x, range) > 0.97),
+            _ => false,
+        };
+        let marker = if self.layers.iter().any(is_at_end) {
+            2.0 * SPACE_MM
+        } else {
+            0.0
+        };
+        SPACE_MM + f64::max(tick, marker)
     }
 
     /// Returns the ticks of the x axis: of round ones whose labels would touch, every second, third, ... one.
-    fn ticks_across(&self, width_mm: f64) -> Vec<(f64, String)> {
+    pub(super) fn ticks_across(&self, width_mm: f64) -> Vec<(f64, String)> {
         let range = self.ranges()[0];
         let all = self.x.ticks_on(range);
         if self.x.ticks != Ticks::Round || all.len() < 2 {

@@ -395,7 +395,16 @@ impl PanelWriter<'_> {
                 .push(format!("ax.set_{letter}lim({low}, {high})"));
             let spine = ["bottom", "left"][k];
             match &axis.ticks {
-                Ticks::Round => {}
+                Ticks::Round => {
+                    let ticks = if k == 0 {
+                        panel.ticks_across(self.frame.size[0])
+                    } else {
+                        axis.ticks_on(self.frame.ranges[1])
+                    };
+                    let places: Vec<String> = ticks.iter().map(|(x, _)| number(*x)).collect();
+                    self.lines
+                        .push(format!("ax.set_{letter}ticks([{}])", places.join(", ")));
+                }
                 Ticks::At(_) => {
                     let ticks = axis.ticks_on(self.frame.ranges[k]);
                     let (places, names): (Vec<String>, Vec<String>) = ticks

@@ -4,7 +4,7 @@ use ndarray::{Array1, ArrayView2};
 
 use super::selection::{oriented, slowest};
 use super::{FixedPoint, FixedPoints, Found, SelectionVectors};
-use crate::analyses::spectrum::draw_on_complex_plane;
+use crate::analyses::spectrum::{complex_window, draw_on_complex_plane};
 use crate::plot::{Figure, Layer, Marker, Panel, Rgb, Ticks, colour, drawable, panel_mm, range_of};
 use crate::text::spoken;
 
@@ -375,23 +375,31 @@ fn eigenvalues(found: &FixedPoints) -> Figure {
     figure.title = left_out(found, &shown);
     let kinds = existing(found, &shown);
     let most = (MOST_EIGENVALUES / found.dynamics.n_units()).clamp(1, 16);
+    let of = |k: usize, kind: &Kind| {
+        let own = found.found[k]
+            .points
+            .iter()
+            .filter(|point| (kind.holds)(point));
+        let values = own.take(most).flat_map(|point| point.modes.values.iter());
+        let (x, y) = values.map(|z| (z.re, z.im)).unzip();
+        Layer::points(x, y, kind.colour).radius(0.45)
+    };
+    let drawn = |k: usize| -> Vec<Layer> { kinds.iter().map(|kind| of(k, kind)).collect() };
+    let all: Vec<Layer> = shown.iter().flat_map(|&k| drawn(k)).collect();
+    let window = complex_window(&all);
     for (place, &k) in shown.iter().enumerate() {
-        let of = |kind: &Kind| {
-            let own = found.found[k]
-                .points
-                .iter()
-                .filter(|point| (kind.holds)(point));
-            let values = own.take(most).flat_map(|point| point.modes.values.iter());
-            let (x, y) = values.map(|z| (z.re, z.im)).unzip();
-            Layer::points(x, y, kind.colour).radius(0.45)
-        };
-        let mut layers: Vec<Layer> = kinds.iter().map(of).collect();
+        let mut layers = drawn(k);
         if place + 1 == shown.len().min(IN_A_ROW) {
             let named = layers.into_iter().zip(&kinds);
             layers = named.map(|(layer, kind)| layer.named(kind.name)).collect();
         }
         let panel = figure.cell(place / IN_A_ROW, place % IN_A_ROW);
-        draw_on_complex_plane(panel.title(&*found.held.inputs[k].name), "m", layers);
+        draw_on_complex_plane(
+            panel.title(&*found.held.inputs[k].name),
+            "m",
+            window,
+            layers,
+        );
         if place % IN_A_ROW > 0 {
             panel.y_label("");
         }

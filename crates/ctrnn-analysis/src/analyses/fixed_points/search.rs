@@ -10,7 +10,7 @@ use super::descent::Problem;
 use super::point::FixedPoint;
 use super::starts::{Followed, Known, Region, distance};
 use crate::Dynamics;
-use crate::held_inputs::as_text;
+use crate::held_inputs::HeldOptions;
 use crate::linear_algebra::NotConverged;
 
 /// Work of a search: numbers of starts and of linearised points times the cube of the number of units, which together
@@ -22,15 +22,11 @@ const SMALL: usize = 50;
 
 /// Settings of the search for fixed points.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Search {
-    /// Inputs to hold, in place of those of the task's epochs: numbers in the order of the task's inputs, as in `1,0,0.5`,
-    /// several inputs separated by semicolons, or a file (.npz or .json) with the array `inputs [K, I]`. Default: those
-    /// of each epoch and group of conditions.
-    #[serde(deserialize_with = "as_text")]
-    pub inputs: String,
-    /// Largest number of inputs that are held; of more, those that are held longest in each group.
-    pub most_inputs: usize,
+    /// Inputs to hold.
+    #[serde(flatten)]
+    pub held: HeldOptions,
     /// Largest number of starts under each input. Default: 2000, fewer with more than 100 units or many inputs.
     pub starts: Option<usize>,
     /// Number of starts in a round. The search ends after the first round that finds nothing new.
@@ -56,8 +52,7 @@ pub struct Search {
 impl Default for Search {
     fn default() -> Self {
         Self {
-            inputs: String::new(),
-            most_inputs: 24,
+            held: HeldOptions::default(),
             starts: None,
             round: 100,
             noise: 1.0,

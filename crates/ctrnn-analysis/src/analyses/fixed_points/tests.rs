@@ -10,6 +10,7 @@ use ndarray::{Array1, Array2, Array3, Axis, array, s};
 use super::*;
 use crate::analyses::lyapunov::Lyapunov;
 use crate::dynamics::tests::map;
+use crate::held_inputs::HeldOptions;
 use crate::{Answer, Shared};
 
 /// Runs a network on some trials of a task, from states that are 0.
@@ -146,10 +147,10 @@ fn inputs_are_grouped_on_request() {
         ..ContextDecision::default()
     };
     let mut study = study(&task, dynamics, 16);
-    let held = HeldInputs::of(&study, "", 24).unwrap();
+    let held = HeldInputs::of(&study, &HeldOptions::default(), 24).unwrap();
     assert_eq!(held.inputs.len(), 1 + 8 + 1, "{:?}", names(&held));
     study.by = vec!["motion".to_owned()];
-    let held = HeldInputs::of(&study, "", 24).unwrap();
+    let held = HeldInputs::of(&study, &HeldOptions::default(), 24).unwrap();
     assert_eq!(
         names(&held),
         [
@@ -166,7 +167,7 @@ fn inputs_are_grouped_on_request() {
         [1.0, 0.0],
         "one context, not half of each"
     );
-    let held = HeldInputs::of(&study, "", 2).unwrap();
+    let held = HeldInputs::of(&study, &HeldOptions::default(), 2).unwrap();
     assert_eq!(held.inputs.len(), 2);
     assert!(
         held.notes
@@ -181,7 +182,13 @@ fn inputs_by_hand_are_read() {
     let (dynamics, ..) = two_contexts();
     let task = ContextDecision::default();
     let study = study(&task, dynamics, 4);
-    let of = |text: &str| HeldInputs::of(&study, text, 24);
+    let of = |text: &str| {
+        let options = HeldOptions {
+            inputs: text.to_owned(),
+            most_inputs: None,
+        };
+        HeldInputs::of(&study, &options, 24)
+    };
     let held = of("1,0,0,0.25,0,0,0; 0,0,0,0,0,0,-1e-3").unwrap();
     assert_eq!(held.table().row(1)[6], -1e-3);
     assert_eq!(
@@ -204,10 +211,13 @@ fn inputs_by_hand_are_read() {
         ("[[1,2],[3,4]]", "1,2; 3,4"),
     ] {
         let options: Search = serde_json::from_str(&format!("{{\"inputs\":{given}}}")).unwrap();
-        assert_eq!(options.inputs, text);
+        assert_eq!(options.held.inputs, text);
     }
     let options = Search {
-        inputs: "0,0,0,0,0,0,0".to_owned(),
+        held: HeldOptions {
+            inputs: "0,0,0,0,0,0,0".to_owned(),
+            most_inputs: None,
+        },
         ..Search::default()
     };
     let found = FixedPoints::compute(&study, &options).unwrap();

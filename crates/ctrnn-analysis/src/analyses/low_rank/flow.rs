@@ -80,7 +80,7 @@ pub(super) fn reduced_flow(
     if !why.is_empty() {
         return Ok(Err(why));
     }
-    let Some(held) = HeldInputs::if_any(study, &options.inputs, options.most_inputs)? else {
+    let Some(held) = HeldInputs::if_any(study, &options.held, 8)? else {
         return Ok(Err("the trials do not say when their epochs are".to_owned()));
     };
     // States of rest often lie beyond the visited ones; a plane also shows the trajectories.

@@ -43,7 +43,10 @@ fn study(synthetic: &Synthetic, rank: usize) -> Study<'_> {
 
 fn options(inputs: &str) -> Options {
     Options {
-        inputs: inputs.to_owned(),
+        held: HeldOptions {
+            inputs: inputs.to_owned(),
+            most_inputs: None,
+        },
         ..Options::default()
     }
 }
