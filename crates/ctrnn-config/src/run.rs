@@ -73,6 +73,10 @@ pub struct GivenWeights {
     pub blake3: String,
     /// The run from which the weights come, and the state that was requested.
     pub source: WeightSource,
+    /// Number of updates that the run had made.
+    pub step: u64,
+    /// The state of its optimizer, if the new run begins with it.
+    pub optimizer: Option<Weights>,
 }
 
 /// A run whose weights initialise another run.
@@ -82,6 +86,9 @@ pub struct WeightSource {
     pub run: PathBuf,
     /// The requested checkpoint: `last`, `best`, or a step; absent: the newest weights.
     pub checkpoint: Option<String>,
+    /// True if the state of the optimizer was requested as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optimizer: bool,
 }
 
 /// The weights with which a run began.
@@ -91,6 +98,8 @@ pub struct InitialWeights {
     pub path: PathBuf,
     /// The digest of the file, as recorded in `manifest.json`.
     pub blake3: String,
+    /// The digest of the file beside it with the state of the optimizer, if the run began with one.
+    pub optimizer_blake3: Option<String>,
 }
 
 /// The origin of a value of a configuration.
