@@ -9,6 +9,7 @@ use ctrnn_analysis::plot::Style;
 use ctrnn_analysis::{AnalysisOption, Selection};
 
 use crate::figure::FigureFormat;
+use crate::sweep::SweepArgs;
 
 /// Train continuous-time recurrent neural networks on cognitive tasks.
 #[derive(Debug, Parser)]
@@ -82,6 +83,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Continue a run from its newest undamaged checkpoint.
     Resume(ResumeArgs),
+    /// Run populations of networks: grids, lists, random draws and seeds of one configuration.
+    Sweep(SweepArgs),
     /// Measure the accuracy and loss of a trained network.
     Eval(EvalArgs),
     /// Run a trained network and write its states to an npz file.
@@ -738,7 +741,7 @@ pub enum ConfigCommand {
     },
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let duration: Option<jiff::SignedDuration> = text.parse().ok();
     duration
         .and_then(|duration| Duration::try_from(duration).ok())

@@ -2,6 +2,7 @@
 
 mod machine_history;
 pub mod manifest;
+mod result;
 pub mod resumed;
 pub mod run_log;
 pub mod tensorboard_log;
@@ -33,6 +34,7 @@ use crate::RunError;
 use crate::checkpoint::{Checkpoint, CheckpointWriter, WEIGHTS};
 use crate::record::machine_history::note_changes;
 use crate::record::manifest::{OPTIMIZER_BLAKE3, manifest, note_channels, note_stage};
+use crate::record::result::{remove_result, write_result};
 use crate::record::resumed::{changes_json, effects, parts_header, recorded};
 use crate::record::run_log::{Columns, RunLog, cut_metrics, metrics_header, now};
 use crate::record::tensorboard_log::TensorBoardLog;
@@ -195,6 +197,7 @@ impl RunRecord {
         json.state = RunState::Stopped;
         json.store(&folder)?;
         cut_metrics(&folder, reached)?;
+        remove_result(&folder)?;
         // What is later was not reached from here: figures would show another network than the curves.
         if let Some(later) = folder.remove_model_after(step)? {
             notes.push(format!(
@@ -319,6 +322,10 @@ impl RunRecord {
         logged?;
         let step = trainer.counters().step;
         write_model(&self.folder, run, trainer.network(), step)?;
+        match &ended {
+            Ok(Ending::Asked(_)) => {}
+            _ => write_result(&self.folder, trainer.counters(), run.config.checkpoint.best)?,
+        }
         Ok(ended?)
     }
 
@@ -389,8 +396,7 @@ pub fn note_abrupt_end(run: &RunFolder, exit_code: u8, reason: &str) -> Result<(
 
 /// Returns the names of the loss terms of a run.
 fn term_names(run: &Run) -> Vec<String> {
-    let names = run.objective.term_names();
-    names.into_iter().map(str::to_owned).collect()
+    run.objective.term_names()
 }
 
 /// Returns the columns of metrics.csv that depend on the run, given the `terms` of the loss in one of its stages.

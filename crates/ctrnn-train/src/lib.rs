@@ -72,7 +72,7 @@ pub use objective::config::{
     Loss, LossConfig, Normalisation, Omega, On, Pairing, PerMatrix, PopulationKl, RateSpread,
     RateTarget, Spread, StatePrediction,
 };
-pub use objective::{LossInputs, Objective, Penalty};
+pub use objective::{LossInputs, Objective, Part, Penalty};
 pub use observer::{
     Best, Confusion, Counters, EvalReport, GroupScore, Observer, SavedState, Score, Snapshot,
     StageProgress, StepReport, Validation, Wait, Window, Worst,

@@ -103,8 +103,9 @@ pub struct TrainConfig {
     #[schemars(range(min = 1))]
     pub log_every: u64,
     /// Frozen parameters, which are not trained: names as in weight files (`recurrent.bias`, `initial_state`), or the
-    /// word before the dot for a whole group (`input`, `recurrent`, `output`); or a projection between areas
-    /// (`sensory -> motor`, where `*` means all). They keep their initial values to the bit.
+    /// word before the dot for a whole group (`input`, `recurrent`, `output`); an area (`sensory`: weights and input weights
+    /// onto its units, their biases, initial states and time constants); or a projection between areas (`sensory -> motor`,
+    /// where `*` means all). They keep their initial values to the bit.
     pub freeze: Vec<String>,
     /// The update rule, by `name`, with its learning rate `lr`.
     pub optimizer: Optimizer,

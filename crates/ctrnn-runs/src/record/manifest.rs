@@ -68,6 +68,7 @@ pub(crate) fn manifest(
     let mut manifest = Map::new();
     manifest.insert("schema".to_owned(), 1.into());
     manifest.extend(machine(run, device));
+    manifest.insert("program".to_owned(), program());
     manifest.insert("seed".to_owned(), run.config.seed.into());
     manifest.insert("inputs".to_owned(), inputs.into());
     manifest.insert(CHANNELS.to_owned(), channels(run));
@@ -86,6 +87,14 @@ pub(crate) fn manifest(
     }
     manifest.insert("initial".to_owned(), initial);
     Ok(serde_json::to_string_pretty(&manifest).expect("a JSON value"))
+}
+
+/// Returns the digest of the program that begins the run, which tells builds of one version apart; null if its file
+/// cannot be read.
+fn program() -> Value {
+    // XXH3, because BLAKE3 of so large a file would take longer than a short training.
+    let digest = std::env::current_exe().map(|path| digest::xxh3_file(&path));
+    json!({ "xxh3": digest.ok().and_then(Result::ok) })
 }
 
 /// Returns the inputs and outputs of the task by name, which is all that is needed if no trials are made.

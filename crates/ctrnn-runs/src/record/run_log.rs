@@ -200,7 +200,7 @@ fn learned_tau_ms(weights: &Weights) -> Option<serde_json::Value> {
 }
 
 /// Size limit for reading metrics.csv: 1 GiB, about ten million rows.
-const MAX_METRICS_BYTES: u64 = 1 << 30;
+pub(crate) const MAX_METRICS_BYTES: u64 = 1 << 30;
 
 /// Truncates metrics.csv to the rows of at most `step` steps, from which a resume continues; removes all rows without a
 /// checkpoint.
