@@ -312,7 +312,10 @@ fn network(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
             format!("{}, {noise} the network's own noise", study.batch.n_trials),
         ),
     ];
-    let further = [("begins with", lineage(run.folder)), ("stages", stages(run.folder))];
+    let further = [
+        ("begins with", lineage(run.folder)),
+        ("stages", stages(run.folder)),
+    ];
     let further = further.into_iter().filter(|(_, words)| !words.is_empty());
     format!(
         "<div class=\"box\">{}</div>\n",

@@ -543,11 +543,7 @@ fn decide(
 }
 
 /// Resolves the stages of a run whose document, with overrides, is `written`.
-fn with_stages(
-    decided: Values,
-    written: &Node,
-    reading: &Reading,
-) -> Result<Values, ConfigErrors> {
+fn with_stages(decided: Values, written: &Node, reading: &Reading) -> Result<Values, ConfigErrors> {
     let Values::Run(mut run) = decided else {
         return Ok(decided);
     };
@@ -562,9 +558,16 @@ fn with_stages(
         let trained = reading.trained.and_then(recorded);
         match decide(document.clone(), true, broken, reading, trained.as_ref()) {
             Err(errors) => problems.extend(errors.0.into_iter().map(in_stage)),
-            Ok(Values::Undecided { problem, document, .. }) => {
+            Ok(Values::Undecided {
+                problem, document, ..
+            }) => {
                 let (resolved, notes) = (Box::new(run.config.clone()), run.notes.clone());
-                return Ok(Values::Undecided { resolved, notes, problem, document });
+                return Ok(Values::Undecided {
+                    resolved,
+                    notes,
+                    problem,
+                    document,
+                });
             }
             Ok(Values::Run(stage)) => {
                 problems.extend(stages::other_network(&run, &stage).map(in_stage));
@@ -575,7 +578,10 @@ fn with_stages(
                         run.input_files.push(file.clone());
                     }
                 }
-                run.stages.push(Stage { settings, run: *stage });
+                run.stages.push(Stage {
+                    settings,
+                    run: *stage,
+                });
             }
         }
     }

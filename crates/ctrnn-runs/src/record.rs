@@ -109,7 +109,10 @@ impl RunRecord {
         };
         let path = target.as_path();
         let initial = ModelFiles::of(run, network, 0);
-        let optimizer = run.given.as_ref().and_then(|given| given.optimizer.as_ref());
+        let optimizer = run
+            .given
+            .as_ref()
+            .and_then(|given| given.optimizer.as_ref());
         let optimizer = optimizer.map(|state| safetensors_bytes(state, BTreeMap::new()));
         let of_optimizer = optimizer.as_deref().map(digest::blake3);
         let of_weights = digest::blake3(&initial.safetensors);
