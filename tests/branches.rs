@@ -2,15 +2,14 @@
 
 use crate::project::Project;
 
-/// A run of 6 steps with checkpoints after 2, 4 and 6.
+/// A run of 10 steps with checkpoints after 5 and 10.
 fn parent() -> Project {
     let project = Project::in_memory();
-    let keys = ["train.steps=6", "checkpoint.every_steps=2"];
-    project.train("parent", &keys).exits(0);
+    project.train("parent", &["train.steps=10"]).exits(0);
     project
 }
 
-const BRANCH: [&str; 3] = ["--from", "parent@4", "train.steps=5"];
+const BRANCH: [&str; 3] = ["--from", "parent@5", "train.steps=7"];
 
 #[test]
 fn a_branch_begins_with_weights_and_optimizer_and_says_whose() {
@@ -18,7 +17,7 @@ fn a_branch_begins_with_weights_and_optimizer_and_says_whose() {
     let with_optimizer = [&BRANCH[..], &["--with-optimizer"]].concat();
     project.train("branch", &with_optimizer).exits(0);
     project.train("plain", &BRANCH).exits(0);
-    let of_parent = project.bytes("parent/checkpoints/step-00000004/optimizer.safetensors");
+    let of_parent = project.bytes("parent/checkpoints/step-00000005/optimizer.safetensors");
     assert!(project.bytes("branch/initial/optimizer.safetensors") == of_parent);
     assert!(!project.path("plain/initial/optimizer.safetensors").exists());
     let weights =
@@ -27,31 +26,27 @@ fn a_branch_begins_with_weights_and_optimizer_and_says_whose() {
     assert!(weights("branch", "model") != weights("plain", "model"));
 
     let origin = |run: &str| project.json(format!("{run}/manifest.json"))["init_from"].clone();
-    assert_eq!(origin("branch")["step"], 4);
+    assert_eq!(origin("branch")["step"], 5);
     assert_eq!(origin("branch")["optimizer"], true);
-    let file = project.path("parent/checkpoints/step-00000004/weights.safetensors");
+    let file = project.path("parent/checkpoints/step-00000005/weights.safetensors");
     let digest = ctrnn_files::digest::blake3_file(&file).unwrap();
     assert_eq!(origin("plain")["blake3"], digest.as_str());
     assert!(origin("plain").get("optimizer").is_none());
     project.run(&["report", "branch"]).exits(0);
     let page = project.text("branch/report.html");
-    assert!(page.contains("parent after step 4, with the state of its optimizer"));
+    assert!(page.contains("parent after step 5, with the state of its optimizer"));
 }
 
 #[cfg(unix)]
 #[test]
 fn a_branch_killed_before_its_first_checkpoint_begins_with_the_same_optimizer_again() {
     let project = parent();
-    let arguments = [
-        &BRANCH[..],
-        &["--with-optimizer", "checkpoint.every_steps=2"],
-    ]
-    .concat();
+    let arguments = [&BRANCH[..], &["--with-optimizer"]].concat();
     project.train("whole", &arguments).exits(0);
     let arguments = Project::training("killed", &arguments);
     let mut command = project.command(&arguments);
     let answer = command
-        .env("CTRNN_FAIL_POINT", "staged@step-00000002")
+        .env("CTRNN_FAIL_POINT", "staged@step-00000005")
         .output();
     assert_eq!(answer.unwrap().status.code(), None);
     std::fs::remove_dir_all(project.path("parent")).unwrap();
@@ -72,6 +67,6 @@ fn an_optimizer_that_is_not_there_or_does_not_fit_is_refused() {
     project
         .train("gone", &["--from", "parent", "--with-optimizer"])
         .exits(4)
-        .says(&["has no checkpoint of step 6", "remove --with-optimizer"]);
+        .says(&["has no checkpoint of step 10", "remove --with-optimizer"]);
     project.train("gone", &["--with-optimizer"]).exits(2);
 }
