@@ -82,8 +82,11 @@ fn help_of_train() {
           --force               Replace an existing run; a requeued Slurm job continues the run that it
                                 began itself
           --max-time <TIME>     Stop and save after this time, such as 3h50m; `resume` continues
-          --init-from <RUN>     Begin with the newest weights of another run; the optimizer's state and
-                                the step start at 0
+          --init-from <RUN>     Begin with the weights of another run: the newest, or those of RUN@best,
+                                RUN@last or RUN@STEP. The step starts at 0, and so does the optimizer's
+                                state without --with-optimizer [aliases: --from]
+          --with-optimizer      Begin with the state of that run's optimizer, too; train.optimizer.name
+                                must be the same
           --checkpoint <WHICH>  Checkpoint of that run to begin with: last, best or a number of steps
           --data-root <DIR>     Folder in which to look for the input files instead of their original
                                 place; files that have changed are refused [env: CTRNN_DATA_ROOT]

@@ -343,12 +343,32 @@ fn network(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
             format!("{}, {noise} the network's own noise", study.batch.n_trials),
         ),
     ];
-    let stages = stages(run.folder);
-    let stages = (!stages.is_empty()).then_some(("stages", stages));
+    let further = [
+        ("begins with", lineage(run.folder)),
+        ("stages", stages(run.folder)),
+    ];
+    let further = further.into_iter().filter(|(_, words)| !words.is_empty());
     format!(
         "<div class=\"box\">{}</div>\n",
-        table(rows.into_iter().chain(stages))
+        table(rows.into_iter().chain(further))
     )
+}
+
+/// Describes the run whose weights this one began with; empty if it began with none.
+fn lineage(folder: &RunFolder) -> String {
+    let manifest = manifest(folder).unwrap_or_default();
+    let origin = &manifest["init_from"];
+    let Some(run) = origin["run"].as_str() else {
+        return String::new();
+    };
+    let step = origin["step"].as_u64();
+    let step = step.map_or(String::new(), |step| format!(" after step {step}"));
+    let optimizer = if origin["optimizer"] == true {
+        ", with the state of its optimizer"
+    } else {
+        ""
+    };
+    format!("the weights of {run}{step}{optimizer}")
 }
 
 /// Lists the stages of a training that have begun, each with the number of steps before it; empty without stages.

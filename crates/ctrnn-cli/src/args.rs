@@ -288,9 +288,13 @@ pub struct TrainArgs {
     /// Stop and save after this time, such as 3h50m; `resume` continues.
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     pub max_time: Option<Duration>,
-    /// Begin with the newest weights of another run; the optimizer's state and the step start at 0.
-    #[arg(long, value_name = "RUN")]
+    /// Begin with the weights of another run: the newest, or those of RUN@best, RUN@last or RUN@STEP. The step starts at 0, and
+    /// so does the optimizer's state without --with-optimizer.
+    #[arg(long, visible_alias = "from", value_name = "RUN")]
     pub init_from: Option<PathBuf>,
+    /// Begin with the state of that run's optimizer, too; train.optimizer.name must be the same.
+    #[arg(long, requires = "init_from")]
+    pub with_optimizer: bool,
     /// Checkpoint of that run to begin with: last, best or a number of steps.
     #[arg(long, value_name = "WHICH", requires = "init_from")]
     pub checkpoint: Option<String>,

@@ -232,7 +232,7 @@ impl From<TrainError> for Failure {
             }
             TrainError::EmptyMask(_) => "mask must be above 0 where outputs count",
             TrainError::OptimizerState(_) => {
-                "resume with the optimizer with which the run was trained"
+                "resume with the optimizer with which the run was trained; a new run that begins from another one needs the same train.optimizer, or leaves out --with-optimizer"
             }
             TrainError::Model(ref error) => match undrawable(error) {
                 Some(help) => return Self::new(USAGE, "C016", error.to_string(), help),

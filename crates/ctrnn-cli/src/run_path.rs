@@ -60,7 +60,8 @@ pub fn existing(
     let left_open = left_open.filter(|(key, _)| !is_set(key, &given));
     let left_open = left_open.map(|(key, value)| format!("{key}={value}"));
     let overrides: Vec<String> = left_open.chain(given.iter().cloned()).collect();
-    let read = |overrides: &[String]| read_resolved(&folder, data, overrides, registry, needs, stage);
+    let read =
+        |overrides: &[String]| read_resolved(&folder, data, overrides, registry, needs, stage);
     let run = read(&overrides)?;
     let is_per_condition = matches!(run.model.initial_state, InitialState::LearnedPerCondition);
     if is_per_condition && overrides.iter().any(|given| given.contains("task")) {
@@ -81,7 +82,9 @@ pub fn asked_stage(stage: Option<&str>) -> StageChoice<'_> {
 /// Notes from which stage of a training the task is taken, if it has stages.
 pub fn note_stage(run: &Run, terminal: &Terminal) {
     if let Some(stage) = &run.stage {
-        terminal.note(format!("task, validation and noise are those of stage {stage}"));
+        terminal.note(format!(
+            "task, validation and noise are those of stage {stage}"
+        ));
     }
 }
 

@@ -43,8 +43,14 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
         Some(_) => Needs::Network,
         None => Needs::Trials(args.trust.consent(terminal)),
     };
-    let (folder, run) =
-        existing_with_data(&args.run, &args.data, &args.overrides, registry, needs, stage)?;
+    let (folder, run) = existing_with_data(
+        &args.run,
+        &args.data,
+        &args.overrides,
+        registry,
+        needs,
+        stage,
+    )?;
     note_stage(&run, terminal);
     note_unused_noise(args.noise, &run, terminal);
     if args.f64 && run.config.device.backend != Backend::Cpu {

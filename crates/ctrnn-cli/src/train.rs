@@ -147,7 +147,8 @@ fn initial_weights(
     let Some(source) = &args.init_from else {
         return Ok(None);
     };
-    match weights_to_begin_with(source, args.checkpoint.as_deref(), terminal) {
+    let checkpoint = args.checkpoint.as_deref();
+    match weights_to_begin_with(source, checkpoint, args.with_optimizer, terminal) {
         Ok((file, weights)) => Ok(Some((file, Some(weights)))),
         Err(error) if resume == Resume::Never => Err(error),
         Err(error) => {

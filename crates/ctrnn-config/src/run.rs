@@ -73,6 +73,10 @@ pub struct GivenWeights {
     pub blake3: String,
     /// The run from which the weights come, and the state that was requested.
     pub source: WeightSource,
+    /// Number of updates that the run had made.
+    pub step: u64,
+    /// The state of its optimizer, if the new run begins with it.
+    pub optimizer: Option<Weights>,
 }
 
 /// A run whose weights initialise another run.
@@ -82,6 +86,9 @@ pub struct WeightSource {
     pub run: PathBuf,
     /// The requested checkpoint: `last`, `best`, or a step; absent: the newest weights.
     pub checkpoint: Option<String>,
+    /// True if the state of the optimizer was requested as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optimizer: bool,
 }
 
 /// The weights with which a run began.
@@ -91,6 +98,8 @@ pub struct InitialWeights {
     pub path: PathBuf,
     /// The digest of the file, as recorded in `manifest.json`.
     pub blake3: String,
+    /// The digest of the file beside it with the state of the optimizer, if the run began with one.
+    pub optimizer_blake3: Option<String>,
 }
 
 /// The origin of a value of a configuration.
@@ -534,11 +543,7 @@ fn decide(
 }
 
 /// Resolves the stages of a run whose document, with overrides, is `written`.
-fn with_stages(
-    decided: Values,
-    written: &Node,
-    reading: &Reading,
-) -> Result<Values, ConfigErrors> {
+fn with_stages(decided: Values, written: &Node, reading: &Reading) -> Result<Values, ConfigErrors> {
     let Values::Run(mut run) = decided else {
         return Ok(decided);
     };
@@ -553,9 +558,16 @@ fn with_stages(
         let trained = reading.trained.and_then(recorded);
         match decide(document.clone(), true, broken, reading, trained.as_ref()) {
             Err(errors) => problems.extend(errors.0.into_iter().map(in_stage)),
-            Ok(Values::Undecided { problem, document, .. }) => {
+            Ok(Values::Undecided {
+                problem, document, ..
+            }) => {
                 let (resolved, notes) = (Box::new(run.config.clone()), run.notes.clone());
-                return Ok(Values::Undecided { resolved, notes, problem, document });
+                return Ok(Values::Undecided {
+                    resolved,
+                    notes,
+                    problem,
+                    document,
+                });
             }
             Ok(Values::Run(stage)) => {
                 problems.extend(stages::other_network(&run, &stage).map(in_stage));
@@ -566,7 +578,10 @@ fn with_stages(
                         run.input_files.push(file.clone());
                     }
                 }
-                run.stages.push(Stage { settings, run: *stage });
+                run.stages.push(Stage {
+                    settings,
+                    run: *stage,
+                });
             }
         }
     }

@@ -169,7 +169,12 @@ impl RunFolder {
     /// # Errors
     /// If a folder cannot be read.
     pub fn foreign_in_states(&self) -> Result<Vec<PathBuf>, FileError> {
-        const OF_NETWORK: [&str; 3] = ["weights.safetensors", "weights.npz", "model.json"];
+        const OF_NETWORK: [&str; 4] = [
+            "weights.safetensors",
+            "weights.npz",
+            "model.json",
+            "optimizer.safetensors",
+        ];
         const OF_CHECKPOINT: [&str; 6] = [
             "MANIFEST.json",
             "state.json",
@@ -320,6 +325,11 @@ impl RunFolder {
             self.remove(&self.model())?;
         }
         Ok(later)
+    }
+
+    /// Returns the path of the optimizer's state with which the run began, if it began with that of another run.
+    pub fn initial_optimizer(&self) -> PathBuf {
+        self.root.join("initial/optimizer.safetensors")
     }
 
     /// Path of the initial weights within the run folder.

@@ -14,7 +14,7 @@ use ctrnn_config::{
     counted, differences,
 };
 use ctrnn_train::{
-    Ending, EvaluationTrials, LastGoodState, Metric, Objective, Observer, OptimizerState,
+    Counters, Ending, EvaluationTrials, LastGoodState, Metric, Objective, Observer, OptimizerState,
     StopRequest, TrainError, TrainSettings, Trainer, check_metrics, with_states_of_conditions,
 };
 use std::collections::BTreeMap;
@@ -33,13 +33,13 @@ use serde_json::json;
 use crate::RunError;
 use crate::checkpoint::{Checkpoint, CheckpointWriter, WEIGHTS};
 use crate::record::machine_history::note_changes;
-use crate::record::manifest::{manifest, note_channels, note_stage};
+use crate::record::manifest::{OPTIMIZER_BLAKE3, manifest, note_channels, note_stage};
 use crate::record::result::{remove_result, write_result};
 use crate::record::resumed::{changes_json, effects, parts_header, recorded};
 use crate::record::run_log::{Columns, RunLog, cut_metrics, metrics_header, now};
 use crate::record::tensorboard_log::TensorBoardLog;
 use crate::weights::description::description;
-use crate::weights::weight_file::{arrays_of, read_weights, safetensors_bytes};
+use crate::weights::weight_file::{arrays_of, read_weights, safetensors_bytes, tensors_of};
 
 /// User input to a run, kept byte for byte.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +109,14 @@ impl RunRecord {
         };
         let path = target.as_path();
         let initial = ModelFiles::of(run, network, 0);
-        let manifest = manifest(run, device, &digest::blake3(&initial.safetensors))?;
+        let optimizer = run
+            .given
+            .as_ref()
+            .and_then(|given| given.optimizer.as_ref());
+        let optimizer = optimizer.map(|state| safetensors_bytes(state, BTreeMap::new()));
+        let of_optimizer = optimizer.as_deref().map(digest::blake3);
+        let of_weights = digest::blake3(&initial.safetensors);
+        let manifest = manifest(run, device, &of_weights, of_optimizer.as_deref())?;
         let resolved = run.kept().toml();
         let header = metrics_header(&columns(run, term_names(run)));
         let mut lock = None;
@@ -122,6 +129,9 @@ impl RunRecord {
             atomic::write(&folder.resolved(), resolved.as_bytes())?;
             atomic::write(&folder.manifest(), manifest.as_bytes())?;
             atomic::create_folder(&staged.join("initial"), |staged| initial.write(staged))?;
+            if let Some(optimizer) = &optimizer {
+                atomic::write(&folder.initial_optimizer(), optimizer)?;
+            }
             atomic::write(&folder.metrics(), header.as_bytes())?;
             atomic::write(&folder.events(), b"")?;
             json.store(&folder)?;
@@ -582,6 +592,9 @@ pub fn begun_in(mut run: Run, folder: &RunFolder) -> Result<Run, RunError> {
     run.initial = promised.map(|blake3| InitialWeights {
         path: folder.initial_weights(),
         blake3: blake3.to_owned(),
+        optimizer_blake3: manifest["initial"][OPTIMIZER_BLAKE3]
+            .as_str()
+            .map(str::to_owned),
     });
     Ok(run)
 }
@@ -815,7 +828,9 @@ where
     settings.objective = measured_objective::<B>(whole, settings.objective, device)?;
     let Some(checkpoint) = checkpoint else {
         let network = initial_network::<B>(run, device)?;
-        let trainer = Trainer::new(network, run.task.as_ref(), settings);
+        let optimizer = initial_optimizer(run, device)?;
+        let (begun, task) = (Counters::default(), run.task.as_ref());
+        let trainer = Trainer::resume(network, optimizer, begun, task, settings);
         let mut trainer = trainer.map_err(|error| with_place(run, error))?;
         if !run.stages.is_empty() {
             begin_stage(run, 0, &mut trainer)?;
@@ -897,6 +912,37 @@ pub(crate) fn with_place(run: &Run, error: TrainError) -> RunError {
         }
         error => error.into(),
     }
+}
+
+/// Returns the optimizer with which a run begins: a new one, or that of the run from which it begins.
+fn initial_optimizer<B: Backend>(
+    run: &Run,
+    device: &B::Device,
+) -> Result<OptimizerState<B>, RunError> {
+    let state = match (&run.initial, &run.given) {
+        (Some(initial), _) => match &initial.optimizer_blake3 {
+            Some(promised) => Some(kept_optimizer(&initial.path, promised)?),
+            None => None,
+        },
+        (None, given) => given.as_ref().and_then(|given| given.optimizer.clone()),
+    };
+    match state {
+        Some(state) => optimizer_of(run, &state, device),
+        None => Ok(OptimizerState::new(run.config.train.optimizer.clone())),
+    }
+}
+
+/// Reads the optimizer's state that a run keeps beside its initial weights.
+fn kept_optimizer(
+    weights: &Path,
+    promised: &str,
+) -> Result<BTreeMap<String, TensorData>, RunError> {
+    let path = weights.with_file_name("optimizer.safetensors");
+    if digest::blake3_file(&path)? != promised {
+        let reason = "is not what this run began with: its digest differs".to_owned();
+        return Err(RunError::Data { path, reason });
+    }
+    Ok(tensors_of(TensorFile::read(&path)?.tensors))
 }
 
 /// Returns the optimizer of a run with the state stored in a checkpoint.

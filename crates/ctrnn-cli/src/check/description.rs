@@ -72,7 +72,9 @@ fn stage_rows(run: &Run) -> Vec<Row> {
     let row = |stage: &Stage| {
         let train = &stage.run.config.train;
         let until = train.stop.as_ref().map_or(String::new(), |stop| {
-            let bound = stop.bound().map_or("it no longer improves".to_owned(), |b| b.to_string());
+            let bound = stop
+                .bound()
+                .map_or("it no longer improves".to_owned(), |b| b.to_string());
             format!(", or until {} is {bound}", stop.metric.name())
         });
         format!(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ctrnn_config::{GivenWeights, Reading, Run, WeightSource};
 use ctrnn_files::{FileError, RunFolder, digest};
 use ctrnn_model::{InitialState, Parameter, Weights};
-use ctrnn_runs::{INIT_FROM, RunWeights, as_typed, begun_in};
+use ctrnn_runs::{Checkpoint, INIT_FROM, RunWeights, as_typed, begun_in};
 use ctrnn_tasks::{Programs, Registry};
 use ctrnn_train::conditions_of_states;
 use serde_json::Value;
@@ -28,13 +28,14 @@ pub fn is_own_override(word: &str) -> bool {
 /// Returns the weight file that `--init-from` refers to, and its content.
 ///
 /// # Errors
-/// If two checkpoints are requested, the run does not exist, or its weights cannot be read.
+/// If two checkpoints are requested, the run does not exist, or its weights, or the state of its optimizer, cannot be read.
 pub fn weights_to_begin_with(
     source: &Path,
     checkpoint: Option<&str>,
+    with_optimizer: bool,
     terminal: &Terminal,
 ) -> Result<(PathBuf, GivenWeights), Failure> {
-    let asked = asked_source(source, checkpoint)?;
+    let asked = asked_source(source, checkpoint, with_optimizer)?;
     let folder = RunFolder::at(&asked.run);
     if !folder.run_json().is_file() {
         return Err(no_run_to_begin_with(source, &asked.run));
@@ -52,12 +53,30 @@ pub fn weights_to_begin_with(
     }
     let run = asked.run.display();
     terminal.notes(found.notes.iter().map(|note| format!("{run}: {note}")));
+    let optimizer = with_optimizer.then(|| optimizer_at(&folder, found.step));
+    let optimizer = optimizer.transpose()?;
     let given = GivenWeights {
         weights: found.weights,
         blake3: digest?,
         source: absolute(asked),
+        step: found.step,
+        optimizer,
     };
     Ok((found.path, given))
+}
+
+/// Reads the state of the optimizer after a step of a run.
+fn optimizer_at(folder: &RunFolder, step: u64) -> Result<Weights, Failure> {
+    let checkpoint = folder.checkpoint(step);
+    if !checkpoint.is_dir() {
+        let what = format!(
+            "{} has no checkpoint of step {step}, which would hold the state of its optimizer",
+            folder.root().display()
+        );
+        let help = "remove --with-optimizer, or name a checkpoint: --from RUN@last";
+        return Err(Failure::new(DATA, "D001", what, help));
+    }
+    Ok(Checkpoint::read(&checkpoint)?.optimizer)
 }
 
 fn no_run_to_begin_with(source: &Path, run: &Path) -> Failure {
@@ -87,7 +106,11 @@ fn no_run_to_begin_with(source: &Path, run: &Path) -> Failure {
 }
 
 /// Returns the run and the checkpoint named by `--init-from` and `--checkpoint`.
-fn asked_source(source: &Path, checkpoint: Option<&str>) -> Result<WeightSource, Failure> {
+fn asked_source(
+    source: &Path,
+    checkpoint: Option<&str>,
+    optimizer: bool,
+) -> Result<WeightSource, Failure> {
     let (run, named) = run_and_checkpoint(source);
     if let (Some(asked), Some(named)) = (checkpoint, &named) {
         let what = format!("two checkpoints are given: {named} and {asked}");
@@ -97,6 +120,7 @@ fn asked_source(source: &Path, checkpoint: Option<&str>) -> Result<WeightSource,
     Ok(WeightSource {
         run,
         checkpoint: checkpoint.map(str::to_owned).or(named),
+        optimizer,
     })
 }
 
@@ -167,7 +191,8 @@ pub fn kept_weights(
 /// does not record them.
 fn began_from(folder: &RunFolder, args: &TrainArgs) -> Option<bool> {
     let source = args.init_from.as_deref()?;
-    let asked = absolute(asked_source(source, args.checkpoint.as_deref()).ok()?);
+    let checkpoint = args.checkpoint.as_deref();
+    let asked = absolute(asked_source(source, checkpoint, args.with_optimizer).ok()?);
     let manifest: Value = ctrnn_files::json::read(&folder.manifest()).ok()?;
     if let Some(began) = manifest.get(INIT_FROM) {
         let began: WeightSource = serde_json::from_value(began.clone()).ok()?;

@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ctrnn_config::{
-    Code, MAX_CONFIG_BYTES, Run, StageChoice, check_resume, counted, differences,
-};
+use ctrnn_config::{Code, MAX_CONFIG_BYTES, Run, StageChoice, check_resume, counted, differences};
 use ctrnn_files::{RunFolder, RunJson, RunState, read_at_most};
 use ctrnn_runs::{Given, check_inputs};
 use ctrnn_tasks::Registry;

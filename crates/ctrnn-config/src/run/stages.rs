@@ -62,7 +62,10 @@ fn name_of(stage: &Node, index: usize) -> String {
 ///
 /// # Errors
 /// If there is no stage of this name.
-pub(super) fn choose(document: &mut Node, choice: StageChoice) -> Result<Option<String>, Diagnostic> {
+pub(super) fn choose(
+    document: &mut Node,
+    choice: StageChoice,
+) -> Result<Option<String>, Diagnostic> {
     let stages = stages_in(document);
     let names: Vec<String> = stages
         .iter()

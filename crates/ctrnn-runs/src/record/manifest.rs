@@ -17,6 +17,9 @@ const CHANNELS: &str = "channels";
 /// Key of the stages that have begun, each with its name and the number of steps before it.
 pub const STAGES: &str = "stages";
 
+/// Key, within `initial`, of the digest of the optimizer's state with which the run began.
+pub(crate) const OPTIMIZER_BLAKE3: &str = "optimizer_blake3";
+
 /// Key of the run that provided the initial weights.
 pub const INIT_FROM: &str = "init_from";
 
@@ -37,11 +40,16 @@ pub fn is_begun_by_requeued_job(folder: &RunFolder) -> bool {
 }
 
 /// Returns the manifest, as JSON text, of a run that computes on `device`; `initial` is the digest of its initial
-/// weights.
+/// weights, `optimizer` that of the optimizer's state with which it begins.
 ///
 /// # Errors
 /// If an input file cannot be read.
-pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String, RunError> {
+pub(crate) fn manifest(
+    run: &Run,
+    device: &str,
+    initial: &str,
+    optimizer: Option<&str>,
+) -> Result<String, RunError> {
     let mut inputs = Vec::new();
     for InputFile { path, .. } in &run.input_files {
         // A script is not read if its program is not started, so it may be missing.
@@ -65,13 +73,18 @@ pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String,
     manifest.insert("inputs".to_owned(), inputs.into());
     manifest.insert(CHANNELS.to_owned(), channels(run));
     if let Some(given) = &run.given {
-        let source = serde_json::to_value(&given.source).expect("two texts");
+        let mut source = serde_json::to_value(&given.source).expect("a JSON value");
+        source["step"] = given.step.into();
+        source["blake3"] = given.blake3.clone().into();
         manifest.insert(INIT_FROM.to_owned(), source);
     }
     if let Ok(job) = std::env::var("SLURM_JOB_ID") {
         manifest.insert(SLURM_JOB.to_owned(), job.into());
     }
-    let initial = json!({ "path": RunFolder::INITIAL_WEIGHTS, "blake3": initial });
+    let mut initial = json!({ "path": RunFolder::INITIAL_WEIGHTS, "blake3": initial });
+    if let Some(optimizer) = optimizer {
+        initial[OPTIMIZER_BLAKE3] = optimizer.into();
+    }
     manifest.insert("initial".to_owned(), initial);
     Ok(serde_json::to_string_pretty(&manifest).expect("a JSON value"))
 }
