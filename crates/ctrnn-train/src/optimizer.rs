@@ -14,7 +14,7 @@ use burn::module::{AutodiffModule, Module, ModuleMapper, Param, ParamId};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::{
-    CtrnnConfig, CtrnnModule, Matrix, Parameter, RecurrenceBackend, Synapses, host_tensor,
+    CtrnnConfig, CtrnnModule, Matrix, Parameter, RecurrenceBackend, Role, Synapses, host_tensor,
 };
 
 /// An optimizer: its update rule, and the state (moments) of each parameter.
@@ -57,13 +57,21 @@ impl<B: Backend> OptimizerState<B> {
         gradients
             .0
             .retain(|&parameter, _| !network.config().is_frozen(parameter));
-        let constrained = Matrix::ALL
-            .into_iter()
-            .map(|m| (m.parameter(), network.synapses(m).valid()));
-        let synapses = constrained
-            .filter(|(_, s)| !s.accepts_any_update())
-            .collect();
-        let bias_range = network.config().bias.range;
+        let of_layer = |(number, layer): (u16, &CtrnnModule<A>)| {
+            let all = Matrix::ALL.map(|m| {
+                let parameter = m.parameter().role.of_layer(number);
+                (parameter, layer.synapses(m).valid())
+            });
+            all.into_iter()
+                .filter(|(_, synapses)| !synapses.accepts_any_update())
+        };
+        let synapses = (0..).zip(network.layers()).flat_map(of_layer).collect();
+        let range = |(number, layer): (u16, &CtrnnConfig)| {
+            let range = layer.bias.range?;
+            Some((Role::RecurrentBias.of_layer(number), range))
+        };
+        let layers = (0..).zip(network.config().layers());
+        let bias_ranges = layers.filter_map(range).collect();
         let parameters = network.config().parameters_by_id();
         network.map(&mut Update {
             parameters,
@@ -71,7 +79,7 @@ impl<B: Backend> OptimizerState<B> {
             lr,
             gradients,
             synapses,
-            bias_range,
+            bias_ranges,
         })
     }
 
@@ -175,8 +183,8 @@ struct Update<'a, B: Backend> {
     gradients: Gradients<B>,
     /// The weight matrices whose updates are scaled by plasticity or projected onto signs.
     synapses: BTreeMap<Parameter, Synapses<B>>,
-    /// Bounds of the recurrent biases.
-    bias_range: Option<[f64; 2]>,
+    /// Bounds of the recurrent biases that have some.
+    bias_ranges: BTreeMap<Parameter, [f64; 2]>,
 }
 
 impl<B: RecurrenceBackend> Update<'_, B> {
@@ -190,12 +198,10 @@ impl<B: RecurrenceBackend> Update<'_, B> {
         let shape: [usize; D] = value.dims();
         let flat = value.clone().reshape([shape.iter().product::<usize>()]);
         let proposed = self.optimizer.update(parameter, self.lr, flat, gradient);
-        let bounds = self
-            .bias_range
-            .filter(|_| parameter == Parameter::RECURRENT_BIAS);
+        let bounds = self.bias_ranges.get(&parameter);
         match (self.synapses.get(&parameter), bounds) {
             (None, None) => proposed.reshape(shape),
-            (None, Some([low, high])) => proposed.clamp(low, high).reshape(shape),
+            (None, Some([low, high])) => proposed.clamp(*low, *high).reshape(shape),
             (Some(synapses), _) => {
                 let matrix = [shape[0], shape[1]];
                 let settled = synapses.settle(value.reshape(matrix), proposed.reshape(matrix));

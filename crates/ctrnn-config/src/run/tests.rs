@@ -1,7 +1,7 @@
 //! Tests of reading a configuration: accepted input, and the exact text of every kind of error.
 
 use super::*;
-use ctrnn_model::{Form, Parameter};
+use ctrnn_model::{CtrnnConfig, Form, Parameter};
 use ctrnn_runs::registry;
 use ctrnn_tasks::{TaskEntry, TaskError};
 use ctrnn_train::{Bound, Clip, ForTask, Metric, On, Penalty, PerMatrix, Schedule, StopConfig};
@@ -631,7 +631,8 @@ fn optimizers_schedules_and_groups_are_read() {
         (Parameter::RECURRENT_WEIGHT, 1e-4),
         (Parameter::INITIAL_STATE, 0.0),
     ];
-    assert_eq!(train.groups.rates(), groups.into());
+    let network = CtrnnConfig::new(3, 2, 1);
+    assert_eq!(train.groups.rates(&network), groups.into());
     assert_eq!(train.clip(), Some(Clip::Value(0.1)));
     assert_eq!(train.optimizer.name(), "rmsprop");
     assert!(

@@ -15,7 +15,8 @@ pub struct LossInputs<'a, B: Backend> {
     pub outputs: Tensor<B, 3>,
     /// Targets, mask and padding of the batch; time-major.
     pub batch: &'a Batch<B>,
-    rates: Option<Tensor<B, 3>>,
+    /// Rates of each layer, from the inputs up.
+    rates: Vec<Option<Tensor<B, 3>>>,
 }
 
 impl<'a, B: Backend> LossInputs<'a, B> {
@@ -27,17 +28,28 @@ impl<'a, B: Backend> LossInputs<'a, B> {
     ) -> Self {
         Self {
             network,
+            rates: trajectory
+                .layers()
+                .map(|layer| layer.rates.clone())
+                .collect(),
             outputs: trajectory.outputs,
             batch,
-            rates: trajectory.rates,
         }
     }
 
-    /// Returns the firing rates, `[trial, time, unit]`.
+    /// Returns the firing rates of the last layer, `[trial, time, unit]`.
     ///
     /// # Panics
     /// If the forward pass did not record them. A trainer records them if there are custom terms or penalties on rates.
     pub fn rates(&self) -> Tensor<B, 3> {
-        self.rates.clone().expect("rates are recorded")
+        self.rates_of_layer(self.rates.len() - 1)
+    }
+
+    /// Returns the firing rates of a layer, counted from the inputs up, `[trial, time, unit]`.
+    ///
+    /// # Panics
+    /// As [`LossInputs::rates`], or if there is no such layer.
+    pub fn rates_of_layer(&self, layer: usize) -> Tensor<B, 3> {
+        self.rates[layer].clone().expect("rates are recorded")
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::{CtrnnModule, Matrix, Weights, host_tensor};
+use ctrnn_model::{CtrnnModule, Matrix, Weights, host_tensor, layer_prefix};
 
 use crate::objective::config::{LossConfig, On, PerMatrix, PopulationKl, RateSpread, RateTarget};
 use crate::objective::inputs::LossInputs;
@@ -84,22 +84,40 @@ impl Penalty {
 
     /// Computes the penalty times its coefficient, `[1]`.
     pub fn value<B: Backend>(&self, inputs: &LossInputs<B>) -> Tensor<B, 1> {
-        self.of(self.statistic(inputs))
+        self.of(self.statistics(inputs))
     }
 
-    /// Computes the means on which the penalty depends.
-    pub(crate) fn statistic<B: Backend>(&self, inputs: &LossInputs<B>) -> Statistic<B> {
+    /// Computes the means on which the penalty depends, for each layer on which it acts: all of them, but for `population_kl`, which
+    /// compares units of the last one.
+    pub(crate) fn statistics<B: Backend>(&self, inputs: &LossInputs<B>) -> Vec<Statistic<B>> {
+        let n_layers = inputs.network.n_layers();
+        let first = match self {
+            Self::PopulationKl(_) => n_layers - 1,
+            _ => 0,
+        };
+        let layers = inputs.network.layers().enumerate().skip(first);
+        let statistic = |(number, layer)| self.statistic(inputs, number, layer);
+        layers.map(statistic).collect()
+    }
+
+    /// Computes the means on which the penalty of a layer depends.
+    fn statistic<B: Backend>(
+        &self,
+        inputs: &LossInputs<B>,
+        number: usize,
+        layer: &CtrnnModule<B>,
+    ) -> Statistic<B> {
         let batch = inputs.batch;
-        let rates = || inputs.rates().swap_dims(0, 1); // [T,B,N]
+        let rates = || inputs.rates_of_layer(number).swap_dims(0, 1); // [T,B,N]
         let weights = |value| Statistic::of_one(value, 1.0);
         match self {
             Self::WeightL1(c) => {
-                weights(by_matrix(c, inputs.network, |_, w| formulas::weight_l1(w)))
+                weights(by_matrix(c, number, layer, |_, w| formulas::weight_l1(w)))
             }
             Self::WeightL2(c) => {
-                weights(by_matrix(c, inputs.network, |_, w| formulas::weight_l2(w)))
+                weights(by_matrix(c, number, layer, |_, w| formulas::weight_l2(w)))
             }
-            Self::WeightDeviation(c, from) => weights(by_matrix(c, inputs.network, |name, w| {
+            Self::WeightDeviation(c, from) => weights(by_matrix(c, number, layer, |name, w| {
                 let plain = name.strip_suffix("_raw"); // where raw and effective weights are the same
                 let names = [Some(name), plain].into_iter().flatten();
                 let initial = |from: &Weights| names.clone().find_map(|n| from.get(n).cloned());
@@ -110,17 +128,21 @@ impl Penalty {
             Self::RateTarget(_) | Self::RateSpread(_) => formulas::unit_rates(rates(), batch),
             Self::RateEntropy(_) => formulas::rate_entropy(rates(), batch),
             Self::PopulationKl(groups) => formulas::group_moments(rates(), batch, groups),
-            Self::Hebbian(_) => formulas::hebbian(
-                rates(),
-                inputs.network.effective_weights(Matrix::Recurrent),
-                batch,
-            ),
+            Self::Hebbian(_) => {
+                formulas::hebbian(rates(), layer.effective_weights(Matrix::Recurrent), batch)
+            }
             Self::StatePrediction(_, lag) => formulas::state_prediction(rates(), batch, *lag),
         }
     }
 
-    /// Computes the penalty times its coefficient, `[1]`, from its statistic.
-    pub(crate) fn of<B: Backend>(&self, statistic: Statistic<B>) -> Tensor<B, 1> {
+    /// Computes the penalty times its coefficient, `[1]`, from the statistics of the layers: their sum.
+    pub(crate) fn of<B: Backend>(&self, layers: Vec<Statistic<B>>) -> Tensor<B, 1> {
+        let all = layers.into_iter().map(|layer| self.of_layer(layer));
+        all.reduce(|sum, layer| sum + layer)
+            .expect("a network has a layer")
+    }
+
+    fn of_layer<B: Backend>(&self, statistic: Statistic<B>) -> Tensor<B, 1> {
         match self {
             Self::WeightL1(_) | Self::WeightL2(_) | Self::WeightDeviation(..) => statistic.one(),
             Self::RateL1(c)
@@ -139,16 +161,21 @@ impl Penalty {
     }
 }
 
-/// Sums a function of each weight matrix of a network, times the coefficient of the matrix. The function gets the name of the array in
+/// Sums a function of each weight matrix of a layer, times the coefficient of the matrix. The function gets the name of the array in
 /// weight files; of the raw weights of a recurrent matrix of low rank it gets one factor after the other.
 fn by_matrix<B: Backend>(
     coefficients: &PerMatrix,
-    network: &CtrnnModule<B>,
+    number: usize,
+    layer: &CtrnnModule<B>,
     of_one: impl Fn(&str, Tensor<B, 2>) -> Tensor<B, 1>,
 ) -> Tensor<B, 1> {
     let tensors = |matrix: Matrix| match coefficients.on {
-        On::Effective => vec![(matrix.array("weight"), network.effective_weights(matrix))],
-        On::Raw => network.raw_tensors(matrix),
+        On::Effective => vec![(matrix.array("weight"), layer.effective_weights(matrix))],
+        On::Raw => layer.raw_tensors(matrix),
+    };
+    let prefix = |matrix: Matrix| match matrix {
+        Matrix::Output => String::new(),
+        _ => layer_prefix(number),
     };
     let weighted = [
         (Matrix::Input, coefficients.input),
@@ -158,12 +185,14 @@ fn by_matrix<B: Backend>(
     let values = weighted
         .into_iter()
         .filter(|(_, coefficient)| *coefficient != 0.0)
+        .filter(|(matrix, _)| *matrix != Matrix::Output || layer.config().n_outputs > 0)
         .flat_map(|(matrix, coefficient)| {
             let tensors = tensors(matrix).into_iter();
-            tensors.map(move |tensor| (tensor, coefficient))
+            let prefix = prefix(matrix);
+            tensors.map(move |(name, tensor)| ((prefix.clone() + &name, tensor), coefficient))
         })
         .map(|((name, w), coefficient)| of_one(&name, w) * coefficient);
-    let none = || host_tensor(TensorData::new(vec![0.0], [1]), &network.device());
+    let none = || host_tensor(TensorData::new(vec![0.0], [1]), &layer.device());
     values.reduce(|sum, value| sum + value).unwrap_or_else(none)
 }
 
