@@ -89,3 +89,100 @@ pub(super) fn change_files(model: &mut CtrnnConfig, mut change: impl FnMut(&mut 
         layer
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use ctrnn_model::Activation;
+
+    use super::*;
+    use crate::{ConfigErrors, Run};
+
+    const STACK: &str = "[task.go_nogo]\n[[model.layer]]\nn_units = 8\nactivation = \"tanh\"\ntau_ms = 50\n[[model.layer]]\nn_units = 6\ndale = {}\nnoise.preactivation = 0.1\n";
+
+    fn read(text: &str, overrides: &[&str]) -> Result<Run, ConfigErrors> {
+        let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
+        let registry = ctrnn_runs::registry();
+        RunConfig::from_text(text, "stack.toml", Path::new("/"), &overrides, &registry)
+    }
+
+    fn refused(text: &str, overrides: &[&str]) -> String {
+        read(text, overrides).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn layers_are_read_and_written() {
+        let run = read(STACK, &["model.init.file=/a/weights.npz"]).unwrap();
+        let model = &run.model;
+        let sizes: Vec<_> = (model.layers())
+            .map(|layer| [layer.n_inputs, layer.n_units, layer.n_outputs])
+            .collect();
+        assert_eq!(sizes, [[3, 8, 0], [8, 6, 2]]);
+        assert_eq!(model.below[0].activation, Activation::Tanh);
+        assert_eq!(run.init_file, Some("/a/weights.npz".into()));
+        model.check().unwrap();
+        let resolved = run.resolved_toml();
+        let again = read(&resolved, &[]).unwrap();
+        assert_eq!(again.model, run.model);
+        assert_eq!(again.resolved_toml(), resolved);
+        assert!(
+            resolved.contains(
+                "[model.init]\nfile = \"/a/weights.npz\"\n\n[[model.layer]]\nn_units = 8\n"
+            )
+        );
+        // The last layer has Dale's law, so its balance and radius are written out, and those of the first are not.
+        assert_eq!(resolved.matches("spectral_radius = 1.0").count(), 1);
+    }
+
+    /// A list of one layer is the network that the same keys in `[model]` describe.
+    #[test]
+    fn one_layer_is_a_network() {
+        let listed = read("[task.go_nogo]\n[[model.layer]]\nn_units = 8", &[]).unwrap();
+        let plain = read("[task.go_nogo]\n[model]\nn_units = 8", &[]).unwrap();
+        assert_eq!(listed.model, plain.model);
+        assert_eq!(listed.resolved_toml(), plain.resolved_toml());
+    }
+
+    #[test]
+    fn keys_at_the_wrong_place_are_shown_there() {
+        let beside = STACK.replace(
+            "[[model.layer]]\nn_units = 8",
+            "[model]\nn_units = 8\ninit.input = \"zero\"\n[[model.layer]]\nn_units = 8",
+        );
+        insta::assert_snapshot!(refused(&beside, &[]));
+        insta::assert_snapshot!(refused(STACK, &["model.tau_ms=20"]));
+        let readout = STACK.replace(
+            "tau_ms = 50",
+            "tau_ms = 50\noutput_nonlinearity = \"sigmoid\"\ninit.file = \"a.npz\"",
+        );
+        insta::assert_snapshot!(refused(&readout, &[]));
+    }
+
+    #[test]
+    fn broken_rules_are_shown_in_their_layer() {
+        let tanh = STACK.replace("dale = {}", "dale = {}\nactivation = \"tanh\"");
+        insta::assert_snapshot!(refused(&tanh, &[]));
+        let areas = STACK.replace("dale = {}", "dale = {}\nareas = { a = { units = 6 } }");
+        assert!(refused(&areas, &[]).contains("unknown key model.layer[1].areas"));
+        let frozen = format!("{STACK}[train]\nfreeze = [\"layers.2.recurrent\"]");
+        insta::assert_snapshot!(refused(&frozen, &[]));
+        let softmax = STACK.replace("dale = {}", "dale = {}\noutput_nonlinearity = \"softmax\"");
+        let softmax = format!("{softmax}[train.loss]\nname = \"mse\"");
+        read(&softmax, &[]).unwrap();
+    }
+
+    #[test]
+    fn learning_rates_of_a_role_are_those_of_all_layers() {
+        let groups = format!(
+            "{STACK}[train]\ngroups.recurrent.weight.lr = 1e-4\nfreeze = [\"layers.1.input\"]"
+        );
+        let run = read(&groups, &[]).unwrap();
+        let rates = run.config.train.groups.rates(&run.model);
+        let names: Vec<String> = rates.keys().map(|p| p.name()).collect();
+        assert_eq!(names, ["recurrent.weight", "layers.1.recurrent.weight"]);
+        assert_eq!(run.unused_keys(), Vec::<String>::new());
+        let none = refused(&format!("{STACK}[train]\ngroups.tau_raw.lr = 1e-4"), &[]);
+        assert!(none.contains("tau_raw is not trained"), "{none}");
+    }
+}

@@ -280,7 +280,7 @@ fn names_begin_with_the_layer_but_those_of_the_readout() {
     let parameters = network.config().parameters();
     let mut trained = parameters.iter().filter(|spec| spec.is_trained);
     assert!(trained.all(|spec| names.contains(&spec.parameter.name())));
-    assert_eq!(network.summary().unwrap().parameters.len(), 15);
+    assert_eq!(network.summary().unwrap().parameters.len(), 16);
 }
 
 #[test]
