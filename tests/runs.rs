@@ -79,6 +79,7 @@ fn a_run_folder_holds_what_the_readme_says() {
             "model/weights.npz",
             "model/weights.safetensors",
             "overrides.txt",
+            "result.json",
             "tb",
         ]
     );

@@ -8,6 +8,7 @@
 //! * [`config`]: configuration files, their schema and their errors;
 //! * [`runs`]: run folders, checkpoints, import, export, trials from files and programs;
 //! * [`analysis`]: what a trained network does;
+//! * [`sweep`]: populations of runs: a file that describes them, their state, a pool, a table;
 //! * [`files`]: npz, safetensors and run folders;
 //! * [`random`]: random numbers with an address;
 //! * [`cli`]: the `train-ctrnn` command line for a program with tasks of its own.
@@ -30,5 +31,6 @@ pub use ctrnn_files as files;
 pub use ctrnn_model as model;
 pub use ctrnn_random as random;
 pub use ctrnn_runs as runs;
+pub use ctrnn_sweep as sweep;
 pub use ctrnn_tasks as tasks;
 pub use ctrnn_train as train;

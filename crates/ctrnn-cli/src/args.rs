@@ -9,6 +9,7 @@ use ctrnn_analysis::plot::Style;
 use ctrnn_analysis::{AnalysisOption, Selection};
 
 use crate::figure::FigureFormat;
+use crate::sweep::SweepArgs;
 
 /// Train continuous-time recurrent neural networks on cognitive tasks.
 #[derive(Debug, Parser)]
@@ -82,6 +83,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Continue a run from its newest undamaged checkpoint.
     Resume(ResumeArgs),
+    /// Run populations of networks: grids, lists, random draws and seeds of one configuration.
+    Sweep(SweepArgs),
     /// Measure the accuracy and loss of a trained network.
     Eval(EvalArgs),
     /// Run a trained network and write its states to an npz file.
@@ -351,6 +354,9 @@ pub struct EvalArgs {
     /// Score each combination of the values of these conditions: context,coh.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub by: Vec<String>,
+    /// Stage of a training with stages whose task, validation and noise are used: its name or number [default: the last].
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
     #[command(flatten)]
     pub data: Data,
     #[command(flatten)]
@@ -380,6 +386,9 @@ pub struct SimulateArgs {
     /// Simulate the network's own noise.
     #[arg(long)]
     pub noise: bool,
+    /// Stage of a training with stages whose task, validation and noise are used: its name or number [default: the last].
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
     #[command(flatten)]
     pub data: Data,
     #[command(flatten)]
@@ -573,6 +582,9 @@ pub struct AnalyzedTrials {
     /// Another run of the task to compare with; may be repeated.
     #[arg(long, value_name = "RUN")]
     pub with: Vec<PathBuf>,
+    /// Stage of a training with stages whose task, validation and noise are used: its name or number [default: the last].
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
     #[command(flatten)]
     pub data: Data,
     #[command(flatten)]
@@ -729,7 +741,7 @@ pub enum ConfigCommand {
     },
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let duration: Option<jiff::SignedDuration> = text.parse().ok();
     duration
         .and_then(|duration| Duration::try_from(duration).ok())

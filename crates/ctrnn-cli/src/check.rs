@@ -3,8 +3,8 @@
 mod advice;
 mod areas;
 mod description;
-mod first_steps;
-mod size;
+pub mod first_steps;
+pub mod size;
 mod training_memory;
 mod without_trials;
 mod words;

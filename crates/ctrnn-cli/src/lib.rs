@@ -39,6 +39,7 @@ mod shell;
 mod simulate;
 mod stop;
 mod study;
+mod sweep;
 mod tasks;
 mod terminal;
 mod threads;
@@ -123,6 +124,7 @@ fn dispatch(command: Command, registry: &Registry, terminal: &Terminal) -> Resul
         Command::Resume(args) => return train::resume(&args, registry, terminal),
         Command::Eval(args) => eval::run(&args, registry, terminal)?,
         Command::Simulate(args) => simulate::run(&args, registry, terminal)?,
+        Command::Sweep(args) => return sweep::run(&args, registry, terminal),
         Command::Export(args) => export::run(&args, registry, terminal)?,
         Command::Import(args) => import::run(&args, registry, terminal)?,
         Command::Analyze(args) => analyze::run(&args, registry, terminal)?,

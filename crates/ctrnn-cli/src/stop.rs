@@ -17,6 +17,7 @@ pub struct StopRequests {
     signal: Arc<AtomicUsize>,
     deadline: Option<Instant>,
     run: Arc<OnceLock<RunFolder>>,
+    n_signals: Arc<AtomicUsize>,
 }
 
 impl StopRequests {
@@ -26,23 +27,65 @@ impl StopRequests {
     /// # Errors
     /// If the operating system refuses.
     pub fn listen(max_time: Option<Duration>) -> Result<Self, Failure> {
-        let requests = Self {
+        let requests = Self::until(max_time);
+        requests.register().map_err(not_listening)?;
+        Ok(requests)
+    }
+
+    /// Starts to count signals, none of which ends this process: it waits for its children.
+    ///
+    /// # Errors
+    /// If the operating system refuses.
+    pub fn counting(max_time: Option<Duration>) -> Result<Self, Failure> {
+        let requests = Self::until(max_time);
+        requests.count().map_err(not_listening)?;
+        Ok(requests)
+    }
+
+    fn until(max_time: Option<Duration>) -> Self {
+        Self {
             signal: Arc::default(),
             deadline: max_time.and_then(|time| Instant::now().checked_add(time)),
             run: Arc::default(),
-        };
-        requests.register().map_err(|error| {
-            if error.kind() == std::io::ErrorKind::WouldBlock {
-                return not_started(2, error); // a thread waits for each of two signals
+            n_signals: Arc::default(),
+        }
+    }
+
+    /// Returns the number of signals that were counted.
+    pub fn n_signals(&self) -> usize {
+        self.n_signals.load(Ordering::Relaxed)
+    }
+
+    #[cfg(unix)]
+    fn count(&self) -> std::io::Result<()> {
+        use std::io::Read;
+        use std::os::unix::net::UnixStream;
+        let (mut received, sent) = UnixStream::pair()?;
+        for signal in [
+            SIGINT,
+            SIGTERM,
+            signal_hook::consts::SIGHUP,
+            signal_hook::consts::SIGUSR1,
+        ] {
+            if !is_ignored(signal) {
+                signal_hook::low_level::pipe::register(signal, sent.try_clone()?)?; // a byte for each signal
             }
-            Failure::new(
-                IO,
-                "F003",
-                format!("cannot listen for signals: {error}"),
-                "please report this as a bug",
-            )
-        })?;
-        Ok(requests)
+        }
+        let counted = Arc::clone(&self.n_signals);
+        let count = move || {
+            while received.read_exact(&mut [0]).is_ok() {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(count)?;
+        Ok(())
+    }
+
+    #[cfg(not(unix))]
+    fn count(&self) -> std::io::Result<()> {
+        self.note(SIGINT)
     }
 
     /// Sets the run that is training, whose `RUN.json` is updated if it is stopped at once.
@@ -94,6 +137,18 @@ impl StopRequests {
         let told = Arc::clone(&self.signal);
         signal_hook::flag::register_usize(signal, told, signal as usize).map(|_id| ())
     }
+}
+
+fn not_listening(error: std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::WouldBlock {
+        return not_started(2, error); // a thread waits for each of two signals
+    }
+    Failure::new(
+        IO,
+        "F003",
+        format!("cannot listen for signals: {error}"),
+        "please report this as a bug",
+    )
 }
 
 /// Returns true if this process was started with a signal ignored: HUP by `nohup`, INT by a script that starts it in the

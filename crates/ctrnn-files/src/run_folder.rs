@@ -106,8 +106,9 @@ impl RunFolder {
 
     /// Returns true if a run keeps its own files under this name in its folder.
     pub(crate) fn owns(name: &OsStr) -> bool {
-        const OWN: [&str; 12] = [
+        const OWN: [&str; 13] = [
             "RUN.json",
+            "result.json",
             "config.toml",
             "overrides.txt",
             "config.resolved.toml",
@@ -202,6 +203,11 @@ impl RunFolder {
     /// Returns the path of the state of the run; its content is [`RunJson`].
     pub fn run_json(&self) -> PathBuf {
         self.root.join("RUN.json")
+    }
+
+    /// Returns the path of the final metrics of a finished run.
+    pub fn result(&self) -> PathBuf {
+        self.root.join("result.json")
     }
 
     /// Returns the path of the configuration as the user gave it, byte for byte.

@@ -114,7 +114,7 @@ pub use sparse::{Share, SparseBlock};
 pub use spectrum::spectral_radius;
 pub use stack::layer_prefix;
 pub use summary::{ParameterSummary, Summary};
-pub use synapses::Synapses;
+pub use synapses::{Synapses, plastic_gradient, scaled_update};
 pub use time_constants::{Integrator, LearnedTimeConstants, LogNormal, PerType, TimeConstants};
 pub use trajectory::{
     Forward, LayerStart, Noise, NoiseAddress, Record, Trajectory, cat_rows, map_rows,

@@ -408,25 +408,32 @@ fn diagonal(config: &CtrnnConfig) -> Option<Violation> {
     })
 }
 
-/// Checks that every frozen word is a parameter, a group of them, or a projection between areas.
+/// Checks that every frozen word is a parameter, a group of them, an area, or a projection between areas.
 fn frozen(config: &CtrnnConfig) -> Vec<Violation> {
     let is_unknown = |word: &str| {
         let layers = 0..config.n_layers() as u16;
         let all = layers.flat_map(|layer| Role::ALL.map(|role| role.of_layer(layer)));
         let is_parameter = { all }.any(|parameter| parameter.is_called(word));
-        !is_parameter && !areas::rules::is_projection(config, word)
+        let is_area = config.areas.get(word).is_some();
+        !is_parameter && !is_area && !config.is_projection(word)
     };
-    let further = match () {
-        () if !config.areas.is_empty() => {
-            "; projections: FROM -> TO, where there are connections between two areas"
-        }
-        () if !config.below.is_empty() => "; of one layer: layers.1.recurrent, from 0",
-        () => "",
+    let (kinds, further) = if !config.areas.is_empty() {
+        let names: Vec<&str> = config.areas.names().collect();
+        let areas = format!(
+            "; areas: {}; projections: FROM -> TO, where there are connections between two areas",
+            names.join(", ")
+        );
+        (", a group of them, an area or a projection", areas)
+    } else if !config.below.is_empty() {
+        let layers = "; of one layer: layers.1.recurrent, counted from 0".to_owned();
+        (" or a group of them", layers)
+    } else {
+        (" or a group of them", String::new())
     };
     let violation = |(index, word): (usize, &String)| {
         Violation::new(
             Topic::Word,
-            format!("{word:?} in train.freeze is not a parameter or a group of them"),
+            format!("{word:?} in train.freeze is not a parameter{kinds}"),
             format!(
                 "parameters: {}; groups: input, recurrent, output{further}",
                 Role::ALL.map(Role::name).join(", ")

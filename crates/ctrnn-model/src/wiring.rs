@@ -33,7 +33,7 @@ impl Parameter {
     }
 
     /// Returns the layer that has this parameter; the readout belongs to the last one.
-    fn layer_in(self, config: &CtrnnConfig) -> &CtrnnConfig {
+    pub(crate) fn layer_in(self, config: &CtrnnConfig) -> &CtrnnConfig {
         if self.role.is_of_readout() {
             config
         } else {
@@ -280,6 +280,7 @@ impl CtrnnConfig {
             areas: free.areas,
             projections: free.projections,
             groups: free.groups,
+            unit_plasticity: free.unit_plasticity,
             init: free.init,
             ..self
         }

@@ -31,6 +31,8 @@ pub enum Stream {
     InitialState = 10,
     /// Values at which a learned initial state starts.
     FirstState = 11,
+    /// Values of keys in a random sweep.
+    Sweep = 12,
 }
 
 /// The Philox key of one stream, given a seed and a layer.

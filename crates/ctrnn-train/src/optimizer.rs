@@ -7,7 +7,7 @@ mod update_rule;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::TrainError;
-use crate::gradients::Gradients;
+use crate::gradients::{Gradients, flat};
 use crate::optimizer::config::Optimizer;
 use crate::optimizer::update_rule::Memory;
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param, ParamId};
@@ -15,6 +15,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::{
     CtrnnConfig, CtrnnModule, Matrix, Parameter, RecurrenceBackend, Role, Synapses, host_tensor,
+    scaled_update,
 };
 
 /// An optimizer: its update rule, and the state (moments) of each parameter.
@@ -33,6 +34,17 @@ impl<B: Backend> OptimizerState<B> {
             rates: BTreeMap::new(),
             memory: BTreeMap::new(),
         }
+    }
+
+    /// Returns the optimizer with another rule; it keeps its moments if the rule has the same name and the same ones.
+    #[must_use]
+    pub fn with_rule(mut self, rule: Optimizer) -> Self {
+        let is_same = self.rule.name() == rule.name();
+        if !is_same || self.rule.moment_names() != rule.moment_names() {
+            self.memory.clear();
+        }
+        self.rule = rule;
+        self
     }
 
     /// Sets learning rates for single parameters, in place of the rule's own; 0 keeps a parameter fixed.
@@ -66,19 +78,25 @@ impl<B: Backend> OptimizerState<B> {
                 .filter(|(_, synapses)| !synapses.accepts_any_update())
         };
         let synapses = (0..).zip(network.layers()).flat_map(of_layer).collect();
+        let config = network.config();
+        let of_units = gradients.0.iter().filter_map(|(&parameter, gradient)| {
+            let factors = config.update_factors(parameter)?;
+            Some((parameter, flat(factors, &gradient.device())))
+        });
+        let factors = of_units.collect();
         let range = |(number, layer): (u16, &CtrnnConfig)| {
             let range = layer.bias.range?;
             Some((Role::RecurrentBias.of_layer(number), range))
         };
-        let layers = (0..).zip(network.config().layers());
-        let bias_ranges = layers.filter_map(range).collect();
-        let parameters = network.config().parameters_by_id();
+        let bias_ranges = (0..).zip(config.layers()).filter_map(range).collect();
+        let parameters = config.parameters_by_id();
         network.map(&mut Update {
             parameters,
             optimizer: self,
             lr,
             gradients,
             synapses,
+            factors,
             bias_ranges,
         })
     }
@@ -183,6 +201,8 @@ struct Update<'a, B: Backend> {
     gradients: Gradients<B>,
     /// The weight matrices whose updates are scaled by plasticity or projected onto signs.
     synapses: BTreeMap<Parameter, Synapses<B>>,
+    /// Factors of the updates of parameters with entries for the units.
+    factors: BTreeMap<Parameter, Tensor<B, 1>>,
     /// Bounds of the recurrent biases that have some.
     bias_ranges: BTreeMap<Parameter, [f64; 2]>,
 }
@@ -196,18 +216,25 @@ impl<B: RecurrenceBackend> Update<'_, B> {
         gradient: Tensor<B, 1>,
     ) -> Tensor<B, D> {
         let shape: [usize; D] = value.dims();
-        let flat = value.clone().reshape([shape.iter().product::<usize>()]);
-        let proposed = self.optimizer.update(parameter, self.lr, flat, gradient);
-        let bounds = self.bias_ranges.get(&parameter);
-        match (self.synapses.get(&parameter), bounds) {
-            (None, None) => proposed.reshape(shape),
-            (None, Some([low, high])) => proposed.clamp(*low, *high).reshape(shape),
-            (Some(synapses), _) => {
-                let matrix = [shape[0], shape[1]];
-                let settled = synapses.settle(value.reshape(matrix), proposed.reshape(matrix));
-                settled.reshape(shape)
-            }
+        let before = value.reshape([shape.iter().product::<usize>()]);
+        let proposed = self
+            .optimizer
+            .update(parameter, self.lr, before.clone(), gradient);
+        if let Some(synapses) = self.synapses.get(&parameter) {
+            let matrix = [shape[0], shape[1]];
+            let settled = synapses.settle(before.reshape(matrix), proposed.reshape(matrix));
+            return settled.reshape(shape);
         }
+        let bounds = self.bias_ranges.get(&parameter);
+        let in_range = |values: Tensor<B, 1>| match bounds {
+            Some([low, high]) => values.clamp(*low, *high),
+            None => values,
+        };
+        let next = match self.factors.get(&parameter) {
+            Some(factors) => scaled_update(before, proposed, factors.clone(), in_range),
+            None => in_range(proposed),
+        };
+        next.reshape(shape)
     }
 }
 

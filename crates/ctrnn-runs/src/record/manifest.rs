@@ -14,6 +14,9 @@ use crate::trials::trials_from_command::check_layout;
 /// Key of the inputs and outputs of the task.
 const CHANNELS: &str = "channels";
 
+/// Key of the stages that have begun, each with its name and the number of steps before it.
+pub const STAGES: &str = "stages";
+
 /// Key of the run that provided the initial weights.
 pub const INIT_FROM: &str = "init_from";
 
@@ -57,6 +60,7 @@ pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String,
     let mut manifest = Map::new();
     manifest.insert("schema".to_owned(), 1.into());
     manifest.extend(machine(run, device));
+    manifest.insert("program".to_owned(), program());
     manifest.insert("seed".to_owned(), run.config.seed.into());
     manifest.insert("inputs".to_owned(), inputs.into());
     manifest.insert(CHANNELS.to_owned(), channels(run));
@@ -70,6 +74,14 @@ pub(crate) fn manifest(run: &Run, device: &str, initial: &str) -> Result<String,
     let initial = json!({ "path": RunFolder::INITIAL_WEIGHTS, "blake3": initial });
     manifest.insert("initial".to_owned(), initial);
     Ok(serde_json::to_string_pretty(&manifest).expect("a JSON value"))
+}
+
+/// Returns the digest of the program that begins the run, which tells builds of one version apart; null if its file
+/// cannot be read.
+fn program() -> Value {
+    // XXH3, because BLAKE3 of so large a file would take longer than a short training.
+    let digest = std::env::current_exe().map(|path| digest::xxh3_file(&path));
+    json!({ "xxh3": digest.ok().and_then(Result::ok) })
 }
 
 /// Returns the inputs and outputs of the task by name, which is all that is needed if no trials are made.
@@ -89,6 +101,31 @@ pub(crate) fn note_channels(folder: &RunFolder, run: &Run) -> Result<(), RunErro
         folder.write(&folder.manifest(), text.as_bytes())?;
     }
     Ok(())
+}
+
+/// Records the beginning of a stage in the manifest, in place of it and of later ones; returns true if it was not there yet.
+///
+/// # Errors
+/// If the manifest is missing, damaged, or cannot be replaced.
+pub(crate) fn note_stage(
+    folder: &RunFolder,
+    index: usize,
+    stage: &Value,
+) -> Result<bool, RunError> {
+    let mut manifest: Map<String, Value> = json_file::read(&folder.manifest())?;
+    let stages = manifest.entry(STAGES).or_insert_with(|| json!([]));
+    let Some(stages) = stages.as_array_mut() else {
+        let (path, reason) = (folder.manifest(), format!("{STAGES} is not a list"));
+        return Err(RunError::Data { path, reason });
+    };
+    if stages.len() == index + 1 && stages.last() == Some(stage) {
+        return Ok(false);
+    }
+    stages.truncate(index);
+    stages.push(stage.clone());
+    let text = serde_json::to_string_pretty(&manifest).expect("a JSON value");
+    folder.write(&folder.manifest(), text.as_bytes())?;
+    Ok(true)
 }
 
 /// Returns the inputs and outputs of the task of a run from its manifest, or unnamed ones with the sizes of its model;
