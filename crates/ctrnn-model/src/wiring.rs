@@ -161,6 +161,7 @@ impl CtrnnConfig {
                 self.longest_delay_ms().is_some(),
                 "a delay of recurrent connections",
             ),
+            (!self.below.is_empty(), "a layer below the last one"),
         ];
         let used = features.into_iter().find(|(is_used, _)| *is_used);
         used.map(|(_, key)| key)
