@@ -49,6 +49,8 @@ pub struct Dynamics {
     /// True if recurrent connections are delayed: then the next state depends on earlier ones, and the methods of this type that
     /// step or linearise the network describe the one without delays, which has the same fixed points.
     pub is_delayed: bool,
+    /// True for a layer above the first of a stack: its inputs are the rates of the layer below instead of those of the task.
+    pub is_above_layer: bool,
 }
 
 /// Factors of recurrent weights of low rank, `W_rc = F + left right' / N`.
@@ -212,6 +214,7 @@ pub mod tests {
             rectifies_inputs: false,
             synapses: None,
             is_delayed: false,
+            is_above_layer: false,
         }
     }
 

@@ -90,7 +90,7 @@ pub use selectivity::{SelectivityTest, VarianceSplit, d_prime, selectivity_test,
 pub use sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals};
 pub use similarity::{cka, procrustes_angle};
 pub use simulation::{
-    Injected, InjectedError, STATES_ARRAYS, States, simulate, simulate_perturbed,
+    Injected, InjectedError, LayerStates, STATES_ARRAYS, States, simulate, simulate_perturbed,
 };
 pub use study::{Peer, Shared, Study, three_dimensional};
 pub use trial_figure::{example_trials, trial_figure};

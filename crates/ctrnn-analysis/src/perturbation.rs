@@ -203,7 +203,7 @@ impl Perturbation {
         lasting
     }
 
-    /// Returns the network with all lesions, cuts and clamps, as if they acted all the time.
+    /// Returns the network with all lesions, cuts and clamps, as if they acted all the time; of a stack, the last layer alone.
     ///
     /// # Errors
     /// See [`CtrnnModule::from_weights`].
@@ -211,7 +211,8 @@ impl Perturbation {
         &self,
         network: &CtrnnModule<B>,
     ) -> Result<CtrnnModule<B>, ModelError> {
-        self.applied(&vec![true; self.held_windows().count()], network)
+        let last = network.layer(network.n_layers() - 1);
+        self.applied(&vec![true; self.held_windows().count()], &last)
     }
 
     /// Returns the network with the active lesions, cuts and clamps. It has the effective weights of the original and no

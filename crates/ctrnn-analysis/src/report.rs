@@ -316,11 +316,20 @@ fn network(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
         }
         None => "no".to_owned(),
     };
+    let units: Vec<String> = model
+        .layers()
+        .map(|layer| layer.n_units.to_string())
+        .collect();
+    let units = units.join(" + ");
     let noise = if run.has_noise { "with" } else { "without" };
     let rows = [
         (
             "inputs, units, outputs",
-            format!("{}, {}, {}", model.n_inputs, model.n_units, model.n_outputs),
+            format!(
+                "{}, {units}, {}",
+                model.first_layer().n_inputs,
+                model.n_outputs
+            ),
         ),
         (
             "form, activation",

@@ -44,6 +44,30 @@ pub const STATES_ARRAYS: &[ArrayDoc] = &[
         "resources x of the synapses that leave a unit, with short-term plasticity; NaN after the end of a trial",
     ),
     ArrayDoc::new(
+        "layers.{}.potentials",
+        "[trial, time, unit]",
+        "",
+        "potentials of a layer below the last one, counted from 0 at the inputs",
+    ),
+    ArrayDoc::new(
+        "layers.{}.rates",
+        "[trial, time, unit]",
+        "",
+        "firing rates of a layer below the last one",
+    ),
+    ArrayDoc::new(
+        "layers.{}.utilisation",
+        "[trial, time, unit]",
+        "",
+        "utilisation of the synapses of a layer below the last one",
+    ),
+    ArrayDoc::new(
+        "layers.{}.resources",
+        "[trial, time, unit]",
+        "",
+        "resources of the synapses of a layer below the last one",
+    ),
+    ArrayDoc::new(
         "inputs",
         "[trial, time, input]",
         "",
@@ -84,12 +108,50 @@ pub struct States {
     pub rates: Array,
     /// Utilisation and resources of the synapses `[B,T,N]`, where they are plastic.
     pub synapses: Option<[Array; 2]>,
+    /// States of the layers below the last one, from the inputs up.
+    pub below: Vec<LayerStates>,
     /// Inputs `[B,T,I]` as given: before baseline, input noise and rectification.
     pub inputs: Array,
     /// Outputs of the network `f_out(y)`, `[B,T,O]`.
     pub outputs: Array,
     /// Time of each state in ms.
     pub t_ms: Vec<f32>,
+}
+
+/// States of a layer below the last one, as in [`States`].
+#[derive(Clone, Debug)]
+pub struct LayerStates {
+    /// Potentials.
+    pub potentials: Array,
+    /// Firing rates.
+    pub rates: Array,
+    /// Utilisation and resources of the synapses, where they are plastic.
+    pub synapses: Option<[Array; 2]>,
+}
+
+impl LayerStates {
+    /// Returns the states that a trajectory records.
+    fn of<B: Backend>(trajectory: Trajectory<B>) -> Self {
+        let host = |recorded: Option<Tensor<B, 3>>| array(recorded.expect("Record::ALL keeps it"));
+        Self {
+            potentials: host(trajectory.potentials),
+            rates: host(trajectory.rates),
+            synapses: (trajectory.utilisation.zip(trajectory.resources))
+                .map(|(utilisation, resources)| [utilisation, resources].map(array)),
+        }
+    }
+
+    /// Returns the arrays by their names in `states.npz`, without the layer.
+    pub fn arrays(&self) -> impl Iterator<Item = (&'static str, &Array)> {
+        let states = [("potentials", &self.potentials), ("rates", &self.rates)];
+        states.into_iter().chain(named_synapses(&self.synapses))
+    }
+}
+
+/// Returns utilisation and resources by their names in `states.npz`.
+fn named_synapses(synapses: &Option<[Array; 2]>) -> impl Iterator<Item = (&'static str, &Array)> {
+    let both = synapses.iter().flatten();
+    ["utilisation", "resources"].into_iter().zip(both)
 }
 
 /// Simulates `network` on `inputs [B,T,I]`; `pass` sets noise and initial state.
@@ -139,26 +201,37 @@ fn run<B: RecurrenceBackend>(
         ..pass
     };
     let inputs: Tensor<B, 3> = tensor(inputs, &device);
-    let trajectory = forward(inputs.clone(), &pass)?;
-    let host = |recorded: Option<Tensor<B, 3>>| array(recorded.expect("Record::ALL keeps it"));
+    let mut trajectory = forward(inputs.clone(), &pass)?;
+    let below = std::mem::take(&mut trajectory.below);
+    let outputs = array(network.activate(trajectory.outputs.clone()));
+    let last = LayerStates::of(trajectory);
     let n_steps = inputs.dims()[1];
     let dt_ms = network.config().dt_ms;
     Ok(States {
-        potentials: host(trajectory.potentials),
-        rates: host(trajectory.rates),
-        synapses: (trajectory.utilisation.zip(trajectory.resources))
-            .map(|(utilisation, resources)| [utilisation, resources].map(array)),
+        potentials: last.potentials,
+        rates: last.rates,
+        synapses: last.synapses,
+        below: below.into_iter().map(LayerStates::of).collect(),
         inputs: array(inputs),
-        outputs: array(network.activate(trajectory.outputs)),
+        outputs,
         t_ms: (1..=n_steps).map(|k| (k as f64 * dt_ms) as f32).collect(),
     })
 }
 
 impl Dynamics {
-    /// Returns the noise-free dynamics of a network.
+    /// Returns the noise-free dynamics of a network; of a stack, those of its last layer, whose inputs are the rates of the layer below.
     pub fn of<B: Backend>(network: &CtrnnModule<B>) -> Self {
-        let config = network.config();
-        let weights = network.weights();
+        Self::of_layer(network, network.n_layers() - 1)
+    }
+
+    /// Returns the noise-free dynamics of a layer, counted from the inputs up; one below the last has no outputs.
+    ///
+    /// # Panics
+    /// If there is no such layer.
+    pub fn of_layer<B: Backend>(network: &CtrnnModule<B>, number: usize) -> Self {
+        let layer = network.layer(number);
+        let config = layer.config();
+        let weights = layer.weights();
         let n = config.n_units;
         let values = |name: &str| weights[name].iter::<f64>().collect::<Vec<_>>();
         let matrix = |p: Parameter| {
@@ -179,8 +252,14 @@ impl Dynamics {
                 has_full: low_rank.has_full(),
             }),
             bias: values(&Parameter::RECURRENT_BIAS.name()).into(),
-            w_out: matrix(Parameter::OUTPUT_WEIGHT),
-            bias_out: values(&Parameter::OUTPUT_BIAS.name()).into(),
+            w_out: match config.n_outputs {
+                0 => Array2::zeros((0, n)),
+                _ => matrix(Parameter::OUTPUT_WEIGHT),
+            },
+            bias_out: match config.n_outputs {
+                0 => Array1::zeros(0),
+                _ => values(&Parameter::OUTPUT_BIAS.name()).into(),
+            },
             gain: tau_ms.mapv(|tau| config.integrator.gain_of(config.dt_ms, tau)),
             tau_ms,
             dt_ms: config.dt_ms,
@@ -191,6 +270,7 @@ impl Dynamics {
             rectifies_inputs: config.input.rectify,
             synapses: PlasticSynapses::of(config),
             is_delayed: config.longest_delay_ms().is_some(),
+            is_above_layer: number > 0,
         }
     }
 }
@@ -199,7 +279,9 @@ impl States {
     /// Returns true if all states and outputs are finite.
     pub fn are_finite(&self) -> bool {
         let all = [&self.potentials, &self.rates, &self.outputs];
-        let mut all = all.into_iter().chain(self.synapses.iter().flatten());
+        let all = all.into_iter().chain(self.synapses.iter().flatten());
+        let below = self.below.iter().flat_map(LayerStates::arrays);
+        let mut all = all.chain(below.map(|(_, array)| array));
         all.all(|array| array.first_nonfinite().is_none())
     }
 
@@ -214,7 +296,14 @@ impl States {
     /// Sets potentials, rates, synapses and outputs after the last time step of each trial to NaN.
     pub fn end_at(&mut self, n_steps: &[usize]) {
         let states = [&mut self.potentials, &mut self.rates, &mut self.outputs];
-        for array in states.into_iter().chain(self.synapses.iter_mut().flatten()) {
+        let below = self.below.iter_mut().flat_map(|layer| {
+            let states = [&mut layer.potentials, &mut layer.rates];
+            states
+                .into_iter()
+                .chain(layer.synapses.iter_mut().flatten())
+        });
+        let last = states.into_iter().chain(self.synapses.iter_mut().flatten());
+        for array in last.chain(below) {
             let whole = std::mem::replace(array, Array::f32(&[0], Vec::new()));
             let (shape, mut data) = whole.into_parts();
             let [_, max_steps, width] = shape[..] else {
@@ -234,6 +323,9 @@ impl States {
 
     /// Returns the arrays by their names in `states.npz`.
     pub fn into_arrays(self) -> BTreeMap<String, Array> {
+        let below: Vec<_> = (self.below_arrays())
+            .map(|(_, name, array)| (name, array.clone()))
+            .collect();
         let t_ms = Array::f32(&[self.t_ms.len()], self.t_ms);
         let synapses = (self.synapses.into_iter())
             .flat_map(|both| ["utilisation", "resources"].into_iter().zip(both));
@@ -247,7 +339,17 @@ impl States {
         .into_iter()
         .chain(synapses)
         .map(|(name, array)| (name.to_owned(), array))
+        .chain(below)
         .collect()
+    }
+
+    /// Returns the arrays of the layers below the last one: each with its name without and with the layer.
+    pub fn below_arrays(&self) -> impl Iterator<Item = (&'static str, String, &Array)> {
+        let layers = self.below.iter().enumerate();
+        layers.flat_map(|(number, layer)| {
+            let arrays = layer.arrays();
+            arrays.map(move |(own, array)| (own, format!("layers.{number}.{own}"), array))
+        })
     }
 }
 
@@ -291,8 +393,8 @@ fn shape_of_inputs(inputs: &Array, config: &CtrnnConfig) -> Result<[usize; 3], S
             inputs.shape()
         ));
     };
-    if width != config.n_inputs || b == 0 || t == 0 {
-        let expected = config.n_inputs;
+    let expected = config.first_layer().n_inputs;
+    if width != expected || b == 0 || t == 0 {
         return Err(format!(
             "inputs has shape [{b}, {t}, {width}], but the network takes [.., .., {expected}]"
         ));
@@ -337,6 +439,9 @@ impl Injected {
             conditions: numbers(optional("conditions", &[&[b]])?, config).map_err(error)?,
             inputs,
         };
+        if config.n_layers() > 1 {
+            injected.check_stack().map_err(error)?;
+        }
         if let Some(name) = arrays.keys().next() {
             let known = "inputs, initial_state, initial_utilisation, initial_resources, conditions, preactivation_noise, postactivation_noise and input_noise";
             return Err(error(format!(
@@ -408,6 +513,24 @@ impl Injected {
         Ok(())
     }
 
+    /// Checks that a file for a network of several layers has arrays of the whole network alone.
+    fn check_stack(&self) -> Result<(), String> {
+        let of_layer = [
+            ("initial_state", &self.initial_state),
+            ("initial_utilisation", &self.initial_utilisation),
+            ("initial_resources", &self.initial_resources),
+            ("preactivation_noise", &self.preactivation_noise),
+            ("postactivation_noise", &self.postactivation_noise),
+            ("input_noise", &self.input_noise),
+        ];
+        match of_layer.iter().find(|(_, array)| array.is_some()) {
+            None => Ok(()),
+            Some((name, _)) => Err(format!(
+                "array {name} is that of a network of one layer; for one with model.layer a file holds inputs and conditions, and --noise draws the noise"
+            )),
+        }
+    }
+
     /// Returns the inputs, states and noise of some of the trials.
     #[must_use]
     pub fn rows(&self, trials: Range<usize>) -> Self {
@@ -459,7 +582,8 @@ impl Injected {
 
 /// Returns the condition indices of an array of numbers from 0.
 fn numbers(array: Option<Array>, config: &CtrnnConfig) -> Result<Vec<usize>, String> {
-    let (Some(array), InitialState::LearnedPerCondition) = (array, &config.initial_state) else {
+    let has_states = |layer: &CtrnnConfig| layer.initial_state == InitialState::LearnedPerCondition;
+    let Some(array) = array.filter(|_| config.layers().any(has_states)) else {
         return Ok(Vec::new());
     };
     let numbers = array

@@ -89,6 +89,22 @@ impl Study<'_> {
         self.task.layout()
     }
 
+    /// Returns the names of the inputs of the network: those of the task, or the units of the layer below.
+    pub(crate) fn input_names(&self) -> Vec<String> {
+        if self.dynamics.is_above_layer {
+            let units = 0..self.dynamics.w_in.ncols();
+            return units.map(|unit| format!("unit {unit}")).collect();
+        }
+        self.layout().inputs
+    }
+
+    /// Returns the names of the outputs that the network drives; none for a layer below the last one.
+    pub(crate) fn output_names(&self) -> Vec<String> {
+        let mut names = self.layout().outputs;
+        names.truncate(self.dynamics.w_out.nrows());
+        names
+    }
+
     /// Returns the states of the dynamics `[trial, time, unit]`: potentials, or rates in the rate form.
     pub fn states(&self) -> &Array3<f64> {
         match self.dynamics.form {

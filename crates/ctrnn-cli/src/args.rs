@@ -575,6 +575,10 @@ pub struct AnalyzedTrials {
     /// Analyse only the units of this area of model.areas; analyses of the whole network refuse it.
     #[arg(long, value_name = "NAME")]
     pub area: Option<String>,
+    /// Analyse the units of this layer of model.layer, counted from 0 at the inputs [default: the last]; choices stay those of the
+    /// network.
+    #[arg(long, value_name = "K")]
+    pub layer: Option<usize>,
     /// Group or split the trials by these conditions, crossed: context,coh. Analyses of weights and of training do not
     /// depend on it.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]

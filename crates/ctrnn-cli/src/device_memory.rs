@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn_wgpu::graphics::AutoGraphicsApi;
 use burn_wgpu::{RuntimeOptions, WgpuDevice, init_setup};
 use ctrnn_config::Run;
-use ctrnn_model::Form;
+use ctrnn_model::{CtrnnConfig, Form};
 
 use crate::adapter::Adapter;
 use crate::args::Output;
@@ -31,13 +31,17 @@ impl DeviceMemory {
     pub fn of(run: &Run) -> Result<Self, Failure> {
         let steps = LongestTrial::of(run)?.n_steps;
         let rows = (steps + 1) * run.config.train.batch_size;
-        let (n, i, o) = (run.model.n_units, run.model.n_inputs, run.model.n_outputs);
-        // Rates, drive, normals, and the gradients of rates and drive; the rate form also keeps its responses.
-        let states = if run.model.form == Form::Rate { 6 } else { 5 };
-        let bytes = |numbers: usize| (numbers * size_of::<f32>()) as u64;
+        let of_layer = |layer: &CtrnnConfig| {
+            let (n, i, o) = (layer.n_units, layer.n_inputs, layer.n_outputs);
+            // Rates, drive, normals, and the gradients of rates and drive; the rate form also keeps its responses.
+            let states = if layer.form == Form::Rate { 6 } else { 5 };
+            let total = rows * (states * n + 2 * i + 3 * o) + 8 * n * (n + i + o);
+            [rows * n.max(i).max(o), total].map(|numbers| (numbers * size_of::<f32>()) as u64)
+        };
+        let layers = || run.model.layers().map(of_layer);
         Ok(Self {
-            largest: bytes(rows * n.max(i).max(o)),
-            total: bytes(rows * (states * n + 2 * i + 3 * o) + 8 * n * (n + i + o)),
+            largest: layers().map(|[largest, _]| largest).max().unwrap_or(0),
+            total: layers().map(|[_, total]| total).sum(),
         })
     }
 

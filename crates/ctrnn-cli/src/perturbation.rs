@@ -135,7 +135,7 @@ struct Groups {
 impl Groups {
     fn of<B: Backend>(network: &CtrnnModule<B>, seed: u64) -> Self {
         let n_units = network.config().n_units;
-        let weights = network.weights();
+        let weights = network.layer(network.n_layers() - 1).weights();
         let w_rc: Vec<f64> = weights[&Parameter::RECURRENT_WEIGHT.name()]
             .iter()
             .collect();

@@ -141,7 +141,8 @@ impl Job for SimulateJob<'_> {
         }
         shown.write_names(run, &network, &mut writer)?;
         writer.finish()?;
-        Ok([n_trials, n_steps, run.model.n_units])
+        let n_units = run.model.layers().map(|layer| layer.n_units).sum();
+        Ok([n_trials, n_steps, n_units])
     }
 }
 
@@ -188,6 +189,16 @@ impl<B: RecurrenceBackend> Simulation<'_, B> {
         let synapses = (states.synapses.iter().flatten())
             .zip(["utilisation", "resources"])
             .map(|(array, name)| (Recorded::Synapses, name, array));
+        for (own, name, array) in states.below_arrays() {
+            let what = match own {
+                "potentials" => Recorded::Potentials,
+                "rates" => Recorded::Rates,
+                _ => Recorded::Synapses,
+            };
+            if record.is_empty() || record.contains(&what) {
+                writer.append(&name, array)?;
+            }
+        }
         let states = [
             (Recorded::Potentials, "potentials", &states.potentials),
             (Recorded::Rates, "rates", &states.rates),

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{
-    ANALYSES, Analysis, Basis, Dynamics, Findings, Metrics, Peer, Perturbation, Shared, Study,
-    SynapseStates, Unsuitable, simulate_perturbed, three_dimensional,
+    ANALYSES, Analysis, Basis, Dynamics, Findings, LayerStates, Metrics, Peer, Perturbation,
+    Shared, Study, SynapseStates, Unsuitable, simulate_perturbed, three_dimensional,
 };
 use ctrnn_config::{Run, only_under, overridden, word_like};
 use ctrnn_files::{Array, RunFolder};
-use ctrnn_model::{CtrnnModule, Forward, Matrix, Noise, RecurrenceBackend};
+use ctrnn_model::{CtrnnConfig, CtrnnModule, Forward, Matrix, Noise, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_runs::{RunWeights, initial_network};
 use ctrnn_tasks::{Mask, Registry, Target, TrialBatch};
@@ -237,7 +237,8 @@ fn n_trials(run: &Run, asked: Option<u32>, terminal: &Terminal) -> usize {
 
 /// Computes the number of trials whose states fit into memory.
 fn fitting(run: &Run, max_steps: usize) -> usize {
-    (MOST_STATES / (max_steps * run.model.n_units).max(1)).max(8)
+    let n_units: usize = run.model.layers().map(|layer| layer.n_units).sum();
+    (MOST_STATES / (max_steps * n_units).max(1)).max(8)
 }
 
 /// Runs a network, and those that it is compared with, on the trials, and passes the resulting study to `then`.
@@ -354,13 +355,21 @@ impl<'a> Job for StudyJob<'a> {
             }
         };
         let perturbation = perturbation(&args.perturb, &network, run, &loaded.folder)?;
+        let layer = layer(args, &run.model, "the network")?;
         let lasting = lasting_dynamics(&perturbation, &network, run, &batch, terminal)?;
-        let states = pass(&network, run, &batch, noise(), &perturbation)?;
-        let signs = network.config().signs(Matrix::Recurrent);
+        let dynamics = if layer == network.n_layers() - 1 {
+            lasting
+        } else {
+            Dynamics::of_layer(&network, layer)
+        };
+        let mut states = pass(&network, run, &batch, noise(), &perturbation)?;
+        take_layer(&mut states, layer);
+        let signs = network.config().layer(layer).signs(Matrix::Recurrent);
         let others = peers.iter().map(|(name, peer)| {
             let other = peer.weights.network::<B::InnerBackend>(&peer.run, device)?;
             same_channels(name, network.config(), other.config())?;
-            let states = pass(&other, &peer.run, &batch, noise(), &Perturbation::default())?;
+            let mut states = pass(&other, &peer.run, &batch, noise(), &Perturbation::default())?;
+            take_layer(&mut states, self::layer(args, other.config(), name)?);
             let mut peer = Peer {
                 name: name.clone(),
                 rates: three_dimensional(&states.rates),
@@ -376,7 +385,7 @@ impl<'a> Job for StudyJob<'a> {
             Ok(peer)
         });
         let before = match initial_network::<B>(run, device) {
-            Ok(before) => Some(Dynamics::of(&before)),
+            Ok(before) => Some(Dynamics::of_layer(&before, layer)),
             Err(error) => {
                 terminal.note(format!("the network before training is not known: {error}"));
                 None
@@ -385,7 +394,7 @@ impl<'a> Job for StudyJob<'a> {
         Ok(Study {
             peers: others.collect::<Result<_, Failure>>()?,
             before,
-            dynamics: lasting,
+            dynamics,
             potentials: three_dimensional(&states.potentials),
             rates: three_dimensional(&states.rates),
             outputs: three_dimensional(&states.outputs),
@@ -409,12 +418,35 @@ impl<'a> Job for StudyJob<'a> {
     }
 }
 
-fn same_channels(
-    name: &str,
-    own: &ctrnn_model::CtrnnConfig,
-    other: &ctrnn_model::CtrnnConfig,
-) -> Result<(), Failure> {
-    let channels = |config: &ctrnn_model::CtrnnConfig| [config.n_inputs, config.n_outputs];
+/// Returns the number of the layer to be analysed: that of `--layer`, or the last one.
+fn layer(args: &AnalyzedTrials, model: &CtrnnConfig, network: &str) -> Result<usize, Failure> {
+    let last = model.n_layers() - 1;
+    match args.layer.unwrap_or(last) {
+        layer if layer <= last => Ok(layer),
+        layer => {
+            let what = format!("--layer: {network} has no layer {layer}");
+            let help = match last {
+                0 => "a network has several layers if its configuration has [[model.layer]]"
+                    .to_owned(),
+                last => format!("layers: 0 to {last}"),
+            };
+            Err(Failure::new(USAGE, "C033", what, help))
+        }
+    }
+}
+
+/// Puts the states of a layer in the place of those of the last one; outputs and inputs stay those of the network.
+fn take_layer(states: &mut ctrnn_analysis::States, layer: usize) {
+    if layer < states.below.len() {
+        let of_layer = states.below.swap_remove(layer);
+        states.potentials = of_layer.potentials;
+        states.rates = of_layer.rates;
+        states.synapses = of_layer.synapses;
+    }
+}
+
+fn same_channels(name: &str, own: &CtrnnConfig, other: &CtrnnConfig) -> Result<(), Failure> {
+    let channels = |config: &CtrnnConfig| [config.first_layer().n_inputs, config.n_outputs];
     if channels(own) == channels(other) && own.dt_ms == other.dt_ms {
         return Ok(());
     }
@@ -460,7 +492,7 @@ fn no_trials(run: &Run) -> TrialBatch {
     TrialBatch {
         n_trials: 0,
         max_steps: 0,
-        n_inputs: run.model.n_inputs,
+        n_inputs: run.model.first_layer().n_inputs,
         n_outputs: run.model.n_outputs,
         inputs: Vec::new(),
         target: Target::Values(Vec::new()),
@@ -476,12 +508,19 @@ fn no_trials(run: &Run) -> TrialBatch {
 fn no_states(run: &Run) -> ctrnn_analysis::States {
     let none = |width: usize| Array::f32(&[0, 0, width], Vec::new());
     let model = &run.model;
+    let of_layer = |layer: &CtrnnConfig| LayerStates {
+        potentials: none(layer.n_units),
+        rates: none(layer.n_units),
+        synapses: (layer.short_term_plasticity.as_ref())
+            .map(|_| [none(layer.n_units), none(layer.n_units)]),
+    };
+    let last = of_layer(model);
     ctrnn_analysis::States {
-        potentials: none(model.n_units),
-        rates: none(model.n_units),
-        synapses: (model.short_term_plasticity.as_ref())
-            .map(|_| [none(model.n_units), none(model.n_units)]),
-        inputs: none(model.n_inputs),
+        potentials: last.potentials,
+        rates: last.rates,
+        synapses: last.synapses,
+        below: model.below.iter().map(of_layer).collect(),
+        inputs: none(model.first_layer().n_inputs),
         outputs: none(model.n_outputs),
         t_ms: Vec::new(),
     }

@@ -2,6 +2,7 @@
 
 mod areas;
 mod connectivity;
+mod layers;
 mod stages;
 mod task;
 mod trained_on;
@@ -340,12 +341,7 @@ impl Run {
     /// a covariance of the noise.
     pub fn data_files(&self) -> Vec<PathBuf> {
         let mut files = self.task.input_files();
-        let preactivation = &self.config.model.noise.preactivation;
-        if let PreactivationNoise::CovarianceFile { covariance } = preactivation {
-            files.push(covariance.0.clone());
-        }
-        let connectivity = self.config.model.connectivity.file.as_ref();
-        files.extend(connectivity.map(|file| file.0.clone()));
+        files.extend(layers::files(&self.config.model));
         files.extend(self.stages.iter().flat_map(|stage| stage.run.data_files()));
         files
     }
@@ -370,19 +366,11 @@ impl Run {
                 let tables = stage.task.iter_mut().chain(&mut stage.model);
                 tables.for_each(|(_, value)| replace_string(value, &from, &to));
             }
-            let model = &mut self.config.model;
-            let covariance = match &mut model.noise.preactivation {
-                PreactivationNoise::CovarianceFile { covariance } => Some(covariance),
-                _ => None,
-            };
-            let files = [
-                model.init.file.as_mut(),
-                model.connectivity.file.as_mut(),
-                covariance,
-            ];
-            for file in files.into_iter().flatten().filter(|file| file.0 == *path) {
-                file.0.clone_from(named);
-            }
+            layers::change_files(&mut self.config.model, |file| {
+                if file.0 == *path {
+                    file.0.clone_from(named);
+                }
+            });
         }
         self
     }
@@ -696,11 +684,19 @@ impl Check<'_> {
         let model = model.written_out();
         config.task = [(entry.name.clone(), table)].into();
         config.train.loss.name = Some(loss);
-        config.model.dale.clone_from(&model.dale);
-        config.model.init = WeightInits {
-            file: config.model.init.file,
-            ..model.init.clone()
-        };
+        let mut number = 0;
+        config.model = config.model.map_layers(|layer| {
+            let written = model.layer(number);
+            number += 1;
+            CtrnnConfig {
+                dale: written.dale.clone(),
+                init: WeightInits {
+                    file: layer.init.file.clone(),
+                    ..written.init.clone()
+                },
+                ..layer
+            }
+        });
         Some(Decided::Run(Box::new(Run {
             clock,
             task_name: entry.name.clone(),
@@ -721,7 +717,10 @@ impl Check<'_> {
 
     fn deserialize(&mut self) -> Option<RunConfig> {
         let read = from_toml(self.document.to_toml());
-        let read = read.map(|config| self.with_areas_in_order(config));
+        let read = read.map(|config| {
+            let config = self.with_layers(config);
+            self.with_areas_in_order(config)
+        });
         read.map_err(|RefusedValue { path, message }| {
             let problem = Diagnostic::new(Code::UnknownWord, format!("{path}: {message}")).help(
                 format!("`train-ctrnn config explain {path}` says what it may be"),
@@ -768,7 +767,7 @@ impl Check<'_> {
                 .map(|(key, text)| (key.as_str(), *text));
             let labels: Vec<(&str, &str)> = labels.collect();
             let mut keys: Vec<&str> = labels.iter().map(|(key, _)| *key).collect();
-            keys.extend(&violation.depends_on);
+            keys.extend(violation.depends_on.iter().map(String::as_str));
             if self.is_sound(&keys) {
                 let problem = Diagnostic::new(code(violation.topic), violation.message.clone());
                 self.report(problem.help(violation.help.clone()), &labels);
@@ -779,28 +778,42 @@ impl Check<'_> {
     /// Returns the parts of the network that do not depend on the task: the time step, the frozen parameters, the
     /// covariance from a file.
     fn network(&mut self, config: &RunConfig) -> CtrnnConfig {
-        let mut network = CtrnnConfig {
-            dt_ms: config.time.dt_ms,
-            integrator: config.time.integrator,
-            frozen: config.train.freeze.clone(),
-            ..config.model.clone()
+        let mut number = 0;
+        config.model.clone().map_layers(|layer| {
+            let mut layer = CtrnnConfig {
+                dt_ms: config.time.dt_ms,
+                integrator: config.time.integrator,
+                frozen: config.train.freeze.clone(),
+                ..layer
+            };
+            layer.init.file = None; // it is `Run::init_file`
+            layer = self.with_areas(layer);
+            self.read_covariance(
+                &mut layer,
+                &config
+                    .model
+                    .key_in_layer(number, "model.noise.preactivation"),
+            );
+            number += 1;
+            layer
+        })
+    }
+
+    /// Replaces the file of a covariance, which stands at `key`, by the covariance.
+    fn read_covariance(&mut self, layer: &mut CtrnnConfig, key: &str) {
+        let PreactivationNoise::CovarianceFile { covariance } = &layer.noise.preactivation else {
+            return;
         };
-        network.init.file = None; // it is `Run::init_file`
-        network = self.with_areas(network);
-        if let PreactivationNoise::CovarianceFile { covariance } = &config.model.noise.preactivation
-        {
-            match covariance::read(&covariance.0) {
-                Ok(covariance) => {
-                    network.noise.preactivation = PreactivationNoise::Covariance { covariance };
-                }
-                Err(message) => {
-                    let problem = Diagnostic::new(Code::Data, message)
-                        .help("write the file again: np.savez(FILE, covariance=C), with C of shape [n_units, n_units]");
-                    self.report(problem, &[("model.noise.preactivation", "")]);
-                }
+        match covariance::read(&covariance.0) {
+            Ok(covariance) => {
+                layer.noise.preactivation = PreactivationNoise::Covariance { covariance };
+            }
+            Err(message) => {
+                let problem = Diagnostic::new(Code::Data, message)
+                    .help("write the file again: np.savez(FILE, covariance=C), with C of shape [n_units, n_units]");
+                self.report(problem, &[(key, "")]);
             }
         }
-        network
     }
 
     /// Adds the sizes of the task and the arrays of the connections file to the network.
@@ -818,7 +831,7 @@ impl Check<'_> {
     /// Checks that the output nonlinearity of the network fits the loss.
     fn check_loss(&mut self, model: &CtrnnConfig, loss: Loss) {
         let nonlinearity = model.output_nonlinearity;
-        let key = "model.output_nonlinearity";
+        let key = &*model.key_in_last("model.output_nonlinearity");
         if loss.suits(nonlinearity) || !self.is_sound(&[key, "train.loss"]) {
             return;
         }

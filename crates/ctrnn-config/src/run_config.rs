@@ -3,10 +3,11 @@
 //! `train-ctrnn config explain KEY` prints the doc comment of a field, and the schema holds it, so that adding a key is
 //! adding a field. The resolved form of the configuration is [`Run`](crate::Run).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ctrnn_model::{CtrnnConfig, Integrator};
+use ctrnn_model::{CtrnnConfig, InputPath, Integrator};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -31,6 +32,7 @@ pub struct RunConfig {
     pub task: BTreeMap<String, toml::Table>,
     /// The network: `v(t+1) = (1 - alpha) v(t) + alpha [W_rc r(t) + W_in u(t) + b + eps(t)]`, `r = f(v)`,
     /// `y = W_out [r + xi] + b_out`, with `alpha = dt_ms / tau_ms`.
+    #[serde(serialize_with = "write_model")]
     pub model: CtrnnConfig,
     /// Training of the network.
     pub train: TrainConfig,
@@ -59,6 +61,31 @@ impl Default for RunConfig {
             device: DeviceConfig::default(),
         }
     }
+}
+
+/// Writes the table `[model]`: of a stack the layers, and the file with the initial weights of all of them.
+fn write_model<S: Serializer>(model: &CtrnnConfig, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Stack<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        init: Option<InitFile>,
+        layer: Vec<Cow<'a, CtrnnConfig>>,
+    }
+    #[derive(Serialize)]
+    struct InitFile {
+        file: InputPath,
+    }
+    if model.below.is_empty() {
+        return model.serialize(serializer);
+    }
+    let mut last = model.alone();
+    let file = last.init.file.take();
+    let below = model.below.iter().map(Cow::Borrowed);
+    Stack {
+        init: file.map(|file| InitFile { file }),
+        layer: below.chain([Cow::Owned(last)]).collect(),
+    }
+    .serialize(serializer)
 }
 
 /// The time grid.
@@ -180,7 +207,7 @@ impl<'de> Deserialize<'de> for Backend {
 }
 
 impl JsonSchema for Backend {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
+    fn schema_name() -> Cow<'static, str> {
         "Backend".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {

@@ -40,8 +40,19 @@ fn make(registry: &Registry) -> Json {
     task["maxProperties"] = json!(1);
     tidy(&mut schema);
     refer_to_durations(&mut schema);
+    schema["properties"]["model"]["properties"]["layer"]["items"] = layer_schema(&schema);
     schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     schema
+}
+
+/// Returns the schema of a layer: a table with references to the keys of `[model]`, without those that only the whole network has.
+fn layer_schema(schema: &Json) -> Json {
+    let keys = schema["properties"]["model"]["properties"].as_object();
+    let of_network = ["layer", "areas", "projections"];
+    let own = { keys.into_iter().flatten() }.filter(|(key, _)| !of_network.contains(&key.as_str()));
+    let reference = |key| json!({ "$ref": format!("#/properties/model/properties/{key}") });
+    let keys: Map<String, Json> = own.map(|(key, _)| (key.clone(), reference(key))).collect();
+    json!({ "type": "object", "properties": keys, "additionalProperties": false })
 }
 
 /// Returns the schema of a task's table, with references to the tasks that it may contain.

@@ -111,6 +111,18 @@ pub struct CtrnnConfig {
     /// area are connected, and none of different areas.
     #[serde(skip_serializing_if = "Named::is_empty")]
     pub projections: Named<Projections>,
+    /// Layers of a stack, from the inputs up, each a table with the keys of `[model]`: the rates of a layer are the inputs of the next
+    /// one at the same time step, and the last one has the readout. `[model]` then holds nothing else but `init.file`, the initial
+    /// weights of all layers. Keys of the readout (`output_nonlinearity`, `bias.readout`, `noise.postactivation`, `density.output`,
+    /// `init.output`) stand in the last layer; `input`, `noise.input` and `positive_input` of a layer above the first act on the
+    /// rates of the layer below. Layers have no areas.
+    // In Rust: the layers below this one. `stacked` makes one of the other, once a file has been read.
+    #[serde(rename = "layer", skip_serializing)]
+    #[schemars(schema_with = "layers")]
+    pub below: Vec<CtrnnConfig>,
+    /// Number of the layer in its stack, counted from the inputs.
+    #[serde(skip)]
+    pub layer: u16,
     /// Number of inputs, I; 0 is legal.
     #[serde(skip)]
     pub n_inputs: usize,
@@ -160,6 +172,8 @@ impl Default for CtrnnConfig {
             short_term_plasticity: None,
             areas: Named::default(),
             projections: Named::default(),
+            below: Vec::new(),
+            layer: 0,
             n_inputs: 0,
             n_outputs: 0,
             n_conditions: 0,
@@ -269,6 +283,11 @@ impl Worded for Activation {
     }
 }
 
+/// Returns the schema of the list of layers; `ctrnn-config` adds the keys of a layer, which are those of the table itself.
+fn layers(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "minItems": 1, "maxItems": 64, "items": { "type": "object" } })
+}
+
 fn form(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "title": "form", "enum": ["voltage", "rate"] })
 }
@@ -318,17 +337,6 @@ impl CtrnnConfig {
             n_units,
             n_outputs,
             ..Self::default()
-        }
-    }
-
-    /// Returns the same network for a task of these sizes.
-    #[must_use]
-    pub fn with_sizes(self, sizes: Sizes) -> Self {
-        Self {
-            n_inputs: sizes.inputs,
-            n_outputs: sizes.outputs,
-            n_conditions: sizes.conditions,
-            ..self
         }
     }
 

@@ -176,7 +176,7 @@ impl Matrix {
         }
     }
 
-    /// Returns the parameter that is trained for this matrix.
+    /// Returns the parameter that is trained for this matrix of the first layer.
     pub const fn parameter(self) -> Parameter {
         match self {
             Self::Input => Parameter::INPUT_WEIGHT,
@@ -185,9 +185,11 @@ impl Matrix {
         }
     }
 
-    /// Returns the matrix that a parameter is trained for, if there is one.
+    /// Returns the matrix of its layer that a parameter is trained for, if there is one.
     pub fn of(parameter: Parameter) -> Option<Self> {
-        Self::ALL.into_iter().find(|m| m.parameter() == parameter)
+        Self::ALL
+            .into_iter()
+            .find(|m| m.parameter().role == parameter.role)
     }
 
     /// Returns the name of one of its arrays in weight files, such as `recurrent.mask`.

@@ -68,7 +68,11 @@ impl CtrnnConfig {
 
     /// Returns the same network with every absent value that follows from other values filled in.
     #[must_use]
-    pub fn written_out(mut self) -> Self {
+    pub fn written_out(self) -> Self {
+        self.map_layers(Self::layer_written_out)
+    }
+
+    fn layer_written_out(mut self) -> Self {
         let (balance, radius) = (self.balance(), self.spectral_radius());
         self.init.balance = Some(balance);
         if let Some(radius) = radius {
@@ -114,7 +118,7 @@ impl CtrnnConfig {
 /// # Errors
 /// If a spectral radius or a balance is asked of a matrix that cannot have it.
 pub(crate) fn draw(config: &CtrnnConfig, seed: u64) -> Result<Weights, ModelError> {
-    let key = Key::new(seed, Stream::Weights, 0);
+    let key = Key::new(seed, Stream::Weights, config.layer.into());
     let mut weights = Weights::new();
     let full = config.low_rank.as_ref().is_none_or(LowRank::has_full);
     for (index, matrix) in (0..).zip(Matrix::ALL) {

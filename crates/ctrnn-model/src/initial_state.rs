@@ -1,7 +1,7 @@
 //! States that trials start from.
 
 use ctrnn_kernels::UnitState;
-use ctrnn_random::{Key, Rng, Stream};
+use ctrnn_random::{Key, Rng};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::ser::SerializeMap;
@@ -152,8 +152,8 @@ impl InitialState {
         )
     }
 
-    /// Returns the values, `n` or a multiple of it for several conditions, at which a trained state starts.
-    pub(crate) fn first_values(&self, n: usize, seed: u64) -> Vec<f64> {
+    /// Returns the values, `n` or a multiple of it for several conditions, at which a trained state starts; `key` draws normal ones.
+    pub(crate) fn first_values(&self, n: usize, key: Key) -> Vec<f64> {
         let Self::LearnedFrom(values) = self else {
             return vec![0.0; n];
         };
@@ -161,7 +161,7 @@ impl InitialState {
             FirstValues::Shared(value) => vec![*value; n],
             FirstValues::PerUnit(list) => list.clone(),
             FirstValues::Normal(law) => {
-                let mut rng = Rng::new(Key::new(seed, Stream::FirstState, 0), 0, 0);
+                let mut rng = Rng::new(key, 0, 0);
                 let draw = |_| law.mean + law.std * f64::from(rng.normal());
                 (0..n).map(draw).collect()
             }
@@ -222,10 +222,14 @@ mod tests {
         }
     }
 
+    fn key() -> Key {
+        Key::new(3, ctrnn_random::Stream::FirstState, 0)
+    }
+
     /// The standard error of a mean of 1000 is 0.01 / 32.
     #[test]
     fn a_learned_state_starts_at_its_values() {
-        let start = |values| InitialState::LearnedFrom(values).first_values(1000, 3);
+        let start = |values| InitialState::LearnedFrom(values).first_values(1000, key());
         assert_eq!(start(FirstValues::Shared(0.1)), vec![0.1; 1000]);
         let law = NormalValues {
             mean: 0.1,
@@ -235,6 +239,6 @@ mod tests {
         let mean = drawn.iter().sum::<f64>() / 1000.0;
         assert!((mean - 0.1).abs() < 0.001, "{mean}");
         assert_ne!(drawn[0], drawn[1]);
-        assert_eq!(InitialState::Learned.first_values(2, 3), [0.0, 0.0]);
+        assert_eq!(InitialState::Learned.first_values(2, key()), [0.0, 0.0]);
     }
 }

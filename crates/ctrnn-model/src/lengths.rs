@@ -6,8 +6,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::{
-    CtrnnConfig, Forward, Noise, NoiseAddress, Trajectory, cat_rows, host_tensor, map_rows,
-    noise_sources,
+    CtrnnConfig, Forward, LayerStart, Noise, NoiseAddress, Trajectory, UnitState, cat_rows,
+    host_tensor, map_rows, noise_sources,
 };
 
 impl<B: Backend> Noise<B> {
@@ -106,6 +106,9 @@ impl<B: Backend> Trajectory<B> {
         let numbers = Tensor::<B, 1, Int>::from_ints(numbers.as_slice(), &device);
         // Selected in time-major memory, which is the layout of a trajectory.
         let some = |all: Tensor<B, 3>| {
+            if all.dims()[2] == 0 {
+                return no_outputs([trials.len(), all.dims()[1]], &device);
+            }
             let some = all.swap_dims(0, 1).select(1, numbers.clone());
             some.swap_dims(0, 1)
         };
@@ -116,6 +119,9 @@ impl<B: Backend> Trajectory<B> {
             utilisation: self.utilisation.map(some),
             resources: self.resources.map(some),
             final_state: map_rows(self.final_state, |all| all.select(0, numbers.clone())),
+            below: (self.below.into_iter())
+                .map(|layer| layer.of_trials(trials))
+                .collect(),
         }
     }
 }
@@ -123,13 +129,21 @@ impl<B: Backend> Trajectory<B> {
 impl<B: Backend> Forward<B> {
     /// Returns the pass of some of the trials, all of them `n_steps` long.
     fn of_trials(&self, trials: Range<usize>, n_steps: usize) -> Self {
-        let state = self.initial_state.clone();
+        let some = |state: &Option<UnitState<Tensor<B, 2>>>| {
+            state.clone().map(|variables| {
+                map_rows(variables, |all| all.narrow(0, trials.start, trials.len()))
+            })
+        };
+        let of_noise = |noise: &Noise<B>| noise.of_trials(trials.clone()).of_first_steps(n_steps);
+        let start = |start: &LayerStart<B>| LayerStart {
+            noise: of_noise(&start.noise),
+            initial_state: some(&start.initial_state),
+        };
         let conditions = self.conditions.get(trials.clone());
         Self {
-            noise: self.noise.of_trials(trials.clone()).of_first_steps(n_steps),
-            initial_state: state.map(|variables| {
-                map_rows(variables, |all| all.narrow(0, trials.start, trials.len()))
-            }),
+            noise: of_noise(&self.noise),
+            initial_state: some(&self.initial_state),
+            below: self.below.iter().map(start).collect(),
             conditions: conditions.unwrap_or_default().to_vec(),
             lengths: Vec::new(),
             ..*self
@@ -166,7 +180,15 @@ pub(crate) fn run_by_length<B: Backend>(
             run(trials.clone(), own, &forward.of_trials(trials, length))
         })
         .collect();
-    let outputs = parts.iter().map(|part| filled_up(&part.outputs, n_steps));
+    joined(&parts.iter().collect::<Vec<_>>(), n_steps)
+}
+
+/// Joins the results of different trials, padded with zeros to `n_steps` time steps.
+fn joined<B: Backend>(parts: &[&Trajectory<B>], n_steps: usize) -> Trajectory<B> {
+    let outputs: Vec<_> = parts
+        .iter()
+        .map(|part| filled_up(&part.outputs, n_steps))
+        .collect();
     let recorded = |of: fn(&Trajectory<B>) -> &Option<Tensor<B, 3>>| {
         let padded = parts
             .iter()
@@ -174,19 +196,39 @@ pub(crate) fn run_by_length<B: Backend>(
         Some(Tensor::cat(padded.collect::<Option<_>>()?, 0))
     };
     Trajectory {
-        outputs: Tensor::cat(outputs.collect(), 0),
+        outputs: match outputs[0].dims() {
+            [_, _, 0] => {
+                let trials = outputs.iter().map(|part| part.dims()[0]).sum();
+                no_outputs([trials, n_steps], &outputs[0].device())
+            }
+            _ => Tensor::cat(outputs, 0),
+        },
         rates: recorded(|part| &part.rates),
         potentials: recorded(|part| &part.potentials),
         utilisation: recorded(|part| &part.utilisation),
         resources: recorded(|part| &part.resources),
         final_state: cat_rows(parts.iter().map(|part| part.final_state.clone())),
+        below: (0..parts[0].below.len())
+            .map(|layer| {
+                let parts: Vec<_> = parts.iter().map(|part| &part.below[layer]).collect();
+                joined(&parts, n_steps)
+            })
+            .collect(),
     }
+}
+
+/// Returns the outputs `[trial, time, 0]` of a layer below the last one: not every backend works with empty tensors.
+fn no_outputs<B: Backend>([trials, steps]: [usize; 2], device: &B::Device) -> Tensor<B, 3> {
+    host_tensor(
+        TensorData::new(Vec::<f32>::new(), [trials, steps, 0]),
+        device,
+    )
 }
 
 /// Returns `[trial, time, ..]`, padded with zeros to `n_steps` time steps.
 fn filled_up<B: Backend>(values: &Tensor<B, 3>, n_steps: usize) -> Tensor<B, 3> {
     let [trials, length, width] = values.dims();
-    if length == n_steps {
+    if length == n_steps || width == 0 {
         return values.clone();
     }
     let padding = [trials, n_steps - length, width];

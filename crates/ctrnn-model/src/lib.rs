@@ -47,6 +47,7 @@ mod fused_ops;
 mod init;
 mod initial_state;
 mod input_path;
+mod layers;
 mod lengths;
 mod low_rank;
 mod module;
@@ -61,6 +62,7 @@ mod short_term_plasticity;
 mod similar;
 mod sparse;
 mod spectrum;
+mod stack;
 mod starting_states;
 mod step_factors;
 mod summary;
@@ -110,10 +112,13 @@ pub use short_term_plasticity::{
 pub use similar::{edit_distance, quoted, word_like};
 pub use sparse::{Share, SparseBlock};
 pub use spectrum::spectral_radius;
+pub use stack::layer_prefix;
 pub use summary::{ParameterSummary, Summary};
 pub use synapses::{Synapses, plastic_gradient, scaled_update};
 pub use time_constants::{Integrator, LearnedTimeConstants, LogNormal, PerType, TimeConstants};
-pub use trajectory::{Forward, Noise, NoiseAddress, Record, Trajectory, cat_rows, map_rows};
+pub use trajectory::{
+    Forward, LayerStart, Noise, NoiseAddress, Record, Trajectory, cat_rows, map_rows,
+};
 pub use violation::{Topic, Violation};
 pub use weight_init::{
     Balance, Gain, Gamma, Gaussian, Lognormal, SpectralRadius, Uniform, WeightInit, WeightInits,

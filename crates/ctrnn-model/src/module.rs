@@ -7,6 +7,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
 use crate::connectivity::Matrix;
+use crate::layers::Layers;
 use crate::lengths::run_by_length;
 use crate::low_rank::RAW;
 use crate::parameters::{CONDITION_VALUES, constant, host_tensor};
@@ -85,6 +86,8 @@ pub struct CtrnnModule<B: Backend> {
     pub(crate) input: Synapses<B>,
     pub(crate) recurrent: Synapses<B>,
     pub(crate) output: Synapses<B>,
+    /// Layers below this one, from the inputs up; they have no readout.
+    pub(crate) below: Layers<B>,
     #[module(skip)]
     pub(crate) config: CtrnnConfig,
 }
@@ -103,11 +106,15 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
                 self.forward(inputs, forward)
             });
         }
-        trajectory(B::sweep(self.sweep(inputs.swap_dims(0, 1), forward)))
+        let (inputs, below) = self.run_below(inputs.swap_dims(0, 1), forward, B::sweep);
+        Trajectory {
+            below,
+            ..trajectory(B::sweep(self.sweep(inputs, forward)))
+        }
     }
 
-    /// Runs [`CtrnnModule::forward`] with a drive `[trial, time, unit]` besides the inputs, as if each unit had an input of its own
-    /// with weight 1: `W_in u + drive`.
+    /// Runs [`CtrnnModule::forward`] with a drive `[trial, time, unit]` besides the inputs, as if each unit of the last layer had an
+    /// input of its own with weight 1: `W_in u + drive`.
     ///
     /// # Panics
     /// If a shape disagrees with the network's.
@@ -124,7 +131,8 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
                 self.forward_driven(inputs, drive.narrow(1, 0, length), forward)
             });
         }
-        let mut sweep = self.sweep(inputs.swap_dims(0, 1), forward);
+        let (inputs, below) = self.run_below(inputs.swap_dims(0, 1), forward, B::sweep);
+        let mut sweep = self.sweep(inputs, forward);
         let n = self.config.n_units;
         let diagonal = (0..n * n).map(|k| f32::from(u8::from(k % (n + 1) == 0)));
         let ones = TensorData::new(diagonal.collect::<Vec<f32>>(), [n, n]);
@@ -139,12 +147,16 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
         };
         sweep.operands.inputs = primitive(inputs);
         sweep.operands.w_in = primitive(w_in);
-        trajectory(B::sweep(sweep))
+        Trajectory {
+            below,
+            ..trajectory(B::sweep(sweep))
+        }
     }
 }
 
 impl<B: Backend> CtrnnModule<B> {
-    /// Returns the state after one noise-free time step, in which `inputs [trial, input]` act on `state [trial, unit]`.
+    /// Returns the state after one noise-free time step, in which `inputs [trial, input]` act on `state [trial, unit]`; of a stack, the
+    /// last layer, whose inputs are the rates of the layer below.
     ///
     /// The state is `v` in the voltage form and `r` in the rate form, with the synapses where they are plastic
     /// ([`CtrnnModule::rested`]). Training, simulation and fixed points share this. Connections with a delay take the rates of
@@ -174,9 +186,12 @@ impl<B: Backend> CtrnnModule<B> {
                 self.forward_reference(inputs, forward)
             });
         }
-        trajectory(recurrence::plain_sweep(
-            self.sweep(inputs.swap_dims(0, 1), forward),
-        ))
+        let sweep = recurrence::plain_sweep;
+        let (inputs, below) = self.run_below(inputs.swap_dims(0, 1), forward, sweep);
+        Trajectory {
+            below,
+            ..trajectory(sweep(self.sweep(inputs, forward)))
+        }
     }
 
     /// Applies the output nonlinearity: returns `f_out(y)` for the readout `y` of [`Trajectory::outputs`](crate::Trajectory).
@@ -184,8 +199,8 @@ impl<B: Backend> CtrnnModule<B> {
         self.config().output_nonlinearity.apply(outputs)
     }
 
-    /// Returns the sweep of this network over time-major `inputs [T,B,I]`.
-    fn sweep(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> SweepTensors<B> {
+    /// Returns the sweep of the last layer over its time-major `inputs [T,B,I]`.
+    pub(crate) fn sweep(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> SweepTensors<B> {
         let config = &self.config;
         let [steps, trials, width] = inputs.dims();
         assert_eq!(
@@ -223,13 +238,13 @@ impl<B: Backend> CtrnnModule<B> {
             activation: config.activation,
             noise_target: config.noise.convention.target(config.form),
             preactivation: noise_sources::preactivation(
-                &config.noise,
+                config,
                 &forward.noise,
                 self.noise_factor.as_deref(),
                 [steps, trials, config.n_units],
                 &self.device(),
             ),
-            postactivation: noise_sources::postactivation(&config.noise, &forward.noise),
+            postactivation: noise_sources::postactivation(config, &forward.noise),
             readout_noise: config.noise.postactivation,
             record,
             recompute: forward.recompute,
@@ -261,8 +276,14 @@ impl<B: Backend> CtrnnModule<B> {
     /// # Errors
     /// If [`CtrnnConfig::check`] refuses the result: `dt_ms` above `tau_ms` under Euler's integrator, for instance.
     pub fn with_dt_ms(mut self, dt_ms: f64) -> Result<Self, ModelError> {
-        self.config.dt_ms = dt_ms;
+        self.config = self
+            .config
+            .map_layers(|layer| CtrnnConfig { dt_ms, ..layer });
         self.config.check()?;
+        for (layer, config) in self.below.0.iter_mut().zip(&self.config.below) {
+            layer.delays = config.delays().map(Arc::new);
+            layer.config = config.clone();
+        }
         self.delays = self.config.delays().map(Arc::new);
         Ok(self)
     }
@@ -378,7 +399,8 @@ impl<B: Backend> ModuleDisplay for CtrnnModule<B> {
     fn custom_content(&self, content: Content) -> Option<Content> {
         let config = &self.config;
         let content = content
-            .add("inputs", &config.n_inputs)
+            .add("layers", &config.n_layers())
+            .add("inputs", &config.first_layer().n_inputs)
             .add("units", &config.n_units)
             .add("outputs", &config.n_outputs)
             .add("activation", &config.activation.name().to_owned())
@@ -388,7 +410,7 @@ impl<B: Backend> ModuleDisplay for CtrnnModule<B> {
 }
 
 /// Returns `[trial, time, unit]` views of what a sweep wrote time-major.
-fn trajectory<B: Backend>(results: ResultTensors<B>) -> Trajectory<B> {
+pub(crate) fn trajectory<B: Backend>(results: ResultTensors<B>) -> Trajectory<B> {
     let by_trial = |x| tensor::<B, 3>(x).swap_dims(0, 1);
     Trajectory {
         outputs: by_trial(results.outputs.expect("a sweep gives outputs")),
@@ -399,5 +421,6 @@ fn trajectory<B: Backend>(results: ResultTensors<B>) -> Trajectory<B> {
         final_state: results
             .final_state
             .map(|state| tensor(state.expect("a sweep gives a final state"))),
+        below: Vec::new(),
     }
 }

@@ -7,17 +7,17 @@ use ctrnn_random::{Key, Stream};
 
 use crate::parameters::host_tensor;
 use crate::recurrence::{NormalTensors, drawn, one_by_one};
-use crate::{CtrnnConfig, Noise, NoiseAddress, NoiseLevels};
+use crate::{CtrnnConfig, Noise, NoiseAddress};
 
-/// Returns the source of the draws of `stream`.
+/// Returns the source of the draws of `stream` for a layer.
 fn source<B: Backend>(
     noise: &Noise<B>,
-    stream: Stream,
+    (stream, layer): (Stream, u16),
     given: Option<&Tensor<B, 3>>,
 ) -> NormalTensors<B> {
     match noise {
         Noise::Off => NoiseSource::None,
-        Noise::Drawn(address) => NoiseSource::Drawn(draws(stream, *address)),
+        Noise::Drawn(address) => NoiseSource::Drawn(draws(stream, layer, *address)),
         Noise::Given { .. } => match given {
             Some(normals) => NoiseSource::Given(normals.clone().swap_dims(0, 1)),
             None => NoiseSource::None,
@@ -25,9 +25,9 @@ fn source<B: Backend>(
     }
 }
 
-fn draws(stream: Stream, address: NoiseAddress) -> DrawAddress {
+fn draws(stream: Stream, layer: u16, address: NoiseAddress) -> DrawAddress {
     DrawAddress::new(
-        Key::new(address.seed, stream, 0),
+        Key::new(address.seed, stream, layer.into()),
         address.step,
         address.first_trial,
     )
@@ -40,7 +40,7 @@ pub(crate) fn all_drawn<B: Backend>(
     [trials, steps]: [usize; 2],
     device: &B::Device,
 ) -> Noise<B> {
-    let of = |stream, width| match source::<B>(noise, stream, None) {
+    let of = |stream, width| match source::<B>(noise, (stream, config.layer), None) {
         NoiseSource::Drawn(draws) if width > 0 => {
             let normals = drawn(draws, [steps, trials, width], None, device);
             Some(normals.swap_dims(0, 1))
@@ -67,20 +67,20 @@ pub(crate) fn all_drawn<B: Backend>(
 /// # Shapes
 /// `shape` is `[T, B, N]`; `factor [N,N]` row by row.
 pub(crate) fn preactivation<B: Backend>(
-    levels: &NoiseLevels,
+    config: &CtrnnConfig,
     noise: &Noise<B>,
     factor: Option<&[f64]>,
     shape: [usize; 3],
     device: &B::Device,
 ) -> NormalTensors<B> {
-    if levels.preactivation.is_silent() {
+    if config.noise.preactivation.is_silent() {
         return NoiseSource::None;
     }
     let given = match noise {
         Noise::Given { preactivation, .. } => preactivation.as_ref(),
         _ => None,
     };
-    let source = source(noise, Stream::Eps, given);
+    let source = source(noise, (Stream::Eps, config.layer), given);
     match (source, factor) {
         (source, None) => source,
         (NoiseSource::None, _) => NoiseSource::None,
@@ -97,17 +97,17 @@ pub(crate) fn preactivation<B: Backend>(
 
 /// Returns the source of the normals of `xi`.
 pub(crate) fn postactivation<B: Backend>(
-    levels: &NoiseLevels,
+    config: &CtrnnConfig,
     noise: &Noise<B>,
 ) -> NormalTensors<B> {
-    if levels.postactivation == 0.0 {
+    if config.noise.postactivation == 0.0 {
         return NoiseSource::None;
     }
     let given = match noise {
         Noise::Given { postactivation, .. } => postactivation.as_ref(),
         _ => None,
     };
-    source(noise, Stream::Xi, given)
+    source(noise, (Stream::Xi, config.layer), given)
 }
 
 /// Returns the inputs that the network sees: with baseline, noise and rectification.
@@ -132,7 +132,7 @@ pub(crate) fn seen_inputs<B: Backend>(
     };
     let std = config.noise.input_std(config.integrator, config.dt_ms);
     let source = if std > 0.0 {
-        source(noise, Stream::InputNoise, given)
+        source(noise, (Stream::InputNoise, config.layer), given)
     } else {
         NoiseSource::None
     };
@@ -159,7 +159,7 @@ pub(crate) fn seen_inputs<B: Backend>(
 
 /// Returns the noise that is added to the initial states `[B,N]`, if any.
 pub(crate) fn of_initial_state<B: Backend>(
-    levels: &NoiseLevels,
+    config: &CtrnnConfig,
     noise: &Noise<B>,
     [trials, units]: [usize; 2],
     device: &B::Device,
@@ -167,10 +167,10 @@ pub(crate) fn of_initial_state<B: Backend>(
     let Noise::Drawn(address) = noise else {
         return None;
     };
-    if levels.initial_state == 0.0 {
+    if config.noise.initial_state == 0.0 {
         return None;
     }
-    let source = NormalTensors::<B>::Drawn(draws(Stream::InitialState, *address));
+    let source = NormalTensors::<B>::Drawn(draws(Stream::InitialState, config.layer, *address));
     let normals = one_by_one(&source, [1, trials, units], device)?;
-    Some(normals.reshape([trials, units]) * levels.initial_state)
+    Some(normals.reshape([trials, units]) * config.noise.initial_state)
 }

@@ -107,6 +107,11 @@ impl Role {
         name == word || name.split('.').next() == Some(word)
     }
 
+    /// Returns true for the parameters of the readout.
+    pub const fn is_of_readout(self) -> bool {
+        matches!(self, Self::OutputWeight | Self::OutputBias)
+    }
+
     /// Returns true for the parameters that a recurrent matrix is made of.
     pub const fn is_recurrent_matrix(self) -> bool {
         matches!(
@@ -115,9 +120,12 @@ impl Role {
         )
     }
 
-    /// Returns the parameter with this role in a layer.
+    /// Returns the parameter with this role in a layer. A network has one readout, which is counted with the first layer.
     pub const fn of_layer(self, layer: u16) -> Parameter {
-        Parameter { layer, role: self }
+        Parameter {
+            layer: if self.is_of_readout() { 0 } else { layer },
+            role: self,
+        }
     }
 }
 
@@ -156,6 +164,16 @@ impl Parameter {
     pub const INITIAL_STATE: Self = Role::InitialState.of_layer(0);
     /// [`Role::TimeConstants`] of the first layer.
     pub const TIME_CONSTANTS: Self = Role::TimeConstants.of_layer(0);
+
+    /// Returns true if a word is the name of the parameter, or that of its group, the part before the dot; without the layer, `recurrent`,
+    /// it means the parameters of all layers, and with it, `layers.0.recurrent`, those of one.
+    pub fn is_called(self, word: &str) -> bool {
+        let of_layer = word.strip_prefix("layers.").and_then(|rest| {
+            let (layer, word) = rest.split_once('.')?;
+            (layer == self.layer.to_string() && !self.role.is_of_readout()).then_some(word)
+        });
+        self.role.is_called(of_layer.unwrap_or(word))
+    }
 
     /// Returns the name in weight files, optimizer state and messages.
     pub fn name(self) -> String {

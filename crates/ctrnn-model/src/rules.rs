@@ -7,6 +7,7 @@ mod arrays;
 mod low_rank;
 mod short_term_plasticity;
 mod single_keys;
+mod stack;
 
 pub(crate) use arrays::broken_delay;
 
@@ -36,6 +37,25 @@ impl CtrnnConfig {
 
     /// Returns the violations of rules that need neither the sizes of the task nor arrays of files.
     pub fn violations_of_table(&self) -> Vec<Violation> {
+        let mut found = self.by_layer(Self::own_violations_of_table);
+        found.extend(stack::all(self));
+        found.extend(frozen(self));
+        found
+    }
+
+    /// Returns the violations of a kind of rules by each layer.
+    fn by_layer(&self, of_one: impl Fn(&Self) -> Vec<Violation>) -> Vec<Violation> {
+        if self.below.is_empty() {
+            return of_one(self);
+        }
+        let of_layer = |(number, layer): (usize, &Self)| {
+            let found = of_one(layer).into_iter();
+            found.map(move |violation| violation.in_layer(number))
+        };
+        self.layers().enumerate().flat_map(of_layer).collect()
+    }
+
+    fn own_violations_of_table(&self) -> Vec<Violation> {
         let mut found = single_keys::of_table(self);
         found.extend(areas::rules::unresolved(self));
         found.extend(time_step(self));
@@ -53,28 +73,35 @@ impl CtrnnConfig {
         found.extend(diagonal(self));
         found.extend(low_rank::of_table(self));
         found.extend(short_term_plasticity::all(self));
-        found.extend(frozen(self));
         found
     }
 
     /// Returns the violations of rules about the sizes that the task gives.
     pub fn violations_of_sizes(&self) -> Vec<Violation> {
-        let mut found = single_keys::sizes(self);
-        found.extend(low_rank::of_sizes(self));
+        let mut found = self.by_layer(|layer| {
+            let mut found: Vec<_> = single_keys::conditions(layer).into_iter().collect();
+            found.extend(low_rank::of_sizes(layer));
+            found
+        });
+        found.extend(single_keys::outputs(self));
         if self.output_nonlinearity == OutputNonlinearity::Softmax && self.n_outputs == 1 {
             let violation = Violation::new(
                 Topic::Readout,
                 "the softmax of a single output is 1 whatever the network does",
                 "write model.output_nonlinearity = \"sigmoid\"",
             );
-            found.push(violation.at("model.output_nonlinearity", ""));
+            let violation = violation.at("model.output_nonlinearity", "");
+            found.push(match self.below.len() {
+                0 => violation,
+                last => violation.in_layer(last),
+            });
         }
         found
     }
 
     /// Returns the violations of rules about the arrays that files give; sizes and table must be valid.
     pub fn violations_of_arrays(&self) -> Vec<Violation> {
-        arrays::all(self)
+        self.by_layer(arrays::all)
     }
 }
 
@@ -384,26 +411,31 @@ fn diagonal(config: &CtrnnConfig) -> Option<Violation> {
 /// Checks that every frozen word is a parameter, a group of them, an area, or a projection between areas.
 fn frozen(config: &CtrnnConfig) -> Vec<Violation> {
     let is_unknown = |word: &str| {
-        let is_parameter = Role::ALL.into_iter().any(|role| role.is_called(word));
+        let layers = 0..config.n_layers() as u16;
+        let all = layers.flat_map(|layer| Role::ALL.map(|role| role.of_layer(layer)));
+        let is_parameter = { all }.any(|parameter| parameter.is_called(word));
         let is_area = config.areas.get(word).is_some();
         !is_parameter && !is_area && !config.is_projection(word)
     };
-    let (kinds, areas) = if config.areas.is_empty() {
-        (" or a group of them", String::new())
-    } else {
+    let (kinds, further) = if !config.areas.is_empty() {
         let names: Vec<&str> = config.areas.names().collect();
         let areas = format!(
             "; areas: {}; projections: FROM -> TO, where there are connections between two areas",
             names.join(", ")
         );
         (", a group of them, an area or a projection", areas)
+    } else if !config.below.is_empty() {
+        let layers = "; of one layer: layers.1.recurrent, counted from 0".to_owned();
+        (" or a group of them", layers)
+    } else {
+        (" or a group of them", String::new())
     };
     let violation = |(index, word): (usize, &String)| {
         Violation::new(
             Topic::Word,
             format!("{word:?} in train.freeze is not a parameter{kinds}"),
             format!(
-                "parameters: {}; groups: input, recurrent, output{areas}",
+                "parameters: {}; groups: input, recurrent, output{further}",
                 Role::ALL.map(Role::name).join(", ")
             ),
         )

@@ -49,9 +49,12 @@ impl<B: Backend> CtrnnModule<B> {
                 shared.expand([trials, n])
             }
         };
-        let levels = &self.config().noise;
-        let noise =
-            noise_sources::of_initial_state(levels, &forward.noise, [trials, n], &self.device());
+        let noise = noise_sources::of_initial_state(
+            self.config(),
+            &forward.noise,
+            [trials, n],
+            &self.device(),
+        );
         self.rested(match noise {
             Some(noise) => own + noise,
             None => own,

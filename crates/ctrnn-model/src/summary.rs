@@ -4,12 +4,12 @@ use burn::tensor::backend::Backend;
 
 use crate::parameters::TAU_MS;
 use crate::spectrum::MOST_UNITS_FOR_RADIUS;
-use crate::{CtrnnModule, Matrix, ModelError, Parameter, ParameterSpec, spectral_radius};
+use crate::{CtrnnModule, Matrix, ModelError, Parameter, ParameterSpec, Role, spectral_radius};
 
-/// Summary of a network: its parameters, time constants and recurrent weights.
+/// Summary of a network: its parameters, and the time constants and recurrent weights of its last layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    /// Trained parameters.
+    /// Trained parameters of all layers.
     pub parameters: Vec<ParameterSummary>,
     /// Shortest and longest time constant, in ms.
     pub tau_ms: [f64; 2],
@@ -56,7 +56,7 @@ impl<B: Backend> CtrnnModule<B> {
     /// # Errors
     /// [`ModelError::Eigenvalues`] if the recurrent weights are not finite.
     pub fn summary(&self) -> Result<Summary, ModelError> {
-        let weights = self.weights();
+        let weights = self.own_weights();
         let n = self.config().n_units;
         let recurrent: Vec<f64> = weights[&Parameter::RECURRENT_WEIGHT.name()]
             .iter()
@@ -89,8 +89,9 @@ impl<B: Backend> CtrnnModule<B> {
     fn parameter_summary(&self, spec: &ParameterSpec) -> ParameterSummary {
         let (parameter, count) = (spec.parameter, spec.n_elements());
         let is_frozen = self.config().is_frozen(parameter);
+        let layer = self.layer_of(parameter);
         let factors = self.config().update_factors(parameter);
-        let constraints = Matrix::of(parameter).map(|m| self.synapses(m).constraints());
+        let constraints = Matrix::of(parameter).map(|m| layer.synapses(m).constraints());
         let free = match constraints {
             _ if is_frozen => 0,
             Some(constraints) => constraints.n_free(),
@@ -101,8 +102,8 @@ impl<B: Backend> CtrnnModule<B> {
         };
         let mut words = constraints.map_or(Vec::new(), super::synapses::Constraints::words);
         words.extend(factors.as_deref().map(range_of_plasticity));
-        if let Some(longest) = self.config().longest_delay_ms()
-            && parameter == Parameter::RECURRENT_WEIGHT
+        if let Some(longest) = layer.config().longest_delay_ms()
+            && parameter.role == Role::RecurrentWeight
         {
             words.push(format!("delays up to {longest} ms"));
         }

@@ -15,6 +15,9 @@ pub struct Forward<B: Backend> {
     /// `[trial, 0]` where they are not plastic; [`CtrnnModule::rested`](crate::CtrnnModule::rested) adds those at rest.
     /// Absent: the network's own, with its noise.
     pub initial_state: Option<UnitState<Tensor<B, 2>>>,
+    /// Starts of the layers below the last one, from the inputs up. Empty: their own initial states, with the noise of the pass where it
+    /// is drawn, and without noise where it is given, since that is the noise of the last layer.
+    pub below: Vec<LayerStart<B>>,
     /// Number of the condition of each trial, `[trial]`, for a network with an initial state per condition.
     pub conditions: Vec<usize>,
     /// Number of time steps of each trial, `[trial]`: outputs and states after a trial's end are 0, and its final state is the one
@@ -34,12 +37,22 @@ impl<B: Backend> Default for Forward<B> {
         Self {
             noise: Noise::Off,
             initial_state: None,
+            below: Vec::new(),
             conditions: Vec::new(),
             lengths: Vec::new(),
             record: Record::default(),
             recompute: false,
         }
     }
+}
+
+/// Noise and initial state of a layer below the last one.
+#[derive(Clone, Debug, Default)]
+pub struct LayerStart<B: Backend> {
+    /// Noise of the layer.
+    pub noise: Noise<B>,
+    /// State to start from, as [`Forward::initial_state`]; absent: the layer's own, with its noise.
+    pub initial_state: Option<UnitState<Tensor<B, 2>>>,
 }
 
 /// Source of the noise of a forward pass. Its size is always given by the network's own `sigma` and convention.
@@ -119,6 +132,15 @@ pub struct Trajectory<B: Backend> {
     pub resources: Option<Tensor<B, 3>>,
     /// State after the last step `[trial, unit]`: `v` (voltage form) or `r` (rate form), and with short-term plasticity the synapses.
     pub final_state: UnitState<Tensor<B, 2>>,
+    /// Trajectories of the layers below the last one, from the inputs up; they have no outputs, `[trial, time, 0]`.
+    pub below: Vec<Trajectory<B>>,
+}
+
+impl<B: Backend> Trajectory<B> {
+    /// Returns the trajectories of all layers, from the inputs up.
+    pub fn layers(&self) -> impl Iterator<Item = &Self> {
+        self.below.iter().chain([self])
+    }
 }
 
 /// Applies a function of rows, one for each trial, to each variable of a state. Those of a network without short-term plasticity

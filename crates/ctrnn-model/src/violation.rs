@@ -14,7 +14,7 @@ pub struct Violation {
     /// Keys that the rule joins, by full path in a configuration file (`model.tau_ms`), each with the text of its label.
     pub keys: Vec<(String, &'static str)>,
     /// Further keys that must be known before the rule can be checked.
-    pub depends_on: Vec<&'static str>,
+    pub depends_on: Vec<String>,
 }
 
 /// Kind of rule.
@@ -55,8 +55,28 @@ impl Violation {
 
     /// Adds keys that must be known for the rule to be checked.
     pub(crate) fn needs(mut self, keys: &[&'static str]) -> Self {
-        self.depends_on.extend(keys);
+        self.depends_on
+            .extend(keys.iter().map(|key| (*key).to_owned()));
         self
+    }
+
+    /// Returns the violation of a rule by a layer of a stack: with the place of the layer in the names of keys.
+    pub(crate) fn in_layer(self, layer: usize) -> Self {
+        const EXPLAIN: &str = "config explain "; // takes the key of any layer
+        let prefix = format!("model.layer[{layer}].");
+        let placed = |text: String| {
+            let placed = text.replace("model.", &prefix);
+            placed.replace(&format!("{EXPLAIN}{prefix}"), &format!("{EXPLAIN}model."))
+        };
+        Self {
+            topic: self.topic,
+            message: placed(self.message),
+            help: placed(self.help),
+            keys: (self.keys.into_iter())
+                .map(|(key, label)| (placed(key), label))
+                .collect(),
+            depends_on: self.depends_on.into_iter().map(placed).collect(),
+        }
     }
 }
 

@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
+use burn::module::{Param, ParamId};
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 use ctrnn_kernels::UnitState;
+use ctrnn_random::{Key, Stream};
 
 use crate::connectivity::Matrix;
 use crate::delays::DELAY_MS;
 use crate::initial_state::CARRIED_STATE;
+use crate::layers::Layers;
 use crate::low_rank::RAW;
 use crate::parameters::{CONDITION_VALUES, TAU_MS, host_tensor};
+use crate::stack::{join_weights, split_weights};
 use crate::synapses::{Constraints, Synapses};
 use crate::{
-    CtrnnConfig, CtrnnModule, InitialState, LowRank, ModelError, Parameter, ParameterSpec,
+    CtrnnConfig, CtrnnModule, InitialState, LowRank, ModelError, Parameter, ParameterSpec, Role,
     UNIT_AREA, UNIT_TYPE, Weights, init, low_rank,
 };
 
@@ -36,29 +40,48 @@ impl CtrnnConfig {
         device: &B::Device,
     ) -> Result<CtrnnModule<B>, ModelError> {
         self.check()?;
-        let mut weights = init::draw(self, seed)?;
-        let mut put = |p: Parameter, values: Vec<f64>| {
-            weights.insert(p.name(), TensorData::new(values, p.shape(self)));
+        let first = |(number, layer): (usize, &Self)| {
+            let drawn = layer.first_weights(seed);
+            drawn.map_err(|error| error.in_layer(number))
         };
-        let size = |p: Parameter| p.shape(self).iter().product::<usize>();
-        for p in [Parameter::RECURRENT_BIAS, Parameter::OUTPUT_BIAS] {
-            if p.is_trained(self) {
-                let first = match p {
-                    Parameter::RECURRENT_BIAS => self.bias.clamped(0.0),
+        let layers: Vec<Weights> = self
+            .layers()
+            .enumerate()
+            .map(first)
+            .collect::<Result<_, _>>()?;
+        CtrnnModule::from_weights(self, &join_weights(layers), device)
+    }
+
+    /// Draws the initial weights of the last layer, under the names of a network of one layer.
+    fn first_weights(&self, seed: u64) -> Result<Weights, ModelError> {
+        let mut weights = init::draw(self, seed)?;
+        let mut put = |role: Role, values: Vec<f64>| {
+            weights.insert(
+                role.name().to_owned(),
+                TensorData::new(values, role.shape(self)),
+            );
+        };
+        let size = |role: Role| role.shape(self).iter().product::<usize>();
+        for role in [Role::RecurrentBias, Role::OutputBias] {
+            if role.is_trained(self) {
+                let first = match role {
+                    Role::RecurrentBias => self.bias.clamped(0.0),
                     _ => 0.0,
                 };
-                put(p, vec![first; size(p)]);
+                put(role, vec![first; size(role)]);
             }
         }
-        let state = Parameter::INITIAL_STATE;
+        let state = Role::InitialState;
         if state.is_trained(self) {
-            put(state, self.initial_state.first_values(size(state), seed));
+            let key = Key::new(seed, Stream::FirstState, self.layer.into());
+            put(state, self.initial_state.first_values(size(state), key));
         }
         let signs = self.unit_signs().unwrap_or_default();
-        let tau_ms = self.tau_ms.draw(self.n_units, &signs, seed);
+        let key = Key::new(seed, Stream::TimeConstants, self.layer.into());
+        let tau_ms = self.tau_ms.draw(self.n_units, &signs, key);
         let tau_ms = TensorData::new(tau_ms.clone(), [tau_ms.len()]);
         weights.insert(TAU_MS.to_owned(), tau_ms);
-        CtrnnModule::from_weights(self, &weights, device)
+        Ok(weights)
     }
 }
 
@@ -74,20 +97,39 @@ impl<B: Backend> CtrnnModule<B> {
         device: &B::Device,
     ) -> Result<Self, ModelError> {
         config.check()?;
+        let layers = split_weights(weights, config.n_layers())?;
+        let layer = |(number, weights): (usize, &Weights)| {
+            let layer = Self::layer_from_weights(config.layer(number), weights, device);
+            layer.map_err(|error| error.in_layer(number))
+        };
+        let mut below: Vec<Self> = (layers.iter().enumerate())
+            .map(layer)
+            .collect::<Result<_, _>>()?;
+        let last = below.pop().expect("a network has a layer");
+        Ok(Self {
+            below: Layers(below),
+            ..last
+        })
+    }
+
+    /// Builds the last layer from its weights, which have the names of a network of one layer.
+    fn layer_from_weights(
+        config: &CtrnnConfig,
+        weights: &Weights,
+        device: &B::Device,
+    ) -> Result<Self, ModelError> {
         check(weights, config)?;
-        let factor = |p: Parameter| -> Result<_, ModelError> {
+        let own = |role: Role| role.of_layer(config.layer);
+        let factor = |role: Role| -> Result<_, ModelError> {
             Ok(match config.low_rank {
-                Some(_) => Some(p.part(host_tensor(find(weights, p)?, device), config)),
+                Some(_) => Some(own(role).part(host_tensor(find(weights, role)?, device), config)),
                 None => None,
             })
         };
-        let (left, right) = (
-            factor(Parameter::RECURRENT_LEFT)?,
-            factor(Parameter::RECURRENT_RIGHT)?,
-        );
-        let vector = |p: Parameter| -> Result<_, ModelError> {
-            Ok(if p.is_trained(config) {
-                Some(p.param(host_tensor(find(weights, p)?, device)))
+        let (left, right) = (factor(Role::RecurrentLeft)?, factor(Role::RecurrentRight)?);
+        let vector = |role: Role| -> Result<_, ModelError> {
+            Ok(if role.is_trained(config) {
+                Some(own(role).param(host_tensor(find(weights, role)?, device)))
             } else {
                 None
             })
@@ -98,19 +140,25 @@ impl<B: Backend> CtrnnModule<B> {
                 Some(factors) if matrix == Matrix::Recurrent => {
                     full_matrix(config, factors, weights)?
                 }
+                _ if matrix == Matrix::Output && config.is_below() => {
+                    // Not a parameter, so its id is that of none.
+                    let none = TensorData::new(Vec::<f32>::new(), constraints.shape);
+                    let none = Param::initialized(ParamId::new(), host_tensor(none, device));
+                    return Ok((none, Synapses::new(constraints, device)));
+                }
                 _ => TensorData::new(constraints.raw_of(weights)?, constraints.shape),
             };
-            let raw = matrix.parameter().part(host_tensor(raw, device), config);
+            let raw = own(matrix.parameter().role).part(host_tensor(raw, device), config);
             Ok((raw, Synapses::new(constraints, device)))
         };
         let (w_in_raw, input) = matrix(Matrix::Input)?;
         let (w_rc_raw, recurrent) = matrix(Matrix::Recurrent)?;
         let (w_out_raw, output) = matrix(Matrix::Output)?;
-        let is_shared = Parameter::INITIAL_STATE.shape(config).len() == 1;
+        let is_shared = Role::InitialState.shape(config).len() == 1;
         let tau_raw = match config.tau_ms.learned() {
             Some(learned) => {
                 let raw = learned.raw_of(weights, config.n_units)?;
-                Some(Parameter::TIME_CONSTANTS.param(host_tensor(raw, device)))
+                Some(own(Role::TimeConstants).param(host_tensor(raw, device)))
             }
             None => None,
         };
@@ -119,19 +167,19 @@ impl<B: Backend> CtrnnModule<B> {
             w_rc_raw,
             left,
             right,
-            bias: vector(Parameter::RECURRENT_BIAS)?,
+            bias: vector(Role::RecurrentBias)?,
             w_out_raw,
-            bias_out: vector(Parameter::OUTPUT_BIAS)?,
+            bias_out: vector(Role::OutputBias)?,
             initial_state: if is_shared {
-                vector(Parameter::INITIAL_STATE)?
+                vector(Role::InitialState)?
             } else {
                 None
             },
             condition_states: if is_shared {
                 None
             } else {
-                let states = find(weights, Parameter::INITIAL_STATE)?;
-                Some(Parameter::INITIAL_STATE.param(host_tensor(states, device)))
+                let states = find(weights, Role::InitialState)?;
+                Some(own(Role::InitialState).param(host_tensor(states, device)))
             },
             tau_raw,
             fixed_tau_ms: config.tau_ms.of(
@@ -154,6 +202,7 @@ impl<B: Backend> CtrnnModule<B> {
             input,
             recurrent,
             output,
+            below: Layers(Vec::new()),
             config: config.clone(),
         })
     }
@@ -167,7 +216,21 @@ impl<B: Backend> CtrnnModule<B> {
     /// # Errors
     /// Names the tensor that is unknown, has another shape, is not finite, or contradicts the configuration.
     pub fn with_weights(self, weights: &Weights) -> Result<Self, ModelError> {
-        let (mut all, mut given) = (self.weights(), weights.clone());
+        let given = split_weights(weights, self.n_layers())?;
+        let layer = |((number, layer), given): ((usize, &Self), Weights)| {
+            let all = layer.completed(given);
+            all.map_err(|error| error.in_layer(number))
+        };
+        let layers: Vec<Weights> = (self.layers().enumerate().zip(given))
+            .map(layer)
+            .collect::<Result<_, _>>()?;
+        Self::from_weights(&self.config, &join_weights(layers), &self.device())
+    }
+
+    /// Adds to given weights of the last layer those of its own that they do not replace.
+    fn completed(&self, mut given: Weights) -> Result<Weights, ModelError> {
+        let weights = given.clone();
+        let mut all = self.own_weights();
         if let Some(factors) = &self.config.low_rank {
             give_way_to_factors(&mut all, &mut given, &self.config, factors)?;
         }
@@ -183,7 +246,7 @@ impl<B: Backend> CtrnnModule<B> {
             all.remove(&Parameter::TIME_CONSTANTS.name()); // it follows from the time constants that are given
         }
         all.extend(given);
-        Self::from_weights(&self.config, &all, &self.device())
+        Ok(all)
     }
 
     /// Returns every tensor of the network by name, as weight files hold them: the parameters (zeros or the given values where a
@@ -191,11 +254,21 @@ impl<B: Backend> CtrnnModule<B> {
     /// values of conditions ([`CONDITION_VALUES`]). The `weight` of a constrained matrix is the effective one, accompanied by
     /// `weight_raw`, `mask`, `sign` and `fixed`; that of a recurrent matrix of low rank by `left` and `right`, and by `weight_raw`,
     /// its full matrix, if it has one. `recurrent.delay_ms [N,N]` holds the delays of connections. A network with areas has
-    /// [`UNIT_AREA`] and, with cell types, [`UNIT_TYPE`], `[N]`.
+    /// [`UNIT_AREA`] and, with cell types, [`UNIT_TYPE`], `[N]`. Names of layers above the first begin with `layers.1.` and so on, but
+    /// those of the readout, which is that of the last layer.
     pub fn weights(&self) -> Weights {
+        join_weights(self.layers().map(Self::own_weights))
+    }
+
+    /// Returns every tensor of the last layer, under the names of a network of one layer.
+    pub(crate) fn own_weights(&self) -> Weights {
         let mut weights = Weights::new();
         let mut put = |p: Parameter, data: TensorData| weights.insert(p.name(), data);
-        for matrix in Matrix::ALL {
+        let matrices = || {
+            let all = Matrix::ALL.into_iter();
+            all.filter(|matrix| *matrix != Matrix::Output || !self.config.is_below())
+        };
+        for matrix in matrices() {
             put(matrix.parameter(), self.effective_weights(matrix).to_data());
         }
         for (parameter, factor) in [
@@ -207,7 +280,9 @@ impl<B: Backend> CtrnnModule<B> {
             }
         }
         put(Parameter::RECURRENT_BIAS, self.bias_value().to_data());
-        put(Parameter::OUTPUT_BIAS, self.bias_out_value().to_data());
+        if !self.config.is_below() {
+            put(Parameter::OUTPUT_BIAS, self.bias_out_value().to_data());
+        }
         let initial_state = match &self.condition_states {
             Some(states) => states.to_data(),
             None => self.shared_initial_state().to_data(),
@@ -223,7 +298,7 @@ impl<B: Backend> CtrnnModule<B> {
         }
         weights.extend(self.condition_values.clone());
         weights.insert(TAU_MS.to_owned(), self.tau_ms().to_data());
-        for matrix in Matrix::ALL {
+        for matrix in matrices() {
             weights.extend(self.constraint_arrays(matrix));
         }
         weights.extend(self.config.unit_labels());
@@ -342,17 +417,17 @@ fn carried_state(
 }
 
 /// Returns the weights of a parameter.
-fn find(weights: &Weights, parameter: Parameter) -> Result<TensorData, ModelError> {
-    let found = weights.get(&parameter.name()).cloned();
+fn find(weights: &Weights, role: Role) -> Result<TensorData, ModelError> {
+    let found = weights.get(role.name()).cloned();
     found.ok_or_else(|| ModelError::MissingTensor {
-        name: parameter.name(),
+        name: role.name().to_owned(),
     })
 }
 
 /// Checks that `weights` fits a network: known names, right shapes, finite values, nothing that contradicts the
 /// configuration. Names may be absent.
 fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), ModelError> {
-    let parameters = config.parameters();
+    let parameters = config.own_parameters();
     for (name, data) in weights {
         if name.starts_with(CONDITION_VALUES) {
             check_condition_values(name, data, config)?;
@@ -398,7 +473,7 @@ fn constraint_shape(name: &str, config: &CtrnnConfig) -> Option<Vec<usize>> {
 }
 
 fn unknown(name: &str, config: &CtrnnConfig) -> ModelError {
-    let parameters = config.parameters().into_iter();
+    let parameters = config.own_parameters().into_iter();
     let mut known: Vec<String> = parameters.map(|spec| spec.parameter.name()).collect();
     let effective = Parameter::RECURRENT_WEIGHT.name();
     if !known.contains(&effective) {

@@ -24,8 +24,29 @@ impl Matrix {
 impl Parameter {
     /// Returns the shape of this parameter in a network.
     pub fn shape(self, config: &CtrnnConfig) -> Vec<usize> {
+        self.role.shape(self.layer_in(config))
+    }
+
+    /// Returns true if a network with this configuration trains this parameter.
+    pub fn is_trained(self, config: &CtrnnConfig) -> bool {
+        self.role.is_trained(self.layer_in(config))
+    }
+
+    /// Returns the layer that has this parameter; the readout belongs to the last one.
+    pub(crate) fn layer_in(self, config: &CtrnnConfig) -> &CtrnnConfig {
+        if self.role.is_of_readout() {
+            config
+        } else {
+            config.layer(usize::from(self.layer))
+        }
+    }
+}
+
+impl Role {
+    /// Returns the shape of the parameter with this role in a layer.
+    pub(crate) fn shape(self, config: &CtrnnConfig) -> Vec<usize> {
         let (i, n, o) = (config.n_inputs, config.n_units, config.n_outputs);
-        match self.role {
+        match self {
             Role::InputWeight => vec![n, i],
             Role::RecurrentWeight => vec![n, n],
             Role::RecurrentLeft | Role::RecurrentRight => {
@@ -45,14 +66,15 @@ impl Parameter {
         }
     }
 
-    /// Returns true if a network with this configuration trains this parameter.
-    pub fn is_trained(self, config: &CtrnnConfig) -> bool {
-        match self.role {
-            Role::InputWeight | Role::OutputWeight => true,
+    /// Returns true if a layer trains the parameter with this role.
+    pub(crate) fn is_trained(self, config: &CtrnnConfig) -> bool {
+        match self {
+            Role::InputWeight => true,
+            Role::OutputWeight => !config.is_below(),
             Role::RecurrentWeight => config.low_rank.as_ref().is_none_or(LowRank::has_full),
             Role::RecurrentLeft | Role::RecurrentRight => config.low_rank.is_some(),
             Role::RecurrentBias => config.bias.recurrent,
-            Role::OutputBias => config.bias.readout,
+            Role::OutputBias => config.bias.readout && !config.is_below(),
             Role::InitialState => config.initial_state.is_learned(),
             Role::TimeConstants => config.tau_ms.learned().is_some(),
         }
@@ -71,22 +93,37 @@ impl CtrnnConfig {
     /// Lists the parameters that such a network can have, trained or fixed, layer after layer: the one list from which weight
     /// files, gradients and optimizers are made.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
-        let spec = |parameter: Parameter| ParameterSpec {
-            parameter,
-            shape: parameter.shape(self),
-            is_trained: parameter.is_trained(self),
-        };
-        let all = Role::ALL.into_iter().map(|role| spec(role.of_layer(0)));
-        // Of the recurrent matrix a network has the full one, the factors, or both.
-        all.filter(|spec| spec.is_trained || !spec.parameter.role.is_recurrent_matrix())
-            .collect()
+        let of_layer = |(number, layer): (usize, &Self)| layer.parameters_as_layer(number);
+        self.layers().enumerate().flat_map(of_layer).collect()
     }
 
-    /// Returns the parameters that a matrix is made of: one, or for a recurrent matrix of low rank its factors and its full part.
+    /// Lists the parameters of this layer alone, with this number of the layer.
+    fn parameters_as_layer(&self, number: usize) -> Vec<ParameterSpec> {
+        let spec = |role: Role| ParameterSpec {
+            parameter: role.of_layer(number as u16),
+            shape: role.shape(self),
+            is_trained: role.is_trained(self),
+        };
+        let has = |spec: &ParameterSpec| {
+            let role = spec.parameter.role;
+            // Of the recurrent matrix a network has the full one, the factors, or both.
+            spec.is_trained
+                || !role.is_recurrent_matrix() && !(role.is_of_readout() && self.is_below())
+        };
+        Role::ALL.into_iter().map(spec).filter(has).collect()
+    }
+
+    /// Lists the parameters of the last layer, under the names of a network of one layer.
+    pub(crate) fn own_parameters(&self) -> Vec<ParameterSpec> {
+        self.parameters_as_layer(0)
+    }
+
+    /// Returns the parameters that a matrix of the last layer is made of: one, or for a recurrent matrix of low rank its factors and its
+    /// full part; under the names of a network of one layer.
     pub fn parameters_of(&self, matrix: Matrix) -> Vec<Parameter> {
         match matrix {
             Matrix::Recurrent => {
-                let all = self.parameters().into_iter().map(|spec| spec.parameter);
+                let all = self.own_parameters().into_iter().map(|spec| spec.parameter);
                 all.filter(|parameter| parameter.role.is_recurrent_matrix())
                     .collect()
             }
@@ -103,15 +140,17 @@ impl CtrnnConfig {
     /// Returns true if training leaves a parameter as it is.
     pub fn is_frozen(&self, parameter: Parameter) -> bool {
         let held = |factors: &LowRank| factors.holds(parameter.role);
-        self.low_rank.as_ref().is_some_and(held)
-            || self
-                .frozen
-                .iter()
-                .any(|word| parameter.role.is_called(word))
+        let factors = parameter.layer_in(self).low_rank.as_ref();
+        factors.is_some_and(held) || self.frozen.iter().any(|word| parameter.is_called(word))
     }
 
-    /// Names the feature of the network for which no GPU has kernels, so that the recurrence runs there by the plain path.
+    /// Names the feature of the network, or of one of its layers, for which no GPU has kernels, so that the recurrence of the layer
+    /// runs there by the plain path.
     pub fn without_gpu_kernels(&self) -> Option<&'static str> {
+        let below = self.below.iter().find_map(Self::without_gpu_kernels);
+        if below.is_some() {
+            return below;
+        }
         let features = [
             (self.low_rank.is_some(), "model.low_rank"),
             (
@@ -122,6 +161,7 @@ impl CtrnnConfig {
                 self.longest_delay_ms().is_some(),
                 "a delay of recurrent connections",
             ),
+            (!self.below.is_empty(), "a layer below the last one"),
         ];
         let used = features.into_iter().find(|(is_used, _)| *is_used);
         used.map(|(_, key)| key)
@@ -145,7 +185,7 @@ impl CtrnnConfig {
                 .then(|| dale.map_or(Parametrization::Abs, |dale| dale.parametrization)),
             Matrix::Recurrent => dale.map(|dale| dale.parametrization),
             Matrix::Output => dale
-                .filter(|dale| dale.readout != ReadoutSigns::Free)
+                .filter(|dale| dale.readout != ReadoutSigns::Free && !self.is_below())
                 .map(|dale| dale.parametrization),
         }
     }
@@ -184,6 +224,7 @@ impl CtrnnConfig {
             forbid(&|row, col| row == col);
         }
         if matrix == Matrix::Output
+            && !self.is_below()
             && self
                 .dale
                 .as_ref()
@@ -197,10 +238,10 @@ impl CtrnnConfig {
 
     /// Returns the inputs that can reach no unit.
     pub fn unheard_inputs(&self) -> Vec<usize> {
-        self.empty_columns(Matrix::Input, |_, _| true)
+        self.first_layer().empty_columns(Matrix::Input, |_, _| true)
     }
 
-    /// Returns the units that can reach neither another unit nor the readout.
+    /// Returns the units of the last layer that can reach neither another unit nor the readout.
     pub fn unheard_units(&self) -> Vec<usize> {
         let mut units = self.empty_columns(Matrix::Recurrent, |post, pre| post != pre);
         let unread = self.empty_columns(Matrix::Output, |_, _| true);

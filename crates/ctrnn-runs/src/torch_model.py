@@ -12,6 +12,9 @@ It computes what `train-ctrnn simulate` does:
     rate form      r' = (1 - gain) r + gain f(z)      z = W_rc r + W_in u + b + eps
     readout        y = f_out(W_out [r + xi] + b_out)
 
+In a network of several layers (MODEL["layers"]) u of a layer are the rates of the layer below at the same time step, and the answer has
+their states as "layers.0.rates" and so on. The layers are network.layers.
+
 A connection with a delay d (recurrent.delay_ms) takes what was sent d earlier, before the trial what the first time step sends.
 
 gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the exponential one. Index k of a result is the state after
@@ -61,6 +64,8 @@ class CTRNN(torch.nn.Module):
             product = weights["recurrent.left"] @ weights["recurrent.right"].T / len(weights["recurrent.left"])
             weights = {**weights, "recurrent.weight": product + weights.get("recurrent.weight_raw", 0.0)}
         for name, of_file in NAMES.items():
+            if of_file.startswith("output.") and not model["n_outputs"]:
+                continue  # a layer below the last one
             setattr(self, name, torch.nn.Parameter(weights[of_file].clone()))
         self.register_buffer("fixed_tau_ms", weights["tau_ms"].clone())
         self.register_buffer("delay_ms", weights.get("recurrent.delay_ms", torch.zeros_like(self.w_rc)).clone())
@@ -113,9 +118,11 @@ class CTRNN(torch.nn.Module):
             for name in plastic:
                 plastic[name].append(getattr(synapses, name))
         rates = torch.stack(rates, 1)
-        outputs = OUTPUTS[model["output_nonlinearity"]]((rates + xi) @ self.w_out.T + self.bias_out)
         states = {"potentials": potentials} | plastic
-        return {name: torch.stack(values, 1) for name, values in states.items()} | {"rates": rates, "outputs": outputs}
+        answer = {name: torch.stack(values, 1) for name, values in states.items()} | {"rates": rates}
+        if model["n_outputs"]:
+            answer["outputs"] = OUTPUTS[model["output_nonlinearity"]]((rates + xi) @ self.w_out.T + self.bias_out)
+        return answer
 
     def by_delay(self):
         """The recurrent weights of each delay in time steps."""
@@ -169,6 +176,31 @@ class CTRNN(torch.nn.Module):
         return state.expand_as(like)
 
 
+class Stack(torch.nn.Module):
+    """A network of several layers; `weights` holds tensors by their names in weights.safetensors."""
+
+    def __init__(self, weights, model=MODEL):
+        super().__init__()
+        layers = enumerate(model["layers"])
+        self.layers = torch.nn.ModuleList(CTRNN(of_layer(weights, k), layer) for k, layer in layers)
+
+    def forward(self, inputs, conditions=None, noise=False):
+        """Runs the network on `inputs` [trial, time, input]; with `noise` the noise of each layer is drawn, else there is none."""
+        answer, last = {}, len(self.layers) - 1
+        for k, layer in enumerate(self.layers):
+            states = layer(inputs, conditions=conditions, noise=noise)
+            inputs = states["rates"]
+            answer |= states if k == last else {f"layers.{k}.{name}": values for name, values in states.items()}
+        return answer
+
+
+def of_layer(weights, k):
+    """The weights of a layer by the names of a network of one layer; the readout is that of the last layer."""
+    prefix = f"layers.{k}." if k else ""
+    own = {name[len(prefix) :]: w for name, w in weights.items() if name.startswith(prefix) and (k or not name.startswith("layers."))}
+    return own | {name: w for name, w in weights.items() if name.startswith("output.")}
+
+
 class Synapses:
     """Short-term plasticity of the synapses that leave each unit: utilisation and resources [trial, unit], at rest unless given."""
 
@@ -217,4 +249,5 @@ def read_safetensors(path):
 def load(path=None, dtype=torch.float32):
     """The network with the weights of `path`, as a rule the weights.safetensors beside this file."""
     path = path or Path(__file__).with_name("weights.safetensors")
-    return CTRNN({name: tensor.to(dtype) for name, tensor in read_safetensors(path).items()})
+    kind = Stack if "layers" in MODEL else CTRNN
+    return kind({name: tensor.to(dtype) for name, tensor in read_safetensors(path).items()})

@@ -9,7 +9,9 @@ use std::collections::{HashMap, HashSet};
 
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
-use ctrnn_model::{CONDITION_VALUES, CtrnnConfig, CtrnnModule, InitialState, Parameter, Weights};
+use ctrnn_model::{
+    CONDITION_VALUES, CtrnnConfig, CtrnnModule, InitialState, Parameter, Weights, layer_prefix,
+};
 use ctrnn_tasks::{Condition, Task, TrialBatch, TrialSet, value_bits};
 
 use crate::TrainError;
@@ -23,11 +25,13 @@ pub fn condition_numbers<B: Backend>(
     task: &dyn Task,
     trials: &TrialBatch,
 ) -> Result<Vec<usize>, TrainError> {
-    if network.config().initial_state != InitialState::LearnedPerCondition {
+    let has_states =
+        |layer: &&CtrnnModule<B>| layer.config().initial_state == InitialState::LearnedPerCondition;
+    let Some(layer) = network.layers().find(has_states) else {
         return Ok(Vec::new());
-    }
+    };
     let names: Vec<&str> = trials.conditions.iter().map(|(name, _)| &**name).collect();
-    let own = network.condition_values();
+    let own = layer.condition_values();
     let conditions = if own.is_empty() {
         task.conditions()
     } else {
@@ -89,24 +93,41 @@ pub fn with_states_of_conditions(
     task: &dyn Task,
     mut weights: Weights,
 ) -> (Weights, Option<String>) {
-    if model.initial_state != InitialState::LearnedPerCondition {
-        return (weights, None);
+    let mut first_note = None;
+    for (number, layer) in model.layers().enumerate() {
+        if layer.initial_state == InitialState::LearnedPerCondition {
+            let prefix = layer_prefix(number);
+            let note;
+            (weights, note) = with_states_of_layer(layer, &prefix, task, weights);
+            first_note = first_note.or(note);
+        }
     }
+    (weights, first_note)
+}
+
+/// Reorders the initial states of a layer, whose names in `weights` begin with `prefix`.
+fn with_states_of_layer(
+    model: &CtrnnConfig,
+    prefix: &str,
+    task: &dyn Task,
+    mut weights: Weights,
+) -> (Weights, Option<String>) {
+    let of_values = format!("{prefix}{CONDITION_VALUES}");
     let n = model.n_conditions;
     let wanted = task.conditions();
     let known: Vec<String> = weights
         .keys()
-        .filter(|name| name.starts_with(CONDITION_VALUES))
+        .filter(|name| name.starts_with(&of_values))
         .cloned()
         .collect();
     let columns: Vec<(String, Vec<f64>)> = known
         .into_iter()
         .filter_map(|name| {
             let values = weights.remove(&name)?.iter().collect();
-            Some((name[CONDITION_VALUES.len()..].to_owned(), values))
+            Some((name[of_values.len()..].to_owned(), values))
         })
         .collect();
-    let name = Parameter::INITIAL_STATE.name();
+    let name = prefix.to_owned() + &Parameter::INITIAL_STATE.name();
     let note = match weights.get(&name) {
         Some(states) if columns.is_empty() => (n > 1 && states.shape.len() == 2).then(|| {
             "the weights do not say to which conditions their initial states belong: they are taken by number, which is right only if the conditions and their order are the same".to_owned()
@@ -120,15 +141,14 @@ pub fn with_states_of_conditions(
         },
         None => None,
     };
-    weights.extend(condition_arrays(&wanted));
+    let arrays = condition_arrays(&wanted).into_iter();
+    weights.extend(arrays.map(|(own, data)| (prefix.to_owned() + &own, data)));
     (weights, note)
 }
 
 /// Returns true if the weights record the conditions of their initial states.
 pub fn conditions_of_states(weights: &Weights) -> bool {
-    weights
-        .keys()
-        .any(|name| name.starts_with(CONDITION_VALUES))
+    weights.keys().any(|name| name.contains(CONDITION_VALUES))
 }
 
 /// Returns the states of the `wanted` conditions, in that order, and the conditions without a state.
@@ -221,7 +241,7 @@ pub fn first_nonfinite(tensors: &Weights) -> Option<&str> {
     // NaN among the values of a condition is legitimate: it marks a value that does not apply.
     let mut numbers = tensors
         .iter()
-        .filter(|(name, _)| !name.starts_with(CONDITION_VALUES));
+        .filter(|(name, _)| !name.contains(CONDITION_VALUES));
     let broken = numbers.find(|(_, data)| is_broken(data));
     broken.map(|(name, _)| name.as_str())
 }

@@ -244,7 +244,8 @@ pub(crate) struct Scored<'a, B: Backend> {
 struct Block<B: Backend> {
     loss_sum: f64,
     weight: f64,
-    statistics: Vec<Statistic<B>>,
+    /// Statistics of each penalty, by layer.
+    statistics: Vec<Vec<Statistic<B>>>,
     further: Vec<f64>,
     answers: Vec<Answer>,
 }
@@ -252,7 +253,7 @@ struct Block<B: Backend> {
 impl<B: Backend> Block<B> {
     fn is_finite(&self) -> bool {
         self.loss_sum.is_finite()
-            && self.statistics.iter().all(Statistic::is_finite)
+            && self.statistics.iter().flatten().all(Statistic::is_finite)
             && self.further.iter().all(|value| value.is_finite())
     }
 }
@@ -327,7 +328,7 @@ impl<B: RecurrenceBackend> Scored<'_, B> {
         let answers = answers(task, trials, network.activate(outputs));
         let further = (self.further)(&trajectory, batch);
         let inputs = LossInputs::new(network, trajectory, batch);
-        let statistics = penalties.iter().map(|penalty| penalty.statistic(&inputs));
+        let statistics = penalties.iter().map(|penalty| penalty.statistics(&inputs));
         Block {
             loss_sum,
             weight: loss.weight(*normalisation, batch),
@@ -349,7 +350,7 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
     let penalties = &scored.objective.penalties;
     let together = scored.together;
     let (mut loss_sum, mut weight_sum) = (0.0, 0.0);
-    let mut statistics: Vec<Option<Statistic<B>>> = vec![None; penalties.len()];
+    let mut statistics: Vec<Option<Vec<Statistic<B>>>> = vec![None; penalties.len()];
     let mut further = Vec::new();
     let n_trials = trials.n_trials();
     let mut answered = Vec::with_capacity(n_trials);
@@ -370,7 +371,10 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
         further = block.further;
         for (all, own) in statistics.iter_mut().zip(block.statistics) {
             *all = Some(match all.take() {
-                Some(before) => before.joined(own),
+                Some(before) => {
+                    let layers = before.into_iter().zip(own);
+                    layers.map(|(before, own)| before.joined(own)).collect()
+                }
                 None => own,
             });
         }

@@ -33,21 +33,26 @@ impl<B: Backend> Gradients<B> {
         burn::module::Module::visit(network, &mut collect);
         let mut found = collect.found;
         found.retain(|&parameter, _| !network.config().is_frozen(parameter));
-        for matrix in Matrix::ALL {
-            if let Some(gradient) = found.remove(&matrix.parameter()) {
-                let synapses = network.synapses(matrix).valid();
-                let by_synapse = gradient.reshape(matrix.shape(network.config()));
-                let plastic = synapses.plastic_gradient(by_synapse).flatten(0, 1);
-                found.insert(matrix.parameter(), plastic);
-            }
-        }
-        for (&parameter, gradient) in &mut found {
-            if let Some(factors) = network.config().update_factors(parameter) {
-                let factors = flat(factors, &gradient.device());
-                *gradient = plastic_gradient(gradient.clone(), factors);
-            }
-        }
-        Self(found)
+        let plastic = |(parameter, gradient): (Parameter, Tensor<B, 1>)| {
+            let layer = network.layer_of(parameter);
+            let gradient = match Matrix::of(parameter) {
+                None => gradient,
+                Some(matrix) => {
+                    let by_synapse = gradient.reshape(matrix.shape(layer.config()));
+                    let synapses = layer.synapses(matrix).valid();
+                    synapses.plastic_gradient(by_synapse).flatten(0, 1)
+                }
+            };
+            let gradient = match network.config().update_factors(parameter) {
+                None => gradient,
+                Some(factors) => {
+                    let factors = flat(factors, &gradient.device());
+                    plastic_gradient(gradient, factors)
+                }
+            };
+            (parameter, gradient)
+        };
+        Self(found.into_iter().map(plastic).collect())
     }
 
     /// Returns the norm over all parameters together, `[1]`, on the device; 0 if everything is frozen.

@@ -152,14 +152,7 @@ impl<B: AutodiffBackend> Minimised<'_, B> {
         if self.custom.is_empty() {
             return Vec::new();
         }
-        let trajectory = Trajectory {
-            outputs: Tensor::from_inner(trajectory.outputs.clone()),
-            rates: trajectory.rates.clone().map(Tensor::from_inner),
-            potentials: None,
-            utilisation: None,
-            resources: None,
-            final_state: trajectory.final_state.clone().map(Tensor::from_inner),
-        };
+        let trajectory = untracked(trajectory);
         let batch = Batch::from_inner(batch);
         let inputs = LossInputs::new(network, trajectory, &batch);
         self.custom
@@ -195,6 +188,19 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
         }
         terms.extend(self.custom.iter().map(|(_, term)| term(&inputs)));
         Evaluated::of(terms)
+    }
+}
+
+/// Returns outputs, rates and final states of a pass without gradients.
+fn untracked<B: AutodiffBackend>(of: &Trajectory<B::InnerBackend>) -> Trajectory<B> {
+    Trajectory {
+        outputs: Tensor::from_inner(of.outputs.clone()),
+        rates: of.rates.clone().map(Tensor::from_inner),
+        potentials: None,
+        utilisation: None,
+        resources: None,
+        final_state: of.final_state.clone().map(Tensor::from_inner),
+        below: of.below.iter().map(untracked).collect(),
     }
 }
 

@@ -14,7 +14,7 @@ use burn::module::{AutodiffModule, Module, ModuleMapper, Param, ParamId};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::{
-    CtrnnConfig, CtrnnModule, Matrix, Parameter, RecurrenceBackend, Synapses, host_tensor,
+    CtrnnConfig, CtrnnModule, Matrix, Parameter, RecurrenceBackend, Role, Synapses, host_tensor,
     scaled_update,
 };
 
@@ -69,19 +69,26 @@ impl<B: Backend> OptimizerState<B> {
         gradients
             .0
             .retain(|&parameter, _| !network.config().is_frozen(parameter));
-        let constrained = Matrix::ALL
-            .into_iter()
-            .map(|m| (m.parameter(), network.synapses(m).valid()));
-        let synapses = constrained
-            .filter(|(_, s)| !s.accepts_any_update())
-            .collect();
+        let of_layer = |(number, layer): (u16, &CtrnnModule<A>)| {
+            let all = Matrix::ALL.map(|m| {
+                let parameter = m.parameter().role.of_layer(number);
+                (parameter, layer.synapses(m).valid())
+            });
+            all.into_iter()
+                .filter(|(_, synapses)| !synapses.accepts_any_update())
+        };
+        let synapses = (0..).zip(network.layers()).flat_map(of_layer).collect();
         let config = network.config();
         let of_units = gradients.0.iter().filter_map(|(&parameter, gradient)| {
             let factors = config.update_factors(parameter)?;
             Some((parameter, flat(factors, &gradient.device())))
         });
         let factors = of_units.collect();
-        let bias_range = config.bias.range;
+        let range = |(number, layer): (u16, &CtrnnConfig)| {
+            let range = layer.bias.range?;
+            Some((Role::RecurrentBias.of_layer(number), range))
+        };
+        let bias_ranges = (0..).zip(config.layers()).filter_map(range).collect();
         let parameters = config.parameters_by_id();
         network.map(&mut Update {
             parameters,
@@ -90,7 +97,7 @@ impl<B: Backend> OptimizerState<B> {
             gradients,
             synapses,
             factors,
-            bias_range,
+            bias_ranges,
         })
     }
 
@@ -196,8 +203,8 @@ struct Update<'a, B: Backend> {
     synapses: BTreeMap<Parameter, Synapses<B>>,
     /// Factors of the updates of parameters with entries for the units.
     factors: BTreeMap<Parameter, Tensor<B, 1>>,
-    /// Bounds of the recurrent biases.
-    bias_range: Option<[f64; 2]>,
+    /// Bounds of the recurrent biases that have some.
+    bias_ranges: BTreeMap<Parameter, [f64; 2]>,
 }
 
 impl<B: RecurrenceBackend> Update<'_, B> {
@@ -218,11 +225,9 @@ impl<B: RecurrenceBackend> Update<'_, B> {
             let settled = synapses.settle(before.reshape(matrix), proposed.reshape(matrix));
             return settled.reshape(shape);
         }
-        let bounds = self
-            .bias_range
-            .filter(|_| parameter == Parameter::RECURRENT_BIAS);
+        let bounds = self.bias_ranges.get(&parameter);
         let in_range = |values: Tensor<B, 1>| match bounds {
-            Some([low, high]) => values.clamp(low, high),
+            Some([low, high]) => values.clamp(*low, *high),
             None => values,
         };
         let next = match self.factors.get(&parameter) {

@@ -12,9 +12,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
-use ctrnn_model::{
-    CtrnnModule, Forward, InitialState, Noise, NoiseAddress, TrainingBackend, Trajectory,
-};
+use ctrnn_model::{CtrnnModule, Forward, Noise, NoiseAddress, TrainingBackend, Trajectory};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Interrupt, Task, TaskError, Trial, TrialBatch};
 
@@ -129,7 +127,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         task: &'a dyn Task,
         settings: TrainSettings,
     ) -> Result<Self, TrainError> {
-        let optimizer = optimizer.with_rates(settings.train.groups.rates());
+        let optimizer = optimizer.with_rates(settings.train.groups.rates(network.config()));
         let objective = settings.objective.clone();
         let minimised = Minimised {
             objective: if objective.needs_initial_weights() {
@@ -316,9 +314,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         };
         let lr = self.rate();
         self.network = self.optimizer.step(lr, self.network.clone(), gradients);
-        if self.network.config().initial_state == InitialState::Carry {
-            self.network.carry(trajectory.final_state);
-        }
+        self.network.carry_states(&trajectory);
         self.counters.step += 1;
         self.counters.trials += trials.n_trials as u64;
         Ok(Done {
@@ -401,8 +397,10 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             step: step as u32,
             first_trial: 0,
         };
+        let noise = Noise::Drawn(address);
         Ok(Forward {
-            noise: Noise::Drawn(address),
+            below: self.network.carried_below(trials.n_trials, &noise),
+            noise,
             record: self.minimised.record(),
             recompute: self.settings.train.recompute,
             initial_state: self.network.carried_state(trials.n_trials),

@@ -4,6 +4,8 @@
     rate form      r' = (1 - gain) r + gain f(z)      z = W_rc r + W_in u + b + eps
     readout        y = f_out(W_out [r + xi] + b_out)
 
+In a network of several layers (`[[model.layer]]`) u of a layer are the rates of the layer below at the same time step.
+
 gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the exponential one. With short-term plasticity W_rc sees r p q
 in place of r, where the utilisation p and the resources q of each unit's synapses step first:
 
@@ -47,14 +49,54 @@ def simulate(
     standard normal draws, which are scaled by the model's sigma and convention, and zero if absent: `preactivation_noise` and
     `postactivation_noise` [trial, time, unit], `input_noise` [trial, time, input]. `dt_ms` replaces the run's time step.
 
+    A network of several layers takes no initial states and no noise. Its results are those of the last layer, and `layers.0.rates` and so
+    on for the layers below it.
+
     Returns `potentials`, `rates` [trial, time, unit], `outputs` [trial, time, output] and `t_ms` [time]; with short-term plasticity also
     `utilisation` and `resources` [trial, time, unit].
     """
     run = run if isinstance(run, Run) else load_run(run)
     if run.model is None:
         raise ValueError(f"{run.path} has no model.json yet: an early version of train-ctrnn wrote it when training ended")
-    weights = {name: np.asarray(w, float) for name, w in (weights or with_exact_product(weights_of(run))).items()}
-    model = run.model if dt_ms is None else run.model | {"dt_ms": dt_ms}
+    given = dict(
+        initial_state=initial_state, initial_utilisation=initial_utilisation, initial_resources=initial_resources,
+        preactivation_noise=preactivation_noise, postactivation_noise=postactivation_noise, input_noise=input_noise,
+    )
+    weights, dt = weights or weights_of(run), {} if dt_ms is None else {"dt_ms": dt_ms}
+    if "layers" not in run.model:
+        return simulate_layer(run.model | dt, with_exact_product(weights), inputs, conditions=conditions, **given)
+    if any(value is not None for value in given.values()):
+        raise ValueError("a network of several layers takes inputs and conditions, no initial states and no noise")
+    results, last = {}, len(run.model["layers"]) - 1
+    for k, model in enumerate(run.model["layers"]):
+        states = simulate_layer(model | dt, with_exact_product(weights_of_layer(weights, k)), inputs, conditions=conditions)
+        inputs = states["rates"]
+        results |= states if k == last else {f"layers.{k}.{name}": states[name] for name in states if name not in ("outputs", "t_ms")}
+    return results
+
+
+def weights_of_layer(weights, k):
+    """Returns the weights of a layer by the names of a network of one layer; the readout is that of the last layer."""
+    prefix = f"layers.{k}." if k else ""
+    own = {name[len(prefix) :]: w for name, w in weights.items() if name.startswith(prefix) and (k or not name.startswith("layers."))}
+    return own | {name: w for name, w in weights.items() if name.startswith("output.")}
+
+
+def simulate_layer(
+    model,
+    weights,
+    inputs,
+    *,
+    initial_state=None,
+    initial_utilisation=None,
+    initial_resources=None,
+    conditions=None,
+    preactivation_noise=None,
+    postactivation_noise=None,
+    input_noise=None,
+):
+    """Runs a network of one layer, or a layer, with its weights; see `simulate`. A layer without outputs gets no `outputs`."""
+    weights = {name: np.asarray(w, float) for name, w in weights.items()}
     inputs = np.asarray(inputs, float)
     n_units, n_inputs = weights["input.weight"].shape
     if inputs.ndim != 3 or inputs.shape[2] != n_inputs:
@@ -82,11 +124,11 @@ def simulate(
         rates[:, t] = f(state) if voltage else state
         for name in plastic:
             plastic[name][:, t] = getattr(synapses, name)
-    readout = (rates + xi) @ weights["output.weight"].T + weights["output.bias"]
-    return {
-        "potentials": potentials,
-        "rates": rates,
-        "outputs": OUTPUTS[model["output_nonlinearity"]](readout),
+    states = {"potentials": potentials, "rates": rates}
+    if model["n_outputs"]:
+        readout = (rates + xi) @ weights["output.weight"].T + weights["output.bias"]
+        states["outputs"] = OUTPUTS[model["output_nonlinearity"]](readout)
+    return states | {
         "t_ms": model["dt_ms"] * np.arange(1, shape[1] + 1),
     } | plastic
 

@@ -57,6 +57,7 @@ impl Answer for FixedPoints {
     type Options = Search;
     const FOLLOWS_DYNAMICS: bool = true;
     const NEEDS_WHOLE: bool = true;
+    const TAKES_INPUTS: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         HELD_ARRAYS[0],
         HELD_ARRAYS[1],

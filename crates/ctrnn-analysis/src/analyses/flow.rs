@@ -49,6 +49,7 @@ impl Answer for Flow {
     type Options = Options;
     const FOLLOWS_DYNAMICS: bool = true;
     const NEEDS_WHOLE: bool = true;
+    const TAKES_INPUTS: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc {
             name: "axes",

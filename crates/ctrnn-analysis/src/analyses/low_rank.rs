@@ -85,6 +85,7 @@ pub struct LowRank {
 }
 
 impl Answer for LowRank {
+    const TAKES_INPUTS: bool = true;
     type Options = Options;
 
     const ARRAYS: &'static [ArrayDoc] = &[

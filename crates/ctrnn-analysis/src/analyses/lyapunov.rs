@@ -64,6 +64,7 @@ impl Answer for Lyapunov {
     type Options = Options;
     const FOLLOWS_DYNAMICS: bool = true;
     const NEEDS_WHOLE: bool = true;
+    const TAKES_INPUTS: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc {
             name: "exponents_per_s",

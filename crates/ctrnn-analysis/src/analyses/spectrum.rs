@@ -57,6 +57,7 @@ impl Answer for Spectrum {
     type Options = Options;
     const BASIS: Basis = Basis::Trials;
     const NEEDS_WHOLE: bool = true;
+    const TAKES_INPUTS: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc {
             name: "{}_real",

@@ -193,6 +193,7 @@ fn still(n_units: usize) -> Dynamics {
         rectifies_inputs: false,
         synapses: None,
         is_delayed: false,
+        is_above_layer: false,
     }
 }
 

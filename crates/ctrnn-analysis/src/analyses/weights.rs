@@ -131,7 +131,6 @@ impl Answer for SortedWeights {
             None => vec![0.0; network.n_units()],
         };
         let order = sorted_units(&groups, &d_prime);
-        let layout = study.layout();
         Ok(Self {
             blocks: blocks(network.w_rc.view(), &groups),
             recurrent: reordered(network.w_rc.view(), &order),
@@ -141,7 +140,7 @@ impl Answer for SortedWeights {
             groups,
             names,
             preferences,
-            channels: [layout.inputs, layout.outputs],
+            channels: [study.input_names(), study.output_names()],
             sorted_by,
         })
     }
@@ -217,7 +216,9 @@ impl Answer for SortedWeights {
             "recurrent weight".to_owned()
         };
         bar.colour_bar([-reach, reach], ColourMap::BlueWhiteRed, &label);
-        self.draw_output(figure.cell(1, 1));
+        if self.output.nrows() > 0 {
+            self.draw_output(figure.cell(1, 1));
+        }
         vec![("", figure)]
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use ctrnn_model::{
-    CtrnnModule, Forward, ModelError, RecurrenceBackend, Trajectory, cat_rows, host_tensor,
+    CtrnnModule, Forward, ModelError, Record, RecurrenceBackend, Trajectory, cat_rows, host_tensor,
     map_rows,
 };
 use ctrnn_tasks::Timeline;
@@ -76,6 +76,9 @@ pub fn forward_perturbed<B: RecurrenceBackend>(
     inputs: Tensor<B, 3>,
     forward: &Forward<B>,
 ) -> Result<Trajectory<B>, ModelError> {
+    if network.n_layers() > 1 {
+        return last_layer_perturbed(network, perturbation, timelines, inputs, forward);
+    }
     let [n_trials, n_steps, _] = inputs.dims();
     let unknown = Timeline::default();
     let timeline = |b: usize| timelines.get(b).unwrap_or(&unknown);
@@ -111,7 +114,7 @@ pub fn forward_perturbed<B: RecurrenceBackend>(
             initial_state: Some(map_rows(start.clone(), |all| all.select(0, rows.clone()))),
             conditions: Vec::new(),
             lengths: Vec::new(),
-            ..*forward
+            ..forward.clone()
         };
         let inputs = inputs.clone().select(0, rows.clone());
         let drive = drive.clone().map(|drive| drive.select(0, rows));
@@ -120,6 +123,33 @@ pub fn forward_perturbed<B: RecurrenceBackend>(
     }
     let order: Vec<usize> = courses.into_values().flatten().collect();
     Ok(in_order(parts, &order))
+}
+
+/// Runs a stack whose last layer is perturbed: the layers below are those of the unperturbed pass.
+fn last_layer_perturbed<B: RecurrenceBackend>(
+    network: &CtrnnModule<B>,
+    perturbation: &Perturbation,
+    timelines: &[Timeline],
+    inputs: Tensor<B, 3>,
+    forward: &Forward<B>,
+) -> Result<Trajectory<B>, ModelError> {
+    let recorded = Forward {
+        record: Record {
+            rates: true,
+            ..forward.record
+        },
+        ..forward.clone()
+    };
+    let below = network.forward(inputs, &recorded).below;
+    let seen = below.last().and_then(|layer| layer.rates.clone());
+    let of_last = Forward {
+        below: Vec::new(),
+        ..forward.clone()
+    };
+    let last = network.layer(network.n_layers() - 1);
+    let seen = seen.expect("rates are recorded");
+    let perturbed = forward_perturbed(&last, perturbation, timelines, seen, &of_last)?;
+    Ok(Trajectory { below, ..perturbed })
 }
 
 /// Groups trials by their courses.
@@ -249,6 +279,7 @@ fn joined<B: Backend>(parts: Vec<Trajectory<B>>, side: usize) -> Trajectory<B> {
         utilisation: all(|part| part.utilisation.as_ref()),
         resources: all(|part| part.resources.as_ref()),
         final_state,
+        below: Vec::new(),
     }
 }
 
@@ -265,6 +296,7 @@ fn mapped<B: Backend>(
         utilisation: trajectory.utilisation.map(&recorded),
         resources: trajectory.resources.map(&recorded),
         final_state: map_rows(trajectory.final_state, state),
+        below: Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ctrnn_config::{Backend, Run, Stage, counted};
 use ctrnn_kernels::KernelPath;
-use ctrnn_model::{LowRank, ParameterSummary, Summary};
+use ctrnn_model::{CtrnnConfig, LowRank, ParameterSummary, Summary};
 use ctrnn_tasks::TrialSet;
 use ctrnn_train::{Objective, Overflow};
 use serde_json::json;
@@ -40,20 +40,37 @@ fn task_rows(run: &Run) -> Vec<Row> {
 
 fn network_rows(run: &Run, network: &Summary) -> Vec<Row> {
     let model = &run.model;
-    let units = format!(
-        "{}, {}, {:?} form, {}",
-        counted(model.n_units, "unit"),
-        model.activation.name(),
-        model.form,
-        parameters(network.count(), network.free()),
-    );
+    let counts = parameters(network.count(), network.free());
+    let units = match model.n_layers() {
+        1 => format!("{}, {counts}", units(model)),
+        n => format!("{n} layers, {counts}"),
+    };
     let mut rows = vec![("network", units.to_lowercase())];
+    if !model.below.is_empty() {
+        rows.extend(model.layers().enumerate().map(layer));
+    }
     rows.extend(network.parameters.iter().map(|p| ("", parameter(p))));
     rows.push(("recurrence", recurrence(network)));
     rows.push(("", beginning(run)));
     let plasticity = model.short_term_plasticity.as_ref();
     rows.extend(plasticity.map(|kind| ("", format!("short-term plasticity: {kind}"))));
     rows
+}
+
+/// Describes the units of a layer: "64 units, relu, voltage form".
+fn units(model: &CtrnnConfig) -> String {
+    let n_units = counted(model.n_units, "unit");
+    let activation = model.activation.name();
+    format!("{n_units}, {activation}, {:?} form", model.form).to_lowercase()
+}
+
+/// Describes a layer of a stack: "layer 0: 64 units, relu, voltage form, tau 100 ms".
+fn layer((number, layer): (usize, &CtrnnConfig)) -> Row {
+    let tau = range(layer.tau_ms.range_ms(), |tau| tau.to_string());
+    (
+        "",
+        format!("layer {number}: {}, tau {tau} ms", units(layer)),
+    )
 }
 
 fn time(run: &Run, network: &Summary, size: &Size) -> String {
@@ -263,7 +280,7 @@ pub fn json(run: &Run, size: &Size, tried: &Tried) -> serde_json::Value {
     let mut json = json!({
         "task": run.task_name,
         "trials": run.task.trial_set().map(trials_json),
-        "n_inputs": run.model.n_inputs,
+        "n_inputs": run.model.first_layer().n_inputs,
         "n_units": run.model.n_units,
         "n_outputs": run.model.n_outputs,
         "alpha": run.model.alpha_range(),
@@ -282,6 +299,12 @@ pub fn json(run: &Run, size: &Size, tried: &Tried) -> serde_json::Value {
     });
     if !run.model.areas.is_empty() {
         json["areas"] = areas::json(run);
+    }
+    if !run.model.below.is_empty() {
+        let layers = run.model.layers();
+        json["layers"] = layers
+            .map(|layer| json!({ "n_units": layer.n_units }))
+            .collect();
     }
     match &tried.outcome {
         Outcome::Timed { steps_per_s } => {

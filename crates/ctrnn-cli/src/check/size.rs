@@ -2,7 +2,7 @@
 
 use ctrnn_config::{Backend, Run};
 use ctrnn_kernels::{Shape, kept_states, segment_steps};
-use ctrnn_model::Form;
+use ctrnn_model::{CtrnnConfig, Form};
 
 use super::training_memory;
 use crate::failure::Failure;
@@ -45,7 +45,13 @@ impl Size {
 /// responses in the rate form or the potentials if time constants are learned, and the synapses if they are plastic. With
 /// recomputation only a few of them are kept.
 fn kept_numbers(run: &Run, max_steps: usize) -> usize {
-    let model = &run.model;
+    let layers = run.model.layers();
+    layers
+        .map(|layer| kept_by_layer(run, layer, max_steps))
+        .sum()
+}
+
+fn kept_by_layer(run: &Run, model: &CtrnnConfig, max_steps: usize) -> usize {
     let shape = Shape {
         trials: run.config.train.batch_size,
         steps: max_steps,
@@ -59,7 +65,9 @@ fn kept_numbers(run: &Run, max_steps: usize) -> usize {
     let plastic = model.short_term_plasticity.is_some();
     let arrays = 1 + usize::from(besides) + 2 * usize::from(plastic);
     let of_steps = |steps: usize| arrays * shape.trials * (steps + 1) * shape.units;
-    if run.config.train.recompute && model.longest_delay_ms().is_none() {
+    // The rates of a layer below the last one are recorded, since they are inputs.
+    let is_last = model.n_outputs > 0;
+    if run.config.train.recompute && is_last && model.longest_delay_ms().is_none() {
         let segment = segment_steps(&shape);
         let kept: usize = kept_states(&shape, segment).into_array().into_iter().sum();
         kept + of_steps(segment.min(max_steps))

@@ -4,6 +4,7 @@
 //! of 8 to 1024 trials, one and two threads. In this range they are accurate to 10 %.
 
 use ctrnn_config::Run;
+use ctrnn_model::CtrnnConfig;
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Mask};
 use ctrnn_train::Optimizer;
@@ -37,6 +38,21 @@ const BLOCK: usize = 256;
 /// Estimates the bytes for training; `states` is the number of values that a batch keeps for the backward pass.
 pub fn bytes(run: &Run, max_steps: usize, states: usize) -> f64 {
     let model = &run.model;
+    let n: usize = model.layers().map(|layer| layer.n_units).sum();
+    let (i, o) = (model.first_layer().n_inputs, model.n_outputs);
+    let weights: f64 = model.layers().map(|layer| of_weights(run, layer)).sum();
+    let rows = run.config.train.batch_size * (max_steps + 1);
+    let of_rates = (rows * n) as f64;
+    // Inputs, targets or readout, and mask; each both on the host and as a tensor.
+    let of_batch = (2 * rows * (i + o + 1)) as f64;
+    let of_step = ROOM_OF_STATES * states as f64 + arrays_of_penalties(run) * of_rates + of_batch;
+    let [held, of_block] = validation(run, max_steps);
+    let numbers = weights + held + of_step.max(of_block);
+    PROGRAM + size_of::<f32>() as f64 * numbers
+}
+
+/// Estimates the numbers in all copies of the parameters of a layer.
+fn of_weights(run: &Run, model: &CtrnnConfig) -> f64 {
     let (n, i, o) = (model.n_units, model.n_inputs, model.n_outputs);
     let factors = model.low_rank.as_ref();
     let recurrent = factors.map_or(n, |factors| {
@@ -44,20 +60,13 @@ pub fn bytes(run: &Run, max_steps: usize, states: usize) -> f64 {
     });
     let parameters = (n * (recurrent + i + o + 2) + o) as f64;
     let product = factors.map_or(0, |_| n * n) as f64;
-    let rows = run.config.train.batch_size * (max_steps + 1);
-    let of_rates = (rows * n) as f64;
-    // Inputs, targets or readout, and mask; each both on the host and as a tensor.
-    let of_batch = (2 * rows * (i + o + 1)) as f64;
-    let of_step = ROOM_OF_STATES * states as f64 + arrays_of_penalties(run) * of_rates + of_batch;
-    let [held, of_block] = validation(run, max_steps);
-    let numbers =
-        copies(run) * parameters + COPIES_OF_A_PRODUCT * product + held + of_step.max(of_block);
-    PROGRAM + size_of::<f32>() as f64 * numbers
+    copies(run, model) * parameters + COPIES_OF_A_PRODUCT * product
 }
 
 /// Counts the numbers in all validation trials, and those needed while a block of them runs.
 fn validation(run: &Run, max_steps: usize) -> [f64; 2] {
-    let (i, o) = (run.model.n_inputs, run.model.n_outputs);
+    let (i, o) = (run.model.first_layer().n_inputs, run.model.n_outputs);
+    let n: usize = run.model.layers().map(|layer| layer.n_units).sum();
     let trials = run.config.validate.trials;
     let of_trial = i + o + mask_width(run);
     let held = match run.task.trial_set() {
@@ -65,7 +74,7 @@ fn validation(run: &Run, max_steps: usize) -> [f64; 2] {
         None => 2 * trials * max_steps * of_trial, // the single trials, and the batch as which they were made
     };
     let rates = if run.objective.record().rates {
-        (1.0 + ARRAYS_OF_A_RATE_PENALTY) * run.model.n_units as f64
+        (1.0 + ARRAYS_OF_A_RATE_PENALTY) * n as f64
     } else {
         0.0
     };
@@ -93,8 +102,7 @@ fn mask_width(run: &Run) -> usize {
     }
 }
 
-fn copies(run: &Run) -> f64 {
-    let model = &run.model;
+fn copies(run: &Run, model: &CtrnnConfig) -> f64 {
     let is_masked = !model.self_connections
         || model.density.recurrent < 1.0
         || model.connectivity.recurrent.mask.is_some();

@@ -67,19 +67,20 @@ fn text(config: &RunConfig, network: Option<&(&Run, Summary)>) -> String {
     let parameters = network.map_or_else(String::new, |(_, summary)| {
         format!(", {}", parameters(summary.count(), summary.free()))
     });
-    let activation = config.model.activation.name();
+    let n_units: Vec<usize> = config.model.layers().map(|layer| layer.n_units).collect();
+    let network = match &n_units[..] {
+        [n_units] => {
+            let activation = config.model.activation.name();
+            format!("{}, {activation}", counted(*n_units, "unit"))
+        }
+        layers => format!("{} layers of {} units", layers.len(), join(layers)),
+    };
     let train = &config.train;
     table([
         ("task", task(config).to_owned()),
         ("inputs", inputs),
         ("outputs", outputs),
-        (
-            "network",
-            format!(
-                "{}, {activation}{parameters}",
-                counted(config.model.n_units, "unit")
-            ),
-        ),
+        ("network", format!("{network}{parameters}")),
         (
             "training",
             format!(
@@ -91,11 +92,17 @@ fn text(config: &RunConfig, network: Option<&(&Run, Summary)>) -> String {
     ])
 }
 
+/// Joins numbers: "64, 32".
+fn join(numbers: &[usize]) -> String {
+    let words: Vec<String> = numbers.iter().map(usize::to_string).collect();
+    words.join(", ")
+}
+
 fn json(config: &RunConfig, network: Option<&(&Run, Summary)>) -> serde_json::Value {
     let (run, summary) = network.map(|(run, summary)| (run, summary)).unzip();
     json!({
         "task": task(config),
-        "n_inputs": run.map(|run| run.model.n_inputs),
+        "n_inputs": run.map(|run| run.model.first_layer().n_inputs),
         "n_units": config.model.n_units,
         "n_outputs": run.map(|run| run.model.n_outputs),
         "parameters": summary.map(Summary::count),

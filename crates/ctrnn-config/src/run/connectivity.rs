@@ -11,23 +11,45 @@ use crate::diagnostic::{Code, Diagnostic};
 
 const FILE: &str = "model.connectivity.file";
 const FRACTION: &str = "model.dale.excitatory_fraction";
+const SIGNS: &str = "model.dale.signs";
 
 impl Check<'_> {
     /// Checks that signs are not given both by a list and by a fraction: the list would silently take precedence.
     pub(super) fn check_one_kind_of_signs(&mut self, model: &CtrnnConfig) {
-        const SIGNS: &str = "model.dale.signs";
-        let is_listed = model.dale.as_ref().is_some_and(|dale| dale.signs.is_some());
-        if is_listed && self.document.get(FRACTION).is_some() {
-            let message = "model.dale has both a list of signs and a fraction";
-            let problem = Diagnostic::new(Code::Connections, message)
-                .help("keep one of the two: model.dale.signs says which units are excitatory");
-            self.report(problem, &[(SIGNS, "one"), (FRACTION, "the other")]);
+        for (number, layer) in model.layers().enumerate() {
+            let [dale, signs, fraction] =
+                ["model.dale", SIGNS, FRACTION].map(|key| model.key_in_layer(number, key));
+            let is_listed = layer.dale.as_ref().is_some_and(|dale| dale.signs.is_some());
+            if is_listed && self.document.get(&fraction).is_some() {
+                let message = format!("{dale} has both a list of signs and a fraction");
+                let problem = Diagnostic::new(Code::Connections, message).help(format!(
+                    "keep one of the two: {signs} says which units are excitatory"
+                ));
+                self.report(problem, &[(&signs, "one"), (&fraction, "the other")]);
+            }
         }
     }
 
-    /// Adds the arrays of the connections file to the network, if the file can be read.
-    pub(super) fn with_connections(&mut self, mut network: CtrnnConfig) -> CtrnnConfig {
-        if !self.is_sound(&["model.n_units", FILE]) {
+    /// Adds the arrays of the connections files to the layers, if the files can be read.
+    pub(super) fn with_connections(&mut self, network: CtrnnConfig) -> CtrnnConfig {
+        let keys =
+            |number| ["model.n_units", FILE, FRACTION].map(|key| network.key_in_layer(number, key));
+        let mut keys = (0..network.n_layers())
+            .map(keys)
+            .collect::<Vec<_>>()
+            .into_iter();
+        network.map_layers(|layer| {
+            let keys = keys.next().expect("as many layers");
+            self.with_connections_of_layer(layer, keys.each_ref().map(String::as_str))
+        })
+    }
+
+    fn with_connections_of_layer(
+        &mut self,
+        mut network: CtrnnConfig,
+        [n_units, file_key, fraction]: [&str; 3],
+    ) -> CtrnnConfig {
+        if !self.is_sound(&[n_units, file_key]) {
             return network;
         }
         let Some(file) = network.connectivity.file.take() else {
@@ -37,34 +59,39 @@ impl Check<'_> {
         let arrays = given(&file.0);
         let filled = arrays.and_then(|arrays| fill(&mut network.connectivity, arrays, &shapes));
         if let Err((code, message)) = filled {
-            let problem = Diagnostic::new(code, format!("{FILE}: {message}")).help(format!(
+            let problem = Diagnostic::new(code, format!("{file_key}: {message}")).help(format!(
                 "`train-ctrnn config explain {FILE}` says what it may hold"
             ));
-            self.report(problem, &[(FILE, "")]);
+            self.report(problem, &[(file_key, "")]);
         }
         if network.areas.is_empty() {
-            self.check_fraction_beside_signs(&network);
+            self.check_fraction_beside_signs(&network, file_key, fraction);
         }
         network
     }
 
     /// Checks that no fraction of excitatory units is given if the connections file has a sign for each unit. The
     /// default, which earlier versions wrote into the folders of such runs, is accepted.
-    fn check_fraction_beside_signs(&mut self, network: &CtrnnConfig) {
+    fn check_fraction_beside_signs(
+        &mut self,
+        network: &CtrnnConfig,
+        file_key: &str,
+        fraction_key: &str,
+    ) {
         let fraction = network
             .dale
             .as_ref()
             .and_then(|dale| dale.excitatory_fraction);
-        let is_given = self.document.get(FRACTION).is_some()
+        let is_given = self.document.get(fraction_key).is_some()
             && fraction != Dale::default().excitatory_fraction;
         if is_given && network.connectivity.signs.is_some() {
             let message = format!(
-                "{FRACTION} has no effect: {FILE} has recurrent.sign, a sign for each unit"
+                "{fraction_key} has no effect: {file_key} has recurrent.sign, a sign for each unit"
             );
             let problem = Diagnostic::new(Code::Connections, message).help(format!(
-                "keep one of the two: remove {FRACTION}, or recurrent.sign from the file"
+                "keep one of the two: remove {fraction_key}, or recurrent.sign from the file"
             ));
-            self.report(problem, &[(FRACTION, "one"), (FILE, "the other")]);
+            self.report(problem, &[(fraction_key, "one"), (file_key, "the other")]);
         }
     }
 }

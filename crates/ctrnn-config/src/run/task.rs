@@ -111,7 +111,9 @@ impl Check<'_> {
     /// Checks the trials of a network with an initial state per condition: it must be trained on all conditions, and it
     /// can be tested with other trials only if the training trials, which number its conditions, can be read.
     pub(super) fn check_conditions(&mut self, model: &CtrnnConfig, task: &dyn Task) -> Option<()> {
-        if model.initial_state != InitialState::LearnedPerCondition {
+        let has_states =
+            |layer: &CtrnnConfig| layer.initial_state == InitialState::LearnedPerCondition;
+        if !model.layers().any(has_states) {
             return Some(());
         }
         let Some(trained) = self.trained else {

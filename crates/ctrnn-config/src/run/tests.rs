@@ -1,7 +1,7 @@
 //! Tests of reading a configuration: accepted input, and the exact text of every kind of error.
 
 use super::*;
-use ctrnn_model::{Form, Parameter};
+use ctrnn_model::{CtrnnConfig, Form, Parameter};
 use ctrnn_runs::registry;
 use ctrnn_tasks::{TaskEntry, TaskError};
 use ctrnn_train::{Bound, Clip, ForTask, Metric, On, Penalty, PerMatrix, Schedule, StopConfig};
@@ -36,7 +36,7 @@ fn one_unknown_key() {
           |
         3 | hiden = 64
           | ^^^^^
-        help: did you mean "n_units"? Keys of [model]: activation, areas, bias, connectivity, dale, density, form, init, initial_state, input, low_rank, n_units, noise, output_nonlinearity, positive_input, projections, self_connections, short_term_plasticity, tau_ms
+        help: did you mean "n_units"? Keys of [model]: activation, areas, bias, connectivity, dale, density, form, init, initial_state, input, layer, low_rank, n_units, noise, output_nonlinearity, positive_input, projections, self_connections, short_term_plasticity, tau_ms
         "#);
 }
 
@@ -61,7 +61,7 @@ sigma_rec = 0.1
           |
         5 | sigma_rec = 0.1
           | ^^^^^^^^^
-        help: did you mean "model.noise.preactivation"? Keys of [model]: activation, areas, bias, connectivity, dale, density, form, init, initial_state, input, low_rank, n_units, noise, output_nonlinearity, positive_input, projections, self_connections, short_term_plasticity, tau_ms
+        help: did you mean "model.noise.preactivation"? Keys of [model]: activation, areas, bias, connectivity, dale, density, form, init, initial_state, input, layer, low_rank, n_units, noise, output_nonlinearity, positive_input, projections, self_connections, short_term_plasticity, tau_ms
         "#);
 }
 
@@ -631,7 +631,8 @@ fn optimizers_schedules_and_groups_are_read() {
         (Parameter::RECURRENT_WEIGHT, 1e-4),
         (Parameter::INITIAL_STATE, 0.0),
     ];
-    assert_eq!(train.groups.rates(), groups.into());
+    let network = CtrnnConfig::new(3, 2, 1);
+    assert_eq!(train.groups.rates(&network), groups.into());
     assert_eq!(train.clip(), Some(Clip::Value(0.1)));
     assert_eq!(train.optimizer.name(), "rmsprop");
     assert!(
@@ -1549,7 +1550,7 @@ activation = relu
           |
         4 | hiden = 5
           | ^^^^^
-        help: did you mean "n_units"? Keys of [model]: activation, areas, bias, connectivity, dale, density, form, init, initial_state, input, low_rank, n_units, noise, output_nonlinearity, positive_input, projections, self_connections, short_term_plasticity, tau_ms
+        help: did you mean "n_units"? Keys of [model]: activation, areas, bias, connectivity, dale, density, form, init, initial_state, input, layer, low_rank, n_units, noise, output_nonlinearity, positive_input, projections, self_connections, short_term_plasticity, tau_ms
 
         error[C006]: not TOML: string values must be quoted, expected literal string
          --> run.toml:5:14

@@ -190,13 +190,13 @@ impl Check<'_> {
 
     /// Checks that the network has gradients that `omega` can compare.
     fn check_omega(&mut self, model: &CtrnnConfig) {
-        let plasticity = "model.short_term_plasticity";
+        let plasticity = &*model.key_in_last("model.short_term_plasticity");
         if model.form == Form::Rate {
             let message = "train.loss.omega is defined for model.form = \"voltage\"";
             self.report_omega(
                 message,
                 "model.form = \"voltage\"",
-                &[("model.form", "the rate form")],
+                &[(&model.key_in_last("model.form"), "the rate form")],
             );
         }
         if model.short_term_plasticity.is_some() {
@@ -210,10 +210,11 @@ impl Check<'_> {
         if model.longest_delay_ms().is_some() {
             let message = "train.loss.omega compares the gradients of adjacent time steps, but recurrent connections are delayed";
             let places = ["model.connectivity.file", "model.projections"];
+            let places = places.map(|key| model.key_in_last(key));
             self.report_omega(
                 message,
                 "the delays",
-                &places.map(|key| (key, "the delays")),
+                &places.each_ref().map(|key| (key.as_str(), "the delays")),
             );
         }
     }
@@ -285,12 +286,17 @@ impl Check<'_> {
 
     /// Checks that parameters with a learning rate of their own are trained.
     pub(super) fn check_groups(&mut self, train: &TrainConfig, model: &CtrnnConfig) {
-        let rates = train.groups.rates();
-        for parameter in rates.keys().filter(|p| !p.is_trained(model)) {
-            let name = parameter.name();
+        let trained: Vec<Role> = (model.parameters().into_iter())
+            .filter(|spec| spec.is_trained)
+            .map(|spec| spec.parameter.role)
+            .collect();
+        let has_rate = |role: &Role| train.groups.lr(*role).is_some();
+        let given = Role::ALL.into_iter().filter(has_rate);
+        for role in given.filter(|role| !trained.contains(role)) {
+            let name = role.name();
             let message =
                 format!("train.groups.{name} has a learning rate, but {name} is not trained");
-            let help = match parameter.role {
+            let help = match role {
                 Role::InitialState => {
                     "model.initial_state = \"learned\" trains it; else remove the group"
                 }

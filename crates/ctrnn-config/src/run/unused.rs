@@ -80,7 +80,7 @@ impl Run {
             "model.init.input",
         ];
         for key in of_inputs {
-            if self.model.n_inputs == 0 && self.is_given(key) {
+            if self.model.first_layer().n_inputs == 0 && self.is_given(key) {
                 note(key, "the task has no inputs");
             }
         }
@@ -175,16 +175,17 @@ impl Run {
         for spec in self.model.parameters() {
             let (role, frozen) = (spec.parameter.role, &train.freeze);
             let name = spec.parameter.name();
-            let word = frozen.iter().find(|word| role.is_called(word));
+            let word = frozen.iter().find(|word| spec.parameter.is_called(word));
             if let (Some(word), Some(_)) = (word, train.groups.lr(role)) {
                 let why = format!("train.freeze has {word:?}, so that {name} stays as it is");
-                note(format!("train.groups.{name}"), why);
+                note(format!("train.groups.{}", role.name()), why);
             }
-            let held = self.model.low_rank.as_ref();
+            let layer = self.model.layer(usize::from(spec.parameter.layer));
+            let held = layer.low_rank.as_ref();
             let is_held = held.is_some_and(|factors| factors.holds(role));
             if is_held && train.groups.lr(role).is_some() {
                 let why = format!("model.low_rank leaves {name} as it is drawn");
-                note(format!("train.groups.{name}"), why);
+                note(format!("train.groups.{}", role.name()), why);
             }
             if frozen.contains(&name) && !spec.is_trained {
                 note(
@@ -267,8 +268,12 @@ impl Run {
                 note(key, NO_WEIGHT.to_owned());
             }
             for matrix in penalised {
-                let parameters = self.model.parameters_of(matrix);
-                if parameters.iter().all(|p| self.model.is_frozen(*p)) {
+                let all = self.model.parameters().into_iter();
+                let mut parameters = all.map(|spec| spec.parameter).filter(|p| match matrix {
+                    Matrix::Recurrent => p.role.is_recurrent_matrix(),
+                    _ => p.role == matrix.parameter().role,
+                });
+                if parameters.all(|p| self.model.is_frozen(p)) {
                     let name = matrix.array("weight");
                     note(key, format!("on {name}, which train.freeze holds"));
                 }

@@ -41,7 +41,12 @@ impl CtrnnConfig {
     pub fn is_held(&self, parameter: Parameter) -> bool {
         let matrix = crate::Matrix::of(parameter);
         let factors = match matrix {
-            Some(matrix) => self.connectivity.of(matrix).plasticity.clone(),
+            Some(matrix) => parameter
+                .layer_in(self)
+                .connectivity
+                .of(matrix)
+                .plasticity
+                .clone(),
             None => self.update_factors(parameter),
         };
         self.is_frozen(parameter) || factors.is_some_and(|all| all.iter().all(|&x| x == 0.0))

@@ -177,7 +177,8 @@ impl<B: Backend> SweepTensors<B> {
     #[cfg(feature = "gpu")]
     pub(crate) fn has_gpu_kernels(&self) -> bool {
         let shape = self.shape();
-        shape.rank == 0 && shape.synapses == 0 && self.delays.is_none()
+        // A layer below the last one has no outputs, and no buffer of a GPU is empty.
+        shape.outputs > 0 && shape.rank == 0 && shape.synapses == 0 && self.delays.is_none()
     }
 }
 

@@ -221,8 +221,14 @@ pub(crate) fn sweep<B: Backend>(sweep: SweepTensors<B>) -> ResultTensors<B> {
     };
 
     let step = Step::new(&sweep);
-    let w_out = tensor::<B, 2>(sweep.operands.w_out.clone()).transpose();
-    let bias_out = tensor::<B, 1>(sweep.operands.bias_out.clone()).unsqueeze::<2>();
+    // burn computes with no empty tensors, which the readout of a layer below the last one is.
+    let readout = (shape.outputs > 0).then(|| {
+        let w_out = tensor::<B, 2>(sweep.operands.w_out.clone()).transpose();
+        (
+            w_out,
+            tensor::<B, 1>(sweep.operands.bias_out.clone()).unsqueeze::<2>(),
+        )
+    });
     let mut state = start(&sweep);
     let mut past = Vec::new();
     let (mut outputs, mut rates, mut potentials) = (Vec::new(), Vec::new(), Vec::new());
@@ -236,7 +242,9 @@ pub(crate) fn sweep<B: Backend>(sweep: SweepTensors<B>) -> ResultTensors<B> {
             Some(xi) => state.rates.clone() + at(xi, t, units) * sweep.readout_noise,
             None => state.rates.clone(),
         };
-        outputs.push(seen.matmul(w_out.clone()) + bias_out.clone());
+        if let Some((w_out, bias_out)) = &readout {
+            outputs.push(seen.matmul(w_out.clone()) + bias_out.clone());
+        }
         if sweep.record.rates {
             rates.push(state.rates.clone());
         }
@@ -250,7 +258,13 @@ pub(crate) fn sweep<B: Backend>(sweep: SweepTensors<B>) -> ResultTensors<B> {
     }
     let stack = |states: Vec<Tensor<B, 2>>| primitive(Tensor::stack::<3>(states, 0));
     ResultTensors::<B> {
-        outputs: Some(stack(outputs)),
+        outputs: Some(match readout {
+            Some(_) => stack(outputs),
+            None => {
+                let none = TensorData::new(Vec::<f32>::new(), [steps, trials, 0]);
+                primitive(host_tensor::<B, 3>(none, &device))
+            }
+        }),
         rates: sweep.record.rates.then(|| stack(rates)),
         potentials: sweep.record.potentials.then(|| stack(potentials)),
         utilisation: keeps_synapses.then(|| stack(utilisation)),

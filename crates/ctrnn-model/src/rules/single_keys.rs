@@ -99,24 +99,26 @@ pub(super) fn of_factors(factors: &LowRank) -> Vec<Violation> {
 }
 
 /// Checks the sizes that the task gives.
-pub(super) fn sizes(config: &CtrnnConfig) -> Vec<Violation> {
-    let mut found = Vec::new();
-    if config.n_outputs == 0 {
-        found.push(Violation::new(
+pub(super) fn outputs(config: &CtrnnConfig) -> Option<Violation> {
+    (config.n_outputs == 0).then(|| {
+        Violation::new(
             Topic::Value,
             "the network has no outputs",
             "take a task with outputs, or CtrnnConfig::with_sizes in Rust",
-        ));
-    }
-    if config.initial_state == InitialState::LearnedPerCondition && config.n_conditions == 0 {
-        let violation = Violation::new(
+        )
+    })
+}
+
+pub(super) fn conditions(config: &CtrnnConfig) -> Option<Violation> {
+    let is_broken =
+        config.initial_state == InitialState::LearnedPerCondition && config.n_conditions == 0;
+    is_broken.then(|| {
+        Violation::new(
             Topic::Value,
             "model: initial_state.learned_per_condition = 0 must be at least 1",
             "`train-ctrnn config explain model` lists its keys",
-        );
-        found.push(violation);
-    }
-    found
+        )
+    })
 }
 
 fn noise(config: &CtrnnConfig) -> Vec<Violation> {

@@ -202,9 +202,8 @@ impl TimeConstants {
     }
 
     /// Returns the initial values, [`TimeConstants::count`] of them, for units of these `signs` (as in [`TimeConstants::allow`]).
-    /// Drawn values come from `seed` and are rounded to single precision, as files hold them.
-    pub(crate) fn draw(&self, n_units: usize, signs: &[f64], seed: u64) -> Vec<f64> {
-        let key = Key::new(seed, Stream::TimeConstants, 0);
+    /// Drawn values come from `key` and are rounded to single precision, as files hold them.
+    pub(crate) fn draw(&self, n_units: usize, signs: &[f64], key: Key) -> Vec<f64> {
         let draw = |one: &dyn Fn(&mut Rng) -> f64| -> Vec<f64> {
             (0..n_units)
                 .map(|unit| one(&mut Rng::new(key, unit as u64, 0)))
@@ -215,7 +214,7 @@ impl TimeConstants {
             Self::Shared(tau) => vec![*tau],
             Self::PerUnit(list) => list.clone(),
             Self::PerType(types) => {
-                let of_type = |tau: &TimeConstants| match tau.draw(n_units, &[], seed).as_slice() {
+                let of_type = |tau: &TimeConstants| match tau.draw(n_units, &[], key).as_slice() {
                     [shared] => vec![*shared; n_units],
                     each => each.to_vec(),
                 };
@@ -227,7 +226,7 @@ impl TimeConstants {
             Self::Uniform([lo, hi]) => draw(&|rng| rng.uniform_in(*lo, *hi)),
             Self::LogNormal(law) => draw(&|rng| law.draw(rng)),
             Self::Learned(learned) => {
-                let values = learned.initial.draw(n_units, signs, seed);
+                let values = learned.initial.draw(n_units, signs, key);
                 match values.as_slice() {
                     [shared] => vec![*shared; self.count(n_units)],
                     _ => values,
@@ -250,7 +249,8 @@ impl TimeConstants {
         match self {
             Self::Learned(_) => Ok(Vec::new()),
             drawn if drawn.are_drawn() => tau_of(weights, n_units),
-            given => Ok(given.draw(n_units, signs, 0)),
+            // Nothing is drawn.
+            given => Ok(given.draw(n_units, signs, Key::new(0, Stream::TimeConstants, 0))),
         }
     }
 }

@@ -9,6 +9,10 @@ use crate::{Activation, CtrnnConfig, CtrnnModule, Forward, InitialState, WeightI
 
 type F64 = NdArray<f64>;
 
+fn key(seed: u64) -> Key {
+    Key::new(seed, Stream::TimeConstants, 0)
+}
+
 fn law() -> LogNormal {
     LogNormal {
         median: 100.0,
@@ -121,11 +125,11 @@ fn gains_agree_in_both_ways_of_computing_them() {
 
 #[test]
 fn drawn_time_constants_follow_their_law() {
-    let uniform = TimeConstants::Uniform([50.0, 200.0]).draw(4000, &[], 1);
+    let uniform = TimeConstants::Uniform([50.0, 200.0]).draw(4000, &[], key(1));
     let mean = uniform.iter().sum::<f64>() / 4000.0;
     assert!(uniform.iter().all(|tau| (50.0..=200.0).contains(tau)));
     assert!((mean - 125.0).abs() < 3.0, "{mean}"); // standard error 150 / sqrt(12 * 4000) = 0.7
-    let lognormal = TimeConstants::LogNormal(law()).draw(4000, &[], 1);
+    let lognormal = TimeConstants::LogNormal(law()).draw(4000, &[], key(1));
     assert!(lognormal.iter().all(|tau| (40.0..=400.0).contains(tau)));
     // The cut takes 3.3 % below and 0.3 % above: P(tau < 100) = (0.5 - 0.0334) / 0.9638 = 0.484.
     let below = lognormal.iter().filter(|&&tau| tau < 100.0).count() as f64 / 4000.0;
@@ -135,11 +139,11 @@ fn drawn_time_constants_follow_their_law() {
         max: 110.0,
         ..law()
     };
-    let narrow = TimeConstants::LogNormal(narrow).draw(4000, &[], 1);
+    let narrow = TimeConstants::LogNormal(narrow).draw(4000, &[], key(1));
     assert!(narrow.iter().all(|tau| (90.0..=110.0).contains(tau)));
     assert_ne!(
-        TimeConstants::LogNormal(law()).draw(5, &[], 1),
-        TimeConstants::LogNormal(law()).draw(5, &[], 2)
+        TimeConstants::LogNormal(law()).draw(5, &[], key(1)),
+        TimeConstants::LogNormal(law()).draw(5, &[], key(2))
     );
 }
 

@@ -5,8 +5,23 @@ use serde_json::{Value, json};
 
 /// Returns the table `[model]` with every value, and what the task, `[time]` and `[train]` decide: sizes, time step, integrator, frozen
 /// parameters. With short-term plasticity `synapses` holds its constants for each unit; with areas there are the names to which the
-/// numbers in `unit.area` and `unit.type` belong.
+/// numbers in `unit.area` and `unit.type` belong. For a stack it is what holds for the whole network, and `layers`, the description of
+/// each layer from the inputs up.
 pub(crate) fn description(config: &CtrnnConfig) -> Value {
+    if config.below.is_empty() {
+        return of_layer(config);
+    }
+    json!({
+        "n_inputs": config.first_layer().n_inputs,
+        "n_outputs": config.n_outputs,
+        "dt_ms": config.dt_ms,
+        "integrator": config.integrator,
+        "frozen": config.frozen,
+        "layers": config.layers().map(of_layer).collect::<Vec<_>>(),
+    })
+}
+
+fn of_layer(config: &CtrnnConfig) -> Value {
     let mut model = serde_json::to_value(config).expect("a configuration is plain data");
     let mut put = |key: &str, value: Value| model[key] = value;
     put("n_inputs", config.n_inputs.into());
@@ -61,6 +76,19 @@ mod tests {
             assert!(!model[key].is_null(), "{key}");
         }
         assert!(model["synapses"].is_null());
+    }
+
+    #[test]
+    fn a_stack_is_described_layer_by_layer() {
+        let layers = vec![CtrnnConfig::new(3, 8, 0), CtrnnConfig::new(0, 4, 2)];
+        let model = description(&CtrnnConfig::stacked(layers));
+        assert_eq!([&model["n_inputs"], &model["n_outputs"]], [3, 2]);
+        let sizes = [0, 1].map(|k| {
+            let layer = &model["layers"][k];
+            ["n_inputs", "n_units", "n_outputs"].map(|key| layer[key].as_u64().unwrap())
+        });
+        assert_eq!(sizes, [[3, 8, 0], [8, 4, 2]]);
+        assert!(model["activation"].is_null());
     }
 
     #[test]

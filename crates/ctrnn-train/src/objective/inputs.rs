@@ -18,7 +18,8 @@ pub struct LossInputs<'a, B: Backend> {
     pub outputs: Tensor<B, 3>,
     /// Targets, mask and padding of the batch; time-major.
     pub batch: &'a Batch<B>,
-    rates: Option<Tensor<B, 3>>,
+    /// Rates of each layer, from the inputs up.
+    rates: Vec<Option<Tensor<B, 3>>>,
     /// Postsynaptic and presynaptic units of the recurrent weights that a penalty acts on; absent: all matrices.
     block: Option<[Range<usize>; 2]>,
 }
@@ -32,20 +33,24 @@ impl<'a, B: Backend> LossInputs<'a, B> {
     ) -> Self {
         Self {
             network,
+            rates: trajectory
+                .layers()
+                .map(|layer| layer.rates.clone())
+                .collect(),
             outputs: trajectory.outputs,
             batch,
-            rates: trajectory.rates,
             block: None,
         }
     }
 
-    /// Returns the same inputs restricted to a part of the network.
+    /// Returns the same inputs restricted to a part of the network, which has one layer.
     pub(crate) fn of_part(&self, part: &Part) -> Self {
         let rates = self.rates.clone();
         let (rates, block) = match part {
             Part::Units(units) => {
                 let narrow = |rates: Tensor<B, 3>| rates.narrow(2, units.start, units.len());
-                (rates.map(narrow), None)
+                let layers = rates.into_iter().map(|rates| rates.map(narrow));
+                (layers.collect(), None)
             }
             Part::Weights(block) => (rates, Some(block.clone())),
         };
@@ -69,11 +74,19 @@ impl<'a, B: Backend> LossInputs<'a, B> {
         }
     }
 
-    /// Returns the firing rates, `[trial, time, unit]`.
+    /// Returns the firing rates of the last layer, `[trial, time, unit]`.
     ///
     /// # Panics
     /// If the forward pass did not record them. A trainer records them if there are custom terms or penalties on rates.
     pub fn rates(&self) -> Tensor<B, 3> {
-        self.rates.clone().expect("rates are recorded")
+        self.rates_of_layer(self.rates.len() - 1)
+    }
+
+    /// Returns the firing rates of a layer, counted from the inputs up, `[trial, time, unit]`.
+    ///
+    /// # Panics
+    /// As [`LossInputs::rates`], or if there is no such layer.
+    pub fn rates_of_layer(&self, layer: usize) -> Tensor<B, 3> {
+        self.rates[layer].clone().expect("rates are recorded")
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::{CtrnnConfig, Direction, Matrix, Weights, host_tensor};
+use ctrnn_model::{
+    CtrnnConfig, CtrnnModule, Direction, Matrix, Weights, host_tensor, layer_prefix,
+};
 
 use crate::objective::config::{
     AreaPenalties, LossConfig, On, PerMatrix, PopulationKl, ProjectionPenalties, RateSpread,
@@ -167,18 +169,50 @@ impl Penalty {
 
     /// Computes the penalty times its coefficient, `[1]`.
     pub fn value<B: Backend>(&self, inputs: &LossInputs<B>) -> Tensor<B, 1> {
-        self.of(self.statistic(inputs))
+        self.of(self.statistics(inputs))
     }
 
-    /// Computes the means on which the penalty depends.
-    pub(crate) fn statistic<B: Backend>(&self, inputs: &LossInputs<B>) -> Statistic<B> {
+    /// Computes the means on which the penalty depends, for each layer on which it acts: all of them, but for `population_kl`, which
+    /// compares units of the last one.
+    pub(crate) fn statistics<B: Backend>(&self, inputs: &LossInputs<B>) -> Vec<Statistic<B>> {
+        let n_layers = inputs.network.n_layers();
+        let first = match self {
+            Self::PopulationKl(_) => n_layers - 1,
+            _ => 0,
+        };
+        let layers = inputs.network.layers().enumerate().skip(first);
+        let statistic = |(number, layer)| self.statistic(inputs, number, layer);
+        layers.map(statistic).collect()
+    }
+
+    /// Computes the means on which the penalty of a layer depends.
+    fn statistic<B: Backend>(
+        &self,
+        inputs: &LossInputs<B>,
+        number: usize,
+        layer: &CtrnnModule<B>,
+    ) -> Statistic<B> {
         let batch = inputs.batch;
-        let rates = || inputs.rates().swap_dims(0, 1); // [T,B,N]
+        let rates = || inputs.rates_of_layer(number).swap_dims(0, 1); // [T,B,N]
         let weights = |value| Statistic::of_one(value, 1.0);
         match self {
-            Self::OfPart(_, part, penalty) => penalty.statistic(&inputs.of_part(part)),
-            Self::WeightL1(c) => weights(by_matrix(c, inputs, |_, w| w, formulas::weight_l1)),
-            Self::WeightL2(c) => weights(by_matrix(c, inputs, |_, w| w, formulas::weight_l2)),
+            Self::OfPart(_, part, penalty) => {
+                penalty.statistic(&inputs.of_part(part), number, layer)
+            }
+            Self::WeightL1(c) => weights(by_matrix(
+                c,
+                (number, layer),
+                inputs,
+                |_, w| w,
+                formulas::weight_l1,
+            )),
+            Self::WeightL2(c) => weights(by_matrix(
+                c,
+                (number, layer),
+                inputs,
+                |_, w| w,
+                formulas::weight_l2,
+            )),
             Self::WeightDeviation(c, from) => {
                 let change = |name: &str, w| {
                     let plain = name.strip_suffix("_raw"); // where raw and effective weights are the same
@@ -186,26 +220,36 @@ impl Penalty {
                     let initial = |from: &Weights| names.clone().find_map(|n| from.get(n).cloned());
                     deviation(w, from.as_deref().and_then(initial))
                 };
-                weights(by_matrix(c, inputs, change, formulas::weight_l2))
+                weights(by_matrix(
+                    c,
+                    (number, layer),
+                    inputs,
+                    change,
+                    formulas::weight_l2,
+                ))
             }
             Self::RateL1(_) => formulas::rate_l1(rates(), batch),
             Self::RateL2(_) => formulas::rate_l2(rates(), batch),
             Self::RateTarget(_) | Self::RateSpread(_) => formulas::unit_rates(rates(), batch),
             Self::RateEntropy(_) => formulas::rate_entropy(rates(), batch),
             Self::PopulationKl(groups) => formulas::group_moments(rates(), batch, groups),
-            Self::Hebbian(_) => formulas::hebbian(
-                rates(),
-                inputs.network.effective_weights(Matrix::Recurrent),
-                batch,
-            ),
+            Self::Hebbian(_) => {
+                formulas::hebbian(rates(), layer.effective_weights(Matrix::Recurrent), batch)
+            }
             Self::StatePrediction(_, lag) => formulas::state_prediction(rates(), batch, *lag),
         }
     }
 
-    /// Computes the penalty times its coefficient, `[1]`, from its statistic.
-    pub(crate) fn of<B: Backend>(&self, statistic: Statistic<B>) -> Tensor<B, 1> {
+    /// Computes the penalty times its coefficient, `[1]`, from the statistics of the layers: their sum.
+    pub(crate) fn of<B: Backend>(&self, layers: Vec<Statistic<B>>) -> Tensor<B, 1> {
+        let all = layers.into_iter().map(|layer| self.of_layer(layer));
+        all.reduce(|sum, layer| sum + layer)
+            .expect("a network has a layer")
+    }
+
+    fn of_layer<B: Backend>(&self, statistic: Statistic<B>) -> Tensor<B, 1> {
         match self {
-            Self::OfPart(_, _, penalty) => penalty.of(statistic),
+            Self::OfPart(_, _, penalty) => penalty.of_layer(statistic),
             Self::WeightL1(_) | Self::WeightL2(_) | Self::WeightDeviation(..) => statistic.one(),
             Self::RateL1(c)
             | Self::RateL2(c)
@@ -223,19 +267,23 @@ impl Penalty {
     }
 }
 
-/// Sums a measure of each weight matrix of a network, times the coefficient of the matrix. What is measured is a function of the matrix
+/// Sums a measure of each weight matrix of a layer, times the coefficient of the matrix. What is measured is a function of the matrix
 /// and its name in weight files, restricted to the weights on which the penalty acts; of the raw weights of a recurrent matrix of
 /// low rank it is one factor after the other.
 fn by_matrix<B: Backend>(
     coefficients: &PerMatrix,
+    (number, layer): (usize, &CtrnnModule<B>),
     inputs: &LossInputs<B>,
     entries: impl Fn(&str, Tensor<B, 2>) -> Tensor<B, 2>,
     measure: impl Fn(Tensor<B, 2>) -> Tensor<B, 1>,
 ) -> Tensor<B, 1> {
-    let network = inputs.network;
     let tensors = |matrix: Matrix| match coefficients.on {
-        On::Effective => vec![(matrix.array("weight"), network.effective_weights(matrix))],
-        On::Raw => network.raw_tensors(matrix),
+        On::Effective => vec![(matrix.array("weight"), layer.effective_weights(matrix))],
+        On::Raw => layer.raw_tensors(matrix),
+    };
+    let prefix = |matrix: Matrix| match matrix {
+        Matrix::Output => String::new(),
+        _ => layer_prefix(number),
     };
     let weighted = [
         (Matrix::Input, coefficients.input),
@@ -245,14 +293,16 @@ fn by_matrix<B: Backend>(
     let values = weighted
         .into_iter()
         .filter(|(_, coefficient)| *coefficient != 0.0)
+        .filter(|(matrix, _)| *matrix != Matrix::Output || layer.config().n_outputs > 0)
         .flat_map(|(matrix, coefficient)| {
             let tensors = tensors(matrix).into_iter();
-            tensors.map(move |tensor| (tensor, coefficient))
+            let prefix = prefix(matrix);
+            tensors.map(move |(name, tensor)| ((prefix.clone() + &name, tensor), coefficient))
         })
         .map(|((name, w), coefficient)| {
             measure(inputs.weights_of_part(entries(&name, w))) * coefficient
         });
-    let none = || host_tensor(TensorData::new(vec![0.0], [1]), &network.device());
+    let none = || host_tensor(TensorData::new(vec![0.0], [1]), &layer.device());
     values.reduce(|sum, value| sum + value).unwrap_or_else(none)
 }
 

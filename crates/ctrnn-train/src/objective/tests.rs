@@ -63,6 +63,7 @@ fn trajectory(rates: Tensor<Grad, 3>) -> Trajectory<Grad> {
         potentials: None,
         utilisation: None,
         resources: None,
+        below: Vec::new(),
     }
 }
 
@@ -561,6 +562,7 @@ fn the_inner_backend_gives_the_same_values() {
         utilisation: None,
         resources: None,
         final_state: trajectory.final_state.clone().map(Tensor::inner),
+        below: Vec::new(),
     };
     let inputs = LossInputs::new(&network, inner, &inner_batch);
     let tracked = LossInputs::new(&case.network, trajectory, &case.batch);

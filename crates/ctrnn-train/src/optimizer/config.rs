@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ctrnn_model::{Parameter, Role};
+use ctrnn_model::{CtrnnConfig, Parameter, Role};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -367,8 +367,8 @@ impl Default for Plateau {
     }
 }
 
-/// Learning rates of single parameters, by their names in weight files. Areas and projections have a factor of their own,
-/// `model.areas.NAME.plasticity` and `model.projections."FROM -> TO".plasticity`.
+/// Learning rates of single parameters, by their names in weight files; in a stack, those of all layers. Areas and projections have a
+/// factor of their own, `model.areas.NAME.plasticity` and `model.projections."FROM -> TO".plasticity`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Groups {
@@ -438,11 +438,10 @@ pub struct Group {
 }
 
 impl Groups {
-    /// Returns the learning rates of the parameters that have their own.
-    pub fn rates(&self) -> BTreeMap<Parameter, f64> {
-        Role::ALL
-            .into_iter()
-            .filter_map(|role| Some((role.into(), self.lr(role)?)))
+    /// Returns the learning rates of the parameters of a network that have their own.
+    pub fn rates(&self, network: &CtrnnConfig) -> BTreeMap<Parameter, f64> {
+        let all = network.parameters().into_iter().map(|spec| spec.parameter);
+        all.filter_map(|parameter| Some((parameter, self.lr(parameter.role)?)))
             .collect()
     }
 
