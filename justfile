@@ -89,12 +89,12 @@ fixed-points:
 # PYTHON=.venv/bin/python just python
 python:
     cargo test --locked --test main -- --ignored python --nocapture
-    cd python/ctrnn_io && "${PYTHON:-python3}" -m unittest
+    cd python && "${PYTHON:-python3}" -m unittest tests.test_ctrnn_io
 
 # The same with numpy alone
 python-numpy:
     cargo test --locked --test main -- --ignored python_computes --nocapture
-    cd python/ctrnn_io && "${PYTHON:-python3}" -m unittest
+    cd python && "${PYTHON:-python3}" -m unittest tests.test_ctrnn_io
 
 # 500 kills and 250 signals at random moments, each resumed and compared (minutes)
 survival:
