@@ -91,6 +91,14 @@ python:
     cargo test --locked --test main -- --ignored python --nocapture
     cd python && "${PYTHON:-python3}" -m unittest tests.test_ctrnn_io
 
+# Test the Python package with the extension module of this build
+python-package:
+    cargo test --workspace --locked --test python -- --ignored
+
+# Build the wheel of the Python package into target/wheels (needs maturin and, for manylinux, ziglang)
+wheel:
+    cd python && maturin build --release --zig --compatibility manylinux2014 -o ../target/wheels
+
 # The same with numpy alone
 python-numpy:
     cargo test --locked --test main -- --ignored python_computes --nocapture
