@@ -55,11 +55,12 @@ class Said(threading.Thread):
         self.start()
 
     def run(self):
-        while part := self.stream.read1(65536):
-            self.parts.append(part)
-            if self.shows:
-                sys.stderr.write(part.decode("utf-8", "replace"))
-                sys.stderr.flush()
+        with self.stream as stream:
+            while part := stream.read1(65536):
+                self.parts.append(part)
+                if self.shows:
+                    sys.stderr.write(part.decode("utf-8", "replace"))
+                    sys.stderr.flush()
 
     def text(self):
         self.join()
@@ -72,6 +73,7 @@ def finish(process, said):
     while True:
         try:
             printed += process.stdout.read()
+            process.stdout.close()
             exit_code = process.wait()
             said.join()
             return printed.decode("utf-8", "replace"), exit_code

@@ -162,7 +162,7 @@ class Run:
         options : sequence of str
             Further options of the command.
         **parameters : object
-            Settings of the analysis: `n_starts=500`.
+            Settings of the analysis: `starts=500`.
         """
         words = [f"{what}.{key}={toml_value(value)}" for key, value in parameters.items()]
         words += ["--trials", trials] if trials is not None else []

@@ -39,7 +39,7 @@ class Training(unittest.TestCase):
         self.assertEqual((RUN.state, RUN.step), ("done", 60))
 
     def test_a_configuration_is_a_file_or_a_dict(self):
-        config = {"seed": 1, "task": {"go_nogo": {}}, "model": {"n_units": 16}, "train": {"steps": 3, "batch_size": 4}, "validate": {"every": 3}}
+        config = {"seed": 1, "task": {"go_nogo": {}}, "model": {"n_units": 16}, "train": {"steps": 3, "batch_size": 4}, "validate": {"every_steps": 3}}
         run = ctrnn.train(config, {"model.n_units": np.int64(12)}, run_dir=fresh("dict"), progress=False)
         self.assertEqual(run.network.n_units, 12)
         self.assertEqual(run.config["model"]["n_units"], 12)
@@ -64,7 +64,7 @@ class Training(unittest.TestCase):
         self.assertEqual([row["step"] for row in seen], list(run._files().metrics("val")["step"]))
         self.assertEqual(set(seen[0]), set(run._files().metrics()) - {"split"})
         stops = lambda row: False
-        settings = {"train.steps": 10**6, "validate.every": 10}
+        settings = {"train.steps": 10**6, "validate.every_steps": 10}
         stopped = ctrnn.train(SMOKE, settings, run_dir=fresh("stopped"), progress=False, on_validation=stops)
         self.assertEqual(stopped.state, "stopped")
         self.assertLess(stopped.step, 10**6)
@@ -74,7 +74,7 @@ class Training(unittest.TestCase):
             raise KeyError("mine")
 
         with self.assertRaisesRegex(KeyError, "mine"):
-            ctrnn.train(SMOKE, {"train.steps": 10**6, "validate.every": 10}, run_dir=fresh("failed"), progress=False, on_validation=fails)
+            ctrnn.train(SMOKE, {"train.steps": 10**6, "validate.every_steps": 10}, run_dir=fresh("failed"), progress=False, on_validation=fails)
         self.assertEqual(ctrnn.load_run(fresh("failed")).state, "stopped")
 
     def test_a_stopped_run_goes_on(self):
@@ -101,7 +101,7 @@ class Results(unittest.TestCase):
         np.testing.assert_allclose(again["rates"][:, :n], states["rates"][:2, :n], atol=1e-12)
 
     def test_an_analysis_has_arrays_sentences_and_figures(self):
-        found = RUN.analyze("fixed_points", n_starts=20)
+        found = RUN.analyze("fixed_points", starts=20)
         self.assertIn("fixed point", str(found))
         self.assertTrue(any(name.endswith("states") or "state" in name for name in found), list(found))
         self.assertTrue(found.plot().startswith("<svg") or "<svg" in found.plot())
@@ -162,7 +162,7 @@ class Networks(unittest.TestCase):
     def test_what_does_not_fit_is_refused(self):
         n, i = self.net.n_units, self.net.n_inputs
         for given in (np.zeros((2, 3)), np.zeros((2, 3, i + 1)), np.zeros((0, 3, i)), np.zeros((2, 0, i)), "text", None, [[["x"]]], np.zeros((2, 3, i), complex)):
-            with self.assertRaises((ValueError, TypeError)):
+            with self.subTest(given=given), self.assertRaises((ValueError, TypeError)):
                 self.net.forward(given)
         with self.assertRaisesRegex(ValueError, f"expected {n}"):
             self.net.step(np.zeros(n + 1), np.zeros(i))

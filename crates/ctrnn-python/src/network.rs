@@ -9,22 +9,41 @@ use ctrnn_analysis::Dynamics;
 use ctrnn_model::{
     CtrnnConfig, CtrnnModule, Forward, InitialState, Record, Trajectory, UnitState, host_tensor,
 };
-use ndarray::{Array, Dimension};
-use numpy::{AllowTypeChange, PyArrayLike1, PyArrayLike2, PyArrayLike3, ToPyArray};
-use pyo3::exceptions::{PyFileNotFoundError, PyNotImplementedError, PyValueError};
+use ndarray::{Array, Dimension, Ix1, Ix2, Ix3};
+use numpy::{
+    AllowTypeChange, PyArrayDescrMethods, PyArrayLike, PyUntypedArray, PyUntypedArrayMethods,
+    ToPyArray,
+};
+use pyo3::Borrowed;
+use pyo3::exceptions::{PyFileNotFoundError, PyNotImplementedError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::of_value;
 
 type F64 = NdArray<f64>;
-type Like1<'py> = PyArrayLike1<'py, f64, AllowTypeChange>;
-type Like2<'py> = PyArrayLike2<'py, f64, AllowTypeChange>;
-type Like3<'py> = PyArrayLike3<'py, f64, AllowTypeChange>;
 
 const DEVICE: NdArrayDevice = NdArrayDevice::Cpu;
 /// Exit code of the errors of data that are missing.
 const MISSING: u8 = 4;
+
+/// Array of real numbers, or lists of them, of any type and order.
+struct Real<'py, D: Dimension>(PyArrayLike<'py, f64, D, AllowTypeChange>);
+
+impl<'a, 'py, D: Dimension + 'py> FromPyObject<'a, 'py> for Real<'py, D> {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        // numpy would drop the imaginary parts with a warning.
+        let array = given.cast::<PyUntypedArray>().ok();
+        if array.is_some_and(|array| array.dtype().kind() == b'c') {
+            return Err(PyTypeError::new_err(
+                "the numbers are complex; expected real ones",
+            ));
+        }
+        given.extract().map(Self)
+    }
+}
 
 /// A trained network, computed in double precision.
 #[pyclass(module = "ctrnn", frozen)]
@@ -101,7 +120,11 @@ impl Network {
     /// Weights by name as weight files have them, in double precision.
     #[getter]
     fn weights<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let weights = self.module.lock().expect("no panic under the lock").weights();
+        let weights = self
+            .module
+            .lock()
+            .expect("no panic under the lock")
+            .weights();
         let dict = PyDict::new(py);
         for (name, data) in weights {
             let shape = data.shape.to_vec();
@@ -115,8 +138,8 @@ impl Network {
     fn step<'py>(
         &self,
         py: Python<'py>,
-        state: Like1<'py>,
-        inputs: Like1<'py>,
+        state: Real<'py, Ix1>,
+        inputs: Real<'py, Ix1>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.check_map("`step`")?;
         let (state, inputs) = self.state_and_inputs(&state, &inputs)?;
@@ -130,8 +153,8 @@ impl Network {
     fn jacobian<'py>(
         &self,
         py: Python<'py>,
-        state: Like1<'py>,
-        inputs: Like1<'py>,
+        state: Real<'py, Ix1>,
+        inputs: Real<'py, Ix1>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.check_map("`jacobian`")?;
         let (state, inputs) = self.state_and_inputs(&state, &inputs)?;
@@ -148,11 +171,11 @@ impl Network {
     fn forward<'py>(
         &self,
         py: Python<'py>,
-        inputs: Like3<'py>,
-        initial_state: Option<Like2<'py>>,
+        inputs: Real<'py, Ix3>,
+        initial_state: Option<Real<'py, Ix2>>,
         conditions: Option<Vec<usize>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let [trials, steps, width] = <[usize; 3]>::try_from(inputs.as_array().shape())
+        let [trials, steps, width] = <[usize; 3]>::try_from(inputs.0.as_array().shape())
             .expect("an array of three dimensions");
         if width != self.config.n_inputs || trials == 0 || steps == 0 {
             return Err(of_value(format!(
@@ -207,10 +230,10 @@ impl Network {
 
     fn state_and_inputs(
         &self,
-        state: &Like1<'_>,
-        inputs: &Like1<'_>,
+        state: &Real<'_, Ix1>,
+        inputs: &Real<'_, Ix1>,
     ) -> PyResult<(ndarray::Array1<f64>, ndarray::Array1<f64>)> {
-        let (state, inputs) = (state.as_array(), inputs.as_array());
+        let (state, inputs) = (state.0.as_array(), inputs.0.as_array());
         let expected = [
             ("state", state.len(), self.config.n_units),
             ("inputs", inputs.len(), self.config.n_inputs),
@@ -225,9 +248,9 @@ impl Network {
         Ok((state.to_owned(), inputs.to_owned()))
     }
 
-    fn given_state(&self, state: &Like2<'_>, trials: usize) -> PyResult<TensorData> {
+    fn given_state(&self, state: &Real<'_, Ix2>, trials: usize) -> PyResult<TensorData> {
         let n = self.config.n_units;
-        let shape = state.as_array().shape().to_vec();
+        let shape = state.0.as_array().shape().to_vec();
         if shape != [trials, n] {
             return Err(of_value(format!(
                 "`initial_state` has shape ({}, {}); expected ({trials}, {n})",
@@ -251,9 +274,12 @@ impl Network {
                 "`conditions` has {} values for {trials} trials",
                 given.len()
             ))),
-            Some(given) if is_needed && given.iter().any(|&condition| condition >= n) => Err(
-                of_value(format!("`conditions` has numbers above {}", n.saturating_sub(1))),
-            ),
+            Some(given) if is_needed && given.iter().any(|&condition| condition >= n) => {
+                Err(of_value(format!(
+                    "`conditions` has numbers above {}",
+                    n.saturating_sub(1)
+                )))
+            }
             Some(given) => Ok(given),
             None if is_needed && !has_state => Err(of_value(
                 "the network has an initial state for each condition: `conditions` gives the number of that of each trial",
@@ -264,8 +290,8 @@ impl Network {
 }
 
 /// Returns the values of an array, row by row.
-fn values_of<D: Dimension>(array: &numpy::PyArrayLike<'_, f64, D, AllowTypeChange>) -> Vec<f64> {
-    array.as_array().iter().copied().collect()
+fn values_of<D: Dimension>(array: &Real<'_, D>) -> Vec<f64> {
+    array.0.as_array().iter().copied().collect()
 }
 
 /// Returns the arrays of a trajectory by the names that files of `simulate` have.
