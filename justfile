@@ -89,12 +89,20 @@ fixed-points:
 # PYTHON=.venv/bin/python just python
 python:
     cargo test --locked --test main -- --ignored python --nocapture
-    cd python/ctrnn_io && "${PYTHON:-python3}" -m unittest
+    cd python && "${PYTHON:-python3}" -m unittest tests.test_ctrnn_io
+
+# Test the Python package with the extension module of this build
+python-package:
+    cargo test --workspace --locked --test python -- --ignored
+
+# Build the wheel of the Python package into target/wheels (needs maturin and, for manylinux, ziglang)
+wheel:
+    cd python && maturin build --release --zig --compatibility manylinux2014 -o ../target/wheels
 
 # The same with numpy alone
 python-numpy:
     cargo test --locked --test main -- --ignored python_computes --nocapture
-    cd python/ctrnn_io && "${PYTHON:-python3}" -m unittest
+    cd python && "${PYTHON:-python3}" -m unittest tests.test_ctrnn_io
 
 # 500 kills and 250 signals at random moments, each resumed and compared (minutes)
 survival:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """agreement.py PROGRAM: numpy, and torch where it is installed, compute what `PROGRAM simulate` does, over 1000 time steps.
 
-Runs in the current folder, which holds smoke.toml. Needs numpy; looks for the package ctrnn_io in python/ctrnn_io. Exit status 1
+Runs in the current folder, which holds smoke.toml. Needs numpy; looks for the package ctrnn_io in python. Exit status 1
 where something is off by more than 1e-5 in single and 1e-10 in double precision (relative above 1, absolute below).
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "python" / "ctrnn_io"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "python"))
 import ctrnn_io
 
 TRIALS, STEPS = 2, 1000

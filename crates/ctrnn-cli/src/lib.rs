@@ -49,6 +49,7 @@ mod trial_count;
 mod trial_length;
 mod trust;
 
+use std::ffi::OsString;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
@@ -60,31 +61,37 @@ use serde_json::json;
 
 use args::{Args, Command, Output};
 use failure::Failure;
+pub use run_path::network_of;
 use terminal::Terminal;
 
 /// Runs the command line of this process with these tasks.
 pub fn run(registry: Registry) -> ExitCode {
+    ExitCode::from(run_words(std::env::args_os().collect(), &registry))
+}
+
+/// Runs a command line, the name of the program first, with these tasks, and returns the [exit code](failure).
+pub fn run_words(words: Vec<OsString>, registry: &Registry) -> u8 {
     memory::keep_freed();
-    let args = match Args::try_parse() {
+    let has_json = words.iter().any(|word| word == "--json");
+    let args = match Args::try_parse_from(words) {
         Ok(args) => args,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, has_json),
     };
     let terminal = Terminal::new(&args.output);
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
-        dispatch(args.command, &registry, &terminal)
+        dispatch(args.command, registry, &terminal)
     }));
     match outcome.unwrap_or_else(|_| Err(Failure::bug())) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         Err(failure) => {
             terminal.error(&failure);
-            ExitCode::from(failure.exit_code)
+            failure.exit_code
         }
     }
 }
 
 /// Prints the result of clap: help and version on stdout, a wrong command line on stderr with exit code 2.
-fn usage(error: &clap::Error) -> ExitCode {
-    let has_json = std::env::args_os().any(|word| word == "--json");
+fn usage(error: &clap::Error, has_json: bool) -> u8 {
     let output = Output {
         json: has_json,
         ..Output::default()
@@ -98,15 +105,15 @@ fn usage(error: &clap::Error) -> ExitCode {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             // On stderr. Best effort: if that fails, there is no other place to report it.
             let _ = error.print();
-            return ExitCode::from(failure::USAGE);
+            return failure::USAGE;
         }
         _ => Err(Failure::command_line(error)),
     };
     match printed {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => {
             terminal.error(&failure);
-            ExitCode::from(failure.exit_code)
+            failure.exit_code
         }
     }
 }

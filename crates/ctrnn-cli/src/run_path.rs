@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use burn::tensor::backend::Backend;
 use ctrnn_config::{ConfigErrors, Reading, Run, StageChoice};
 use ctrnn_files::RunFolder;
-use ctrnn_model::InitialState;
+use ctrnn_model::{CtrnnModule, InitialState};
 use ctrnn_runs::{
     RunError, RunWeights, begun_in, check_inputs, left_open, recorded_layout, trained_channels,
 };
@@ -157,6 +158,24 @@ pub fn weights_of(
     let root = folder.root().display();
     terminal.notes(found.notes.iter().map(|note| format!("{root}: {note}")));
     Ok(found)
+}
+
+/// Returns the network of a run with its weights: its newest state, or the checkpoint of these words. For programs that use this crate as
+/// a library.
+///
+/// # Errors
+/// If there is no run, or it has no such weights.
+pub fn network_of<B: Backend>(
+    path: &Path,
+    checkpoint: Option<&str>,
+    registry: &Registry,
+    device: &B::Device,
+) -> Result<(RunWeights, CtrnnModule<B>), Failure> {
+    let data = Data::default();
+    let (folder, run) = existing(path, &data, &[], registry, Needs::Network)?;
+    let weights = RunWeights::read(&folder, checkpoint, Some(&run.model))?;
+    let network = weights.network(&run, device)?;
+    Ok((weights, network))
 }
 
 /// Returns the folder of an existing run.

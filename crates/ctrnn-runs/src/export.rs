@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn ctrnn_io_has_the_same_activations() {
         let copy = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../python/ctrnn_io/ctrnn_io/activations.py");
+            .join("../../python/ctrnn_io/activations.py");
         if std::env::var_os("UPDATE_ACTIVATIONS").is_some() {
             std::fs::write(&copy, ACTIVATIONS).unwrap();
         }

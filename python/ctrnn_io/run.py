@@ -42,13 +42,7 @@ class Run:
     def metrics(self, split=None):
         """Returns the columns of metrics.csv by name, as arrays; NaN where nothing was measured. `split` is "train" or "val", or None for
         all rows. An incomplete last row is left out."""
-        with open(self.path / "metrics.csv", newline="", encoding="utf-8") as file:
-            lines = [line for line in file if line.endswith("\n")]
-        rows = csv.DictReader(lines)
-        names, rows = rows.fieldnames, [row for row in rows if split in (None, row["split"])]
-        number = lambda text: float(text) if text else np.nan
-        column = lambda name: [row[name] if name in TEXT_COLUMNS else number(row[name]) for row in rows]
-        return {name: np.array(column(name)) for name in names}
+        return table(self.path / "metrics.csv", split)
 
     def events(self):
         """Returns the events of the run, in order: the objects of events.jsonl. An incomplete last line is left out."""
@@ -58,6 +52,17 @@ class Run:
     def checkpoints(self):
         """Returns the steps of all checkpoints, in order."""
         return sorted(step for step, _ in checkpoint_folders(self.path))
+
+
+def table(path, split=None):
+    """Returns the columns of a metrics.csv by name; see `Run.metrics`."""
+    with open(path, newline="", encoding="utf-8") as file:
+        lines = [line for line in file if line.endswith("\n")]
+    rows = csv.DictReader(lines)
+    names, rows = rows.fieldnames or [], [row for row in rows if split in (None, row["split"])]
+    number = lambda text: float(text) if text else np.nan
+    column = lambda name: [row[name] if name in TEXT_COLUMNS else number(row[name]) for row in rows]
+    return {name: np.array(column(name)) for name in names}
 
 
 def load_run(path):

@@ -1,0 +1,85 @@
+from os import PathLike
+
+from numpy import float64
+from numpy.typing import ArrayLike, NDArray
+
+def main(words: list[str]) -> int: ...
+def to_toml(json: str) -> str: ...
+def to_toml_value(json: str) -> str: ...
+
+class Network:
+    """A trained network, computed in double precision.
+
+    Parameters
+    ----------
+    run : str or os.PathLike
+        Folder of a run.
+    checkpoint : str, optional
+        "last", "best" or a number of steps, instead of the newest weights.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no run, or no such weights.
+    ValueError
+        If the run cannot be read.
+    """
+
+    def __init__(self, run: str | PathLike[str], checkpoint: str | None = None) -> None: ...
+    @property
+    def n_units(self) -> int:
+        """Number of units, N."""
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs, I."""
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs, O."""
+
+    @property
+    def dt_ms(self) -> float:
+        """Time step in ms."""
+
+    @property
+    def trained_steps(self) -> int:
+        """Step of the training at which the weights were saved."""
+
+    @property
+    def tau_ms(self) -> NDArray[float64]:
+        """Time constants in ms, [unit]."""
+
+    @property
+    def weights(self) -> dict[str, NDArray[float64]]:
+        """Weights by name, as weight files have them: `recurrent.weight` is [post, pre]."""
+
+    def step(self, state: ArrayLike, inputs: ArrayLike) -> NDArray[float64]:
+        """Computes the state [unit] after one time step without noise, from `state` [unit] and `inputs` [input].
+
+        The state is the potentials in the voltage form and the rates in the rate form.
+        """
+
+    def jacobian(self, state: ArrayLike, inputs: ArrayLike) -> NDArray[float64]:
+        """Computes the Jacobian [unit, unit] of `step` with respect to the state: its rows are the units of the next state."""
+
+    def forward(
+        self, inputs: ArrayLike, initial_state: ArrayLike | None = None, conditions: list[int] | None = None
+    ) -> dict[str, NDArray[float64]]:
+        """Runs trials without noise: `inputs` [trial, time, input].
+
+        Parameters
+        ----------
+        inputs : array_like [trial, time, input]
+            Inputs; `inputs[:, k]` acts in the step to the state at index k.
+        initial_state : array_like [trial, unit], optional
+            States to start from, instead of the network's own.
+        conditions : list of int, optional
+            Number of the condition of each trial, for a network with an initial state for each condition.
+
+        Returns
+        -------
+        dict
+            `outputs` [trial, time, output], before the output nonlinearity; `rates` and `potentials` [trial, time, unit]; with short-term
+            plasticity `utilisation` and `resources`; `final_state` [trial, unit].
+        """
