@@ -84,7 +84,7 @@ fn help_of_train() {
           --max-time <TIME>     Stop and save after this time, such as 3h50m; `resume` continues
           --init-from <RUN>     Begin with the weights of another run: the newest, or those of RUN@best,
                                 RUN@last or RUN@STEP. The step starts at 0, and so does the optimizer's
-                                state without --with-optimizer [aliases: --from]
+                                state without --with-optimizer [alias: --from]
           --with-optimizer      Begin with the state of that run's optimizer, too; train.optimizer.name
                                 must be the same
           --checkpoint <WHICH>  Checkpoint of that run to begin with: last, best or a number of steps
