@@ -19,6 +19,7 @@
 //! * `import`: networks of torch, nn4n and PsychRNN compute here what they computed there; exports come back
 //! * `low_rank`: recurrent matrices of low rank: resuming, files, a start from a full-rank network, the analysis
 //! * `validation`: noise and trials of validation, metrics of a mixture, the end of a run, and `eval` on the same trials
+//! * `stages`: trainings with stages: their ends, what they take over, resuming inside of one
 //! * `output_files`: `-o` loses nothing: files, links, pipes, devices, the files of a run; `--force`
 //! * `streams`: every command on a closed pipe, on a full device, with paths that are not UTF-8, and failing under `--json`
 //! * `sweeps`: populations of runs: trials, identity, kills of driver and children, tables
@@ -52,6 +53,7 @@ mod project;
 mod python_files;
 mod runs;
 mod simulation;
+mod stages;
 mod streams;
 mod sweeps;
 mod survival;

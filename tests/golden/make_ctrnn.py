@@ -37,6 +37,7 @@ ACTIVATIONS = {
     "linear": lambda v: v,
     "leaky_relu": lambda v: np.where(v > 0, v, 0.01 * v),
     "clipped_relu": lambda v: np.clip(v, 0, 1),
+    "cubic": lambda v: np.clip(v, -1, 1) - np.clip(v, -1, 1) ** 3 / 3,
 }
 
 

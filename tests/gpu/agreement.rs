@@ -191,6 +191,7 @@ fn is_near_a_kink(case: &Case, exact: &Named) -> bool {
     let kinks: &[f64] = match case.activation {
         Activation::Relu | Activation::Retanh | Activation::LeakyRelu(_) => &[0.0],
         Activation::ClippedRelu(ceiling) => &[0.0, ceiling.maximum],
+        Activation::Cubic => &[-1.0, 1.0], // the rate determines a slope near 0 to few digits
         _ => &[],
     };
     let potentials = exact

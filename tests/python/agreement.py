@@ -17,7 +17,7 @@ import ctrnn_io
 
 TRIALS, STEPS = 2, 1000
 NOISE = "model.noise={preactivation=0.1,postactivation=0.1,input=0.1,convention=\"%s\"}"
-ACTIVATIONS = ["relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu",
+ACTIVATIONS = ["relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu", "cubic",
                '{name="power",exponent=2.2,gain=0.04,threshold=-1}', '{name="leaky_relu",slope=0.2}', '{name="clipped_relu",maximum=0.3}']
 FORMS = ["voltage", "rate"]
 VARIANTS = [

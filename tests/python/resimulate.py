@@ -20,6 +20,7 @@ ACTIVATIONS = {
     "linear": lambda v: v,
     "leaky_relu": lambda v, slope=0.01: np.maximum(v, 0) + slope * np.minimum(v, 0),
     "clipped_relu": lambda v, maximum=1: np.clip(v, 0, maximum),
+    "cubic": lambda v: np.clip(v, -1, 1) - np.clip(v, -1, 1) ** 3 / 3,
 }
 OUTPUTS = {
     "identity": lambda y: y,

@@ -74,7 +74,7 @@ macro_rules! analyses {
 // Columns: section of a report, result in the module of its name, heading, summary.
 analyses! {
     Training, curves::Curves, "Learning curves", "loss and accuracy during training";
-    Behaviour, accuracy::Accuracy, "Accuracy", "fraction of right trials by condition";
+    Behaviour, accuracy::Accuracy, "Accuracy", "fraction of correct trials by condition";
     Behaviour, confusion::Confusion, "Confusion", "which choice was made where which was right";
     Behaviour, psychometric::Psychometric, "Psychometric curve", "how often a choice is made, by the evidence, with fitted curves";
     Behaviour, chronometric::Chronometric, "Chronometric curve", "when a decision is made, by the strength of the evidence";

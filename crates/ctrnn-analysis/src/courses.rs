@@ -3,9 +3,25 @@
 use ndarray::{Array1, Array2, Array3};
 
 use crate::epochs::Epochs;
-use crate::groups::{Group, by_title, groups, mean_course};
+use crate::groups::{Group, by_title, groups, mean_course, numbers};
 use crate::plot::{Layer, Panel, Rgb, colour};
-use crate::{Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study};
+
+/// Documentation of the arrays of numbers of trials and of errors that [`Courses::add_to`] adds.
+pub const COURSE_ARRAYS: [ArrayDoc; 2] = [
+    ArrayDoc::new(
+        "n_averaged",
+        "[group]",
+        "trials",
+        "trials that are averaged: the longer half of a group whose trials differ in length",
+    ),
+    ArrayDoc::new(
+        "course_error_{}",
+        "[time, component]",
+        "as course",
+        "standard error of the mean over trials of a group, numbered from 0; missing for single trials",
+    ),
+];
 
 /// Largest number of single trials drawn if there is only one group.
 const MOST_TRIALS: usize = 7;
@@ -31,6 +47,10 @@ pub struct Course {
     pub colour: Rgb,
     /// Coordinates, `[time, axis]`.
     pub values: Array2<f64>,
+    /// Standard error of the mean over trials, `[time, axis]`; `None` for a single trial.
+    pub error: Option<Array2<f64>>,
+    /// Number of trials that are averaged.
+    pub n_trials: usize,
 }
 
 impl Courses {
@@ -42,11 +62,18 @@ impl Courses {
             name: format!("trial {}", b + 1),
             colour: colour(k),
             values: (values.slice(ndarray::s![b, ..study.batch.n_steps[b], ..])).to_owned(),
+            error: None,
+            n_trials: 1,
         };
-        let mean = |group: &Group| Course {
-            name: group.name.clone(),
-            colour: group.colour,
-            values: mean_course(study, values, group),
+        let mean = |group: &Group| {
+            let own = mean_course(study, values, group);
+            Course {
+                name: group.name.clone(),
+                colour: group.colour,
+                values: own.mean,
+                error: (own.n_trials > 1).then_some(own.error),
+                n_trials: own.n_trials,
+            }
         };
         let courses = match &groups[..] {
             [all] => {
@@ -63,14 +90,43 @@ impl Courses {
         }
     }
 
-    /// Adds the trajectories, `course_0`, `course_1`, ..., and their names.
+    /// Adds the trajectories, `course_0`, `course_1`, ..., their standard errors, names and numbers of trials.
     pub fn add_to(&self, arrays: Arrays) -> Arrays {
         let names = self.courses.iter().map(|course| course.name.clone());
-        let arrays = arrays.with("group_names", &names.collect::<Vec<String>>());
+        let numbers = self.courses.iter().map(|course| course.n_trials);
+        let arrays = arrays
+            .with("group_names", &names.collect::<Vec<String>>())
+            .with("n_averaged", &numbers.collect::<Vec<usize>>());
         let courses = self.courses.iter().enumerate();
         courses.fold(arrays, |arrays, (k, course)| {
-            arrays.with(format!("course_{k}"), &course.values)
+            let arrays = arrays.with(format!("course_{k}"), &course.values);
+            match &course.error {
+                Some(error) => arrays.with(format!("course_error_{k}"), error),
+                None => arrays,
+            }
         })
+    }
+
+    /// Returns the sentence on what is drawn: means of how many trials, and their errors; `None` for single trials.
+    pub fn statement(&self) -> Option<String> {
+        let has_error = self.courses.iter().any(|course| course.error.is_some());
+        let n = numbers(self.courses.iter().map(|course| course.n_trials));
+        has_error.then(|| {
+            format!(
+                "lines: means over the trials of a group ({n}); areas: standard errors of the mean"
+            )
+        })
+    }
+
+    /// Returns the title with the grouping variable and the numbers of trials.
+    fn title(&self) -> String {
+        match by_title(&self.by) {
+            title if title.is_empty() => title,
+            title => format!(
+                "{title}; {}",
+                numbers(self.courses.iter().map(|c| c.n_trials))
+            ),
+        }
     }
 
     /// Draws the trajectories on a plane of two axes, with starts and ends marked.
@@ -79,6 +135,7 @@ impl Courses {
             name,
             colour,
             values,
+            ..
         } in &self.courses
         {
             let along = |k: usize| values.column(k).to_vec();
@@ -92,7 +149,7 @@ impl Courses {
                 }
             }
         }
-        panel.fit(0.06).title(by_title(&self.by));
+        panel.fit(0.06).title(self.title());
     }
 
     /// Draws one coordinate over time.
@@ -101,18 +158,28 @@ impl Courses {
             name,
             colour,
             values,
+            error,
+            ..
         } in &self.courses
         {
-            let t = (1..=values.nrows())
+            let t: Vec<f64> = (1..=values.nrows())
                 .map(|t| t as f64 * self.dt_ms)
                 .collect();
-            let line = Layer::line(t, values.column(axis).to_vec(), *colour).wide(0.3);
+            let values = values.column(axis).to_vec();
+            if let Some(error) = error {
+                let error = error.column(axis).to_vec();
+                panel.add(Layer::ribbon(t.clone(), &values, &error, *colour));
+            }
+            let line = Layer::line(t, values, *colour).wide(0.3);
             panel.add(if is_named { line.named(name) } else { line });
         }
         panel.time_axis();
         self.epochs.mark(panel);
         if is_named {
-            panel.title(by_title(&self.by));
+            panel.title(match self.statement() {
+                Some(_) => format!("{}, areas: s.e.m.", self.title()),
+                None => self.title(),
+            });
         }
     }
 }

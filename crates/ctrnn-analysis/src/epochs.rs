@@ -7,9 +7,6 @@ use crate::plot::{Layer, Panel, Rgb};
 use crate::text::{short, spoken};
 use crate::trial_record::occurrence;
 
-/// Largest number of epochs whose names fit above a panel.
-const MOST_NAMES: usize = 8;
-
 /// The epochs of trials in order, each from its median onset to its median end.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Epochs {
@@ -84,23 +81,23 @@ impl Epochs {
             .layers
             .iter()
             .any(|layer| matches!(layer, Layer::HeatMap(_)));
-        let is_named = self.epochs.len() <= MOST_NAMES;
+        let names = abbreviated(&self.epochs);
+        if !self.varying.is_empty() && panel.x.label == "time (ms)" {
+            panel.x_label("time from trial start (ms)");
+        }
         let bands = self
             .epochs
             .iter()
+            .zip(names)
             .enumerate()
-            .map(|(k, (name, ends))| Layer::Band {
+            .map(|(k, ((_, ends), label))| Layer::Band {
                 x: *ends,
                 colour: if k % 2 == 0 {
                     Rgb([248, 248, 248])
                 } else {
                     Rgb::PALE
                 },
-                label: if is_named {
-                    spoken(name)
-                } else {
-                    String::new()
-                },
+                label,
             });
         let bands: Vec<Layer> = bands.collect();
         panel.layers.splice(0..0, bands);
@@ -114,6 +111,21 @@ impl Epochs {
             panel.extend(later.map(line));
         }
     }
+}
+
+/// Returns the names of epochs as they are written above a panel. Of the repetitions of an epoch, `delay`, `delay 2`, ..., the later
+/// ones have only their number where there are more than a few epochs.
+fn abbreviated(epochs: &[(String, [f64; 2])]) -> Vec<String> {
+    const MOST_WHOLE: usize = 8;
+    let short = |name: &String| {
+        let spoken = spoken(name);
+        let number = spoken.rsplit_once(' ').map(|(_, number)| number.to_owned());
+        let number = number.filter(|number| number.parse::<usize>().is_ok());
+        number
+            .filter(|_| epochs.len() > MOST_WHOLE)
+            .unwrap_or(spoken)
+    };
+    epochs.iter().map(|(name, _)| short(name)).collect()
 }
 
 fn median(mut steps: Vec<usize>) -> usize {

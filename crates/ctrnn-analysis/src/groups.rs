@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use ctrnn_tasks::Meaning;
+use ndarray::{Array2, Array3, ArrayView2, s};
 
 use crate::evidence::{
     by_one_condition, distinct, evidence, level_name, quantity_of, shown_trials,
@@ -315,23 +316,59 @@ pub fn by_title(by: &str) -> String {
     }
 }
 
+/// Returns the remark on numbers of trials of a title or sentence, such as `n = 38 to 42`.
+pub fn numbers(n_trials: impl IntoIterator<Item = usize>) -> String {
+    let n_trials: Vec<usize> = n_trials.into_iter().collect();
+    match [n_trials.iter().min(), n_trials.iter().max()] {
+        [Some(least), Some(most)] if least < most => format!("n = {least} to {most}"),
+        [_, Some(n)] => format!("n = {n}"),
+        _ => String::new(),
+    }
+}
+
+/// Mean over trials, and its standard error, both `[time, k]`.
+pub struct MeanCourse {
+    pub mean: Array2<f64>,
+    /// Standard error of the mean; NaN for a single trial.
+    pub error: Array2<f64>,
+    /// Number of trials that are averaged.
+    pub n_trials: usize,
+}
+
 /// Averages `values [trial, time, k]` over the longer half of the trials of a group, as long as all of these are running:
 /// over one set of trials at all times.
-pub fn mean_course(
-    study: &Study,
-    values: &ndarray::Array3<f64>,
-    group: &Group,
-) -> ndarray::Array2<f64> {
+pub fn mean_course(study: &Study, values: &Array3<f64>, group: &Group) -> MeanCourse {
     let n_steps = common_steps(group.trials.iter().map(|&b| study.batch.n_steps[b]));
     let long = group.trials.iter().copied();
     let long: Vec<usize> = long
         .filter(|&b| study.batch.n_steps[b] >= n_steps)
         .collect();
-    let mut course = ndarray::Array2::zeros((n_steps, values.dim().2));
-    for &b in &long {
-        course += &values.slice(ndarray::s![b, ..n_steps, ..]);
+    let rows = || long.iter().map(|&b| values.slice(s![b, ..n_steps, ..]));
+    let (mean, error) = mean_and_error(rows, (n_steps, values.dim().2));
+    MeanCourse {
+        mean,
+        error,
+        n_trials: long.len(),
     }
-    course / long.len().max(1) as f64
+}
+
+/// Computes the mean of some arrays of one shape, and its standard error; 0 and NaN without any.
+pub fn mean_and_error<'a, I>(
+    rows: impl Fn() -> I,
+    shape: (usize, usize),
+) -> (Array2<f64>, Array2<f64>)
+where
+    I: Iterator<Item = ArrayView2<'a, f64>>,
+{
+    let n = rows().count() as f64;
+    let sum = rows().fold(Array2::zeros(shape), |sum, row| sum + row);
+    let mean = sum / n.max(1.0);
+    let squares = rows().fold(Array2::<f64>::zeros(shape), |sum, row| {
+        let left = &row - &mean;
+        sum + &left * &left
+    });
+    let error = (squares / (n - 1.0) / n).mapv(f64::sqrt);
+    (mean, error)
 }
 
 /// Returns all trials as one group.

@@ -1,5 +1,6 @@
 //! Perturbations of a network: lesions, cut connections, clamped rates, injected currents, each always or in a window.
 
+mod plastic_clamp;
 mod window;
 
 use std::collections::BTreeSet;
@@ -72,8 +73,8 @@ pub struct Current {
     pub when: Window,
 }
 
-/// Error of a perturbation that the network cannot have: of a unit that does not exist, of one that two perturbations hold at the same
-/// time, or of a clamp of plastic synapses.
+/// Error of a perturbation that the network cannot have: of a unit that does not exist, or of one that two perturbations hold at the same
+/// time.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PerturbationError {
     /// A unit that the network does not have.
@@ -96,14 +97,6 @@ pub enum PerturbationError {
         unit: usize,
         /// The two perturbations: "clamped twice" or "both lesioned and clamped".
         how: &'static str,
-    },
-    /// A clamp of a unit whose synapses would follow the clamped rate.
-    #[error(
-        "unit {unit} cannot be clamped: its synapses have short-term plasticity, and would have to follow the clamped rate"
-    )]
-    PlasticClamp {
-        /// Index of the unit.
-        unit: usize,
     },
 }
 
@@ -162,21 +155,6 @@ impl Perturbation {
             }
         }
         Ok(())
-    }
-
-    /// Checks that no unit of a network with short-term plasticity is clamped: the state of its synapses would not be that of the
-    /// clamped rate, and what they transmit would not be constant.
-    ///
-    /// # Errors
-    /// Names the first such unit.
-    pub fn check_plasticity(&self, config: &CtrnnConfig) -> Result<(), PerturbationError> {
-        if config.short_term_plasticity.is_none() {
-            return Ok(());
-        }
-        match self.clamped.iter().flat_map(|clamp| &clamp.units).next() {
-            Some(&unit) => Err(PerturbationError::PlasticClamp { unit }),
-            None => Ok(()),
-        }
     }
 
     /// Returns the windows of all parts.
@@ -240,7 +218,7 @@ impl Perturbation {
     /// constraints, because a weight that is now zero may have been fixed at another value.
     ///
     /// The outgoing weights of clamped units are set to zero, and their constant contribution `W c` is added to the
-    /// biases.
+    /// biases, except that of plastic recurrent synapses, which is not constant ([`ClampedSynapses`](plastic_clamp::ClampedSynapses)).
     fn applied<B: Backend>(
         &self,
         active: &[bool],
@@ -250,20 +228,16 @@ impl Perturbation {
             return Ok(network.clone());
         }
         let (config, mut weights) = unconstrained(network);
-        let n = config.n_units;
         let values =
             |weights: &Weights, p: Parameter| weights[&p.name()].iter::<f64>().collect::<Vec<_>>();
-        let mut w_rc = values(&weights, Parameter::RECURRENT_WEIGHT);
-        for cut in self.active_cuts(active) {
-            cut.post
-                .iter()
-                .for_each(|i| cut.pre.iter().for_each(|j| w_rc[i * n + j] = 0.0));
-        }
+        let mut w_rc = self.recurrent_weights(active, &weights);
         let mut w_out = values(&weights, Parameter::OUTPUT_WEIGHT);
         let mut bias = values(&weights, Parameter::RECURRENT_BIAS);
         let mut bias_out = values(&weights, Parameter::OUTPUT_BIAS);
+        let is_plastic = config.short_term_plasticity.is_some();
         for (unit, rate) in self.held_rates(active) {
-            move_to_bias(&mut w_rc, &mut bias, unit, rate);
+            let transmitted = if is_plastic { 0.0 } else { rate };
+            move_to_bias(&mut w_rc, &mut bias, unit, transmitted);
             move_to_bias(&mut w_out, &mut bias_out, unit, rate);
         }
         let changed = [
@@ -277,6 +251,19 @@ impl Perturbation {
             weights.insert(p.name().to_owned(), data);
         }
         CtrnnModule::from_weights(&config, &weights, &network.device())
+    }
+
+    /// Returns the effective recurrent weights `[post, pre]` that are left by the active cuts.
+    fn recurrent_weights(&self, active: &[bool], weights: &Weights) -> Vec<f64> {
+        let name = Parameter::RECURRENT_WEIGHT.name();
+        let mut w_rc: Vec<f64> = weights[&name].iter().collect();
+        let n = weights[&name].shape[1];
+        for cut in self.active_cuts(active) {
+            for i in &cut.post {
+                cut.pre.iter().for_each(|j| w_rc[i * n + j] = 0.0);
+            }
+        }
+        w_rc
     }
 
     fn active_cuts<'a>(&'a self, active: &'a [bool]) -> impl Iterator<Item = &'a Cut> {

@@ -343,13 +343,35 @@ fn network(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
             format!("{}, {noise} the network's own noise", study.batch.n_trials),
         ),
     ];
-    format!("<div class=\"box\">{}</div>\n", table(rows))
+    let stages = stages(run.folder);
+    let stages = (!stages.is_empty()).then_some(("stages", stages));
+    format!(
+        "<div class=\"box\">{}</div>\n",
+        table(rows.into_iter().chain(stages))
+    )
+}
+
+/// Lists the stages of a training that have begun, each with the number of steps before it; empty without stages.
+fn stages(folder: &RunFolder) -> String {
+    let manifest = manifest(folder).unwrap_or_default();
+    let stages = manifest["stages"].as_array().into_iter().flatten();
+    let words = stages.map(|stage| {
+        let name = stage["name"].as_str().unwrap_or_default();
+        format!("{name} from step {}", stage["from_step"])
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// Reads the manifest of a run; null if it is not JSON.
+fn manifest(folder: &RunFolder) -> Result<Json, FileError> {
+    let manifest = read_at_most(&folder.manifest(), MOST_MANIFEST_BYTES)?;
+    Ok(serde_json::from_slice(&manifest).unwrap_or_default())
 }
 
 /// Describes how far training went. The number of steps that the configuration allows is a limit.
 fn training_words(run: &ReportedRun) -> String {
     let trials = format!("{} trials, {}", run.batch_size, run.optimizer);
-    if run.step == run.n_steps {
+    if run.step == run.n_steps || !stages(run.folder).is_empty() {
         format!("{} steps of {trials}", run.step)
     } else {
         format!("{} of at most {} steps of {trials}", run.step, run.n_steps)
@@ -445,8 +467,7 @@ fn left_out(found: &Found) -> String {
 }
 
 fn reproduction(run: &ReportedRun) -> Result<String, FileError> {
-    let manifest = read_at_most(&run.folder.manifest(), MOST_MANIFEST_BYTES)?;
-    let manifest: Json = serde_json::from_slice(&manifest).unwrap_or_default();
+    let manifest = manifest(run.folder)?;
     let rows = [
         ("ctrnn", &manifest["versions"]["ctrnn"]),
         ("commit", &manifest["git"]["commit"]),

@@ -354,6 +354,9 @@ pub struct EvalArgs {
     /// Score each combination of the values of these conditions: context,coh.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub by: Vec<String>,
+    /// Stage of a training with stages whose task, validation and noise are used: its name or number [default: the last].
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
     #[command(flatten)]
     pub data: Data,
     #[command(flatten)]
@@ -383,6 +386,9 @@ pub struct SimulateArgs {
     /// Simulate the network's own noise.
     #[arg(long)]
     pub noise: bool,
+    /// Stage of a training with stages whose task, validation and noise are used: its name or number [default: the last].
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
     #[command(flatten)]
     pub data: Data,
     #[command(flatten)]
@@ -572,6 +578,9 @@ pub struct AnalyzedTrials {
     /// Another run of the task to compare with; may be repeated.
     #[arg(long, value_name = "RUN")]
     pub with: Vec<PathBuf>,
+    /// Stage of a training with stages whose task, validation and noise are used: its name or number [default: the last].
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
     #[command(flatten)]
     pub data: Data,
     #[command(flatten)]

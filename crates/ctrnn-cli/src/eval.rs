@@ -20,7 +20,7 @@ use crate::args::EvalArgs;
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::{Failure, USAGE};
 use crate::perturbation::{Shown, check_windows, perturbation};
-use crate::run_path::{Needs, existing_with_data, weights_of};
+use crate::run_path::{Needs, asked_stage, existing_with_data, note_stage, weights_of};
 use crate::terminal::Terminal;
 use crate::trial_count::trial_count;
 
@@ -43,7 +43,9 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
         &args.overrides,
         registry,
         Needs::Trials(args.trust.consent(terminal)),
+        asked_stage(args.stage.as_deref()),
     )?;
+    note_stage(&run, terminal);
     if args.trials.is_some() && run.origin("validate.trials") == Origin::CommandLine {
         let what = "--trials and validate.trials both set the number of trials";
         return Err(Failure::new(USAGE, "U005", what, "keep one of the two"));

@@ -1,6 +1,6 @@
 //! `export`: the weights of a run as files for other programs.
 
-use ctrnn_config::Run;
+use ctrnn_config::{Run, StageChoice};
 use ctrnn_files::output::check_folder;
 use ctrnn_model::TrainingBackend;
 use ctrnn_runs::{Export, RunWeights};
@@ -15,7 +15,8 @@ use crate::terminal::Terminal;
 
 /// Exports a run.
 pub fn run(args: &ExportArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
-    let (folder, run) = existing(&args.run, &args.data, &[], registry, Needs::Network)?;
+    let (last, network) = (StageChoice::Last, Needs::Network);
+    let (folder, run) = existing(&args.run, &args.data, &[], registry, network, last)?;
     match args.to {
         ExportFormat::Torch => check_folder(&args.output)?,
         _ => output::check(&args.output, args.force, terminal)?,

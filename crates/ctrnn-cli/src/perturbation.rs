@@ -40,7 +40,6 @@ pub fn perturbation<B: Backend>(
     let found = parsed(args, &groups, run.clock)?;
     let config = network.config();
     let checked = found.check_delays(config);
-    let checked = checked.and_then(|()| found.check_plasticity(config));
     checked.map_err(|error| refused(&error, config.n_units))?;
     Ok(found)
 }
@@ -50,10 +49,6 @@ fn refused(error: &PerturbationError, n_units: usize) -> Failure {
         PerturbationError::NoSuchUnit { .. } => format!("units are 0 to {}", n_units - 1),
         PerturbationError::Delayed => {
             "leave the window out, so that it acts all the time; a --current may have a window"
-                .to_owned()
-        }
-        PerturbationError::PlasticClamp { .. } => {
-            "--lesion removes what a unit sends, as --silence does, and --current moves its rate"
                 .to_owned()
         }
         PerturbationError::Twice { unit, .. } => format!(

@@ -20,6 +20,8 @@ pub struct Progress {
     first_step: u64,
     last_line: Instant,
     last_validation: String,
+    /// Name of the stage of the last report.
+    stage: Option<String>,
 }
 
 impl Progress {
@@ -39,6 +41,7 @@ impl Progress {
             first_step,
             last_line: Instant::now(),
             last_validation: String::new(),
+            stage: None,
         }
     }
 
@@ -59,9 +62,16 @@ impl Progress {
 
 impl Observer for Progress {
     fn stepped(&mut self, report: &StepReport) -> Result<(), TrainError> {
+        if self.stage != report.stage {
+            self.stage.clone_from(&report.stage);
+            if let Some(bar) = &self.bar {
+                bar.set_length(report.of_steps);
+            }
+        }
         let speed = self.speed(report.step);
         let message = format!(
-            "loss {:.4}{}{}  {} steps/s",
+            "{}loss {:.4}{}{}  {} steps/s",
+            in_stage(report.stage.as_deref()),
             report.loss,
             percent(report.accuracy),
             self.last_validation,
@@ -87,10 +97,12 @@ impl Observer for Progress {
         let report = &validation.report;
         let accuracy = percent(report.accuracy);
         self.last_validation = format!("  val loss {:.4}{accuracy}", report.loss);
+        let (step, stage) = (validation.step, in_stage(validation.stage.as_deref()));
+        let line = format!("{stage}step {step}{}", self.last_validation);
         if let Some(bar) = &self.bar {
-            bar.println(format!("step {}{}", validation.step, self.last_validation));
+            bar.println(line);
         } else if self.plain {
-            to_stderr(&format!("step {}{}", validation.step, self.last_validation));
+            to_stderr(&line);
         }
         Ok(())
     }
@@ -115,6 +127,11 @@ impl Drop for Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Formats the name of a stage at the beginning of a line, if there is one.
+fn in_stage(stage: Option<&str>) -> String {
+    stage.map_or(String::new(), |stage| format!("stage {stage}  "))
 }
 
 /// Formats an accuracy, if there is one.

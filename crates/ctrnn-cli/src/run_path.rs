@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ctrnn_config::{ConfigErrors, Reading, Run};
+use ctrnn_config::{ConfigErrors, Reading, Run, StageChoice};
 use ctrnn_files::RunFolder;
 use ctrnn_model::InitialState;
 use ctrnn_runs::{
@@ -35,8 +35,9 @@ pub fn existing_with_data(
     overrides: &[String],
     registry: &Registry,
     needs: Needs,
+    stage: StageChoice,
 ) -> Result<(RunFolder, Run), Failure> {
-    let (folder, run) = existing(path, data, overrides, registry, needs)?;
+    let (folder, run) = existing(path, data, overrides, registry, needs, stage)?;
     check_inputs(&folder, &run)?;
     Ok((folder, run))
 }
@@ -51,6 +52,7 @@ pub fn existing(
     overrides: &[String],
     registry: &Registry,
     needs: Needs,
+    stage: StageChoice,
 ) -> Result<(RunFolder, Run), Failure> {
     let folder = existing_folder(path)?;
     let given = data.overrides(overrides);
@@ -58,7 +60,7 @@ pub fn existing(
     let left_open = left_open.filter(|(key, _)| !is_set(key, &given));
     let left_open = left_open.map(|(key, value)| format!("{key}={value}"));
     let overrides: Vec<String> = left_open.chain(given.iter().cloned()).collect();
-    let read = |overrides: &[String]| read_resolved(&folder, data, overrides, registry, needs);
+    let read = |overrides: &[String]| read_resolved(&folder, data, overrides, registry, needs, stage);
     let run = read(&overrides)?;
     let is_per_condition = matches!(run.model.initial_state, InitialState::LearnedPerCondition);
     if is_per_condition && overrides.iter().any(|given| given.contains("task")) {
@@ -69,6 +71,18 @@ pub fn existing(
     }
     let run = begun_in(run.with_named_paths(), &folder)?;
     Ok((folder, run))
+}
+
+/// Returns the stage that a command takes its task from: the one that `--stage` names, or the last.
+pub fn asked_stage(stage: Option<&str>) -> StageChoice<'_> {
+    stage.map_or(StageChoice::Last, StageChoice::Named)
+}
+
+/// Notes from which stage of a training the task is taken, if it has stages.
+pub fn note_stage(run: &Run, terminal: &Terminal) {
+    if let Some(stage) = &run.stage {
+        terminal.note(format!("task, validation and noise are those of stage {stage}"));
+    }
 }
 
 /// Returns true if an override sets or removes a key or a table around it; for a key of a schedule, any of its keys.
@@ -89,6 +103,7 @@ fn read_resolved(
     overrides: &[String],
     registry: &Registry,
     needs: Needs,
+    stage: StageChoice,
 ) -> Result<Run, ConfigErrors> {
     let trained = || trained_channels(folder);
     let read = |programs: Programs| {
@@ -98,6 +113,7 @@ fn read_resolved(
             data_root: data.data_root.as_deref(),
             programs,
             trained: Some(&trained),
+            stage,
         };
         reading.file(&folder.resolved())
     };

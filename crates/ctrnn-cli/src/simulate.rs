@@ -22,7 +22,7 @@ use crate::eval::{evaluation_noise, note_unused_noise};
 use crate::failure::{DATA, Failure, USAGE};
 use crate::output;
 use crate::perturbation::{Shown, check_windows, perturbation};
-use crate::run_path::{Needs, existing_with_data, weights_of};
+use crate::run_path::{Needs, asked_stage, existing_with_data, note_stage, weights_of};
 use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
 use crate::trial_count::trial_count;
@@ -38,12 +38,14 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
     };
     only_under(tables, &args.overrides)?;
     output::check(&args.output, args.force, terminal)?;
+    let stage = asked_stage(args.stage.as_deref());
     let needs = match args.inputs {
         Some(_) => Needs::Network,
         None => Needs::Trials(args.trust.consent(terminal)),
     };
     let (folder, run) =
-        existing_with_data(&args.run, &args.data, &args.overrides, registry, needs)?;
+        existing_with_data(&args.run, &args.data, &args.overrides, registry, needs, stage)?;
+    note_stage(&run, terminal);
     note_unused_noise(args.noise, &run, terminal);
     if args.f64 && run.config.device.backend != Backend::Cpu {
         terminal.note(format!(

@@ -22,7 +22,7 @@ use crate::backend::{CheckEvery, Job, with_backend};
 use crate::eval::{evaluation_noise, note_unused_noise};
 use crate::failure::{DATA, Failure, USAGE};
 use crate::perturbation::{Shown, check_windows, perturbation};
-use crate::run_path::{Needs, existing_with_data, weights_of};
+use crate::run_path::{Needs, asked_stage, existing_with_data, note_stage, weights_of};
 use crate::terminal::Terminal;
 use crate::trial_count::trial_count;
 
@@ -205,7 +205,9 @@ fn load_at(
     needs: Needs,
     terminal: &Terminal,
 ) -> Result<Loaded, Failure> {
-    let (folder, run) = existing_with_data(path, &args.data, overrides, registry, needs)?;
+    let stage = asked_stage(args.stage.as_deref());
+    let (folder, run) = existing_with_data(path, &args.data, overrides, registry, needs, stage)?;
+    note_stage(&run, terminal);
     let weights = weights_of(&folder, &run, checkpoint, terminal)?;
     Ok(Loaded {
         folder,

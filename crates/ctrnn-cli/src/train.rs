@@ -7,7 +7,7 @@ mod refusals;
 
 use std::path::{Path, PathBuf};
 
-use ctrnn_config::{GivenWeights, Reading, Run};
+use ctrnn_config::{GivenWeights, Reading, Run, StageChoice};
 use ctrnn_files::output::check_folder;
 use ctrnn_files::{FileError, RunFolder, refuse_if_held};
 use ctrnn_runs::{
@@ -160,7 +160,8 @@ fn initial_weights(
 /// Continues a run.
 pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let needs = Needs::Trials(args.trust.consent(terminal));
-    let (folder, run) = existing(&args.run, &args.data, &args.overrides, registry, needs)?;
+    let all = StageChoice::All;
+    let (folder, run) = existing(&args.run, &args.data, &args.overrides, registry, needs, all)?;
     let config = folder.resolved();
     let branch = branch(&args.run, &run, &config, &args.overrides, &args.data);
     if let Some(checkpoint) = &args.checkpoint {

@@ -33,8 +33,8 @@ pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences
 pub use document::{MAX_CONFIG_BYTES, shortened};
 pub use overrides::{only_options_of, only_under, overridden};
 pub use run::{
-    Document, GivenWeights, InitialWeights, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run,
-    TrainedChannels, Values, WeightSource,
+    Document, GivenWeights, InitialWeights, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run, Stage,
+    StageChoice, TrainedChannels, Values, WeightSource,
 };
 pub use run_config::{AdapterChoice, Backend, DeviceConfig, RunConfig, TimeConfig, VERSION};
 pub use schema::{Explanation, explain, keys, schema};

@@ -2,11 +2,13 @@
 
 mod areas;
 mod connectivity;
+mod stages;
 mod task;
 mod trained_on;
 mod training;
 mod unused;
 
+pub use stages::{Stage, StageChoice};
 pub use unused::KEYS_OF_DRAWN_WEIGHTS;
 
 use std::fmt;
@@ -55,6 +57,10 @@ pub struct Run {
     pub notes: Vec<String>,
     /// All files named in the configuration.
     pub input_files: Vec<InputFile>,
+    /// The stages of the training; empty for one training.
+    pub stages: Vec<Stage>,
+    /// The name of the stage that was read in place of the whole training ([`StageChoice`]).
+    pub stage: Option<String>,
     document: Node,
 }
 
@@ -126,6 +132,8 @@ pub struct Reading<'a> {
     /// already has sizes. Called only if the trials come from files. If these are other files than the run was trained
     /// on, all of their trials are used to test the network.
     pub trained: Option<&'a dyn Fn() -> Option<TrainedChannels>>,
+    /// The stage that is read in place of the whole training.
+    pub stage: StageChoice<'a>,
 }
 
 /// Inputs and outputs of a network that was trained on trials from files.
@@ -148,6 +156,7 @@ impl<'a> Reading<'a> {
             data_root: None,
             programs: Programs::NEVER,
             trained: None,
+            stage: StageChoice::All,
         }
     }
 
@@ -308,6 +317,7 @@ impl Run {
             validate: self.config.validate.clone(),
             checkpoint: self.config.checkpoint.clone(),
             check_every: 1,
+            stage: None,
         }
     }
 
@@ -327,6 +337,7 @@ impl Run {
         }
         let connectivity = self.config.model.connectivity.file.as_ref();
         files.extend(connectivity.map(|file| file.0.clone()));
+        files.extend(self.stages.iter().flat_map(|stage| stage.run.data_files()));
         files
     }
 
@@ -345,6 +356,10 @@ impl Run {
                 table
                     .iter_mut()
                     .for_each(|(_, value)| replace_string(value, &from, &to));
+            }
+            for stage in &mut self.config.train.stage {
+                let tables = stage.task.iter_mut().chain(&mut stage.model);
+                tables.for_each(|(_, value)| replace_string(value, &from, &to));
             }
             let model = &mut self.config.model;
             let covariance = match &mut model.noise.preactivation {
@@ -440,8 +455,9 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
         registry,
         overrides,
         data_root,
-        programs,
         trained,
+        stage,
+        ..
     } = *reading;
     if let Some(root) = data_root.filter(|root| !root.is_dir()) {
         return Err(no_data_root(root).into());
@@ -449,6 +465,7 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
     let schema = schema(registry);
     let source = Arc::new(source);
     let (mut document, mut problems) = Node::parse(&source);
+    let stage = stages::choose(&mut document, stage)?;
     let trained = trained.and_then(|channels| TrainedOn::recorded(&document, data_root, channels));
     let is_toml = problems.is_empty();
     let mut overrides = overrides::parse(overrides, &mut problems);
@@ -463,35 +480,101 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
     if let Some(problem) = other_version(&document) {
         return Err(problem.into());
     }
-    let found = conformance::check(&mut document, schema, data_root);
+    let written = document.clone();
+    let mut decided = decide(document, is_toml, problems, reading, trained.as_ref())?;
+    if let Values::Run(run) = &mut decided {
+        run.notes.splice(..0, notes);
+        run.stage = stage;
+        if !run.config.train.stage.is_empty() {
+            return with_stages(decided, &written, reading);
+        }
+    } else if let Values::Undecided { notes: own, .. } = &mut decided {
+        own.splice(..0, notes);
+    }
+    Ok(decided)
+}
+
+/// Checks a document against the schema and its meaning; `problems` are those found before.
+fn decide(
+    mut document: Node,
+    is_toml: bool,
+    mut problems: Vec<Diagnostic>,
+    reading: &Reading,
+    trained: Option<&TrainedOn>,
+) -> Result<Values, ConfigErrors> {
+    let found = conformance::check(&mut document, schema(reading.registry), reading.data_root);
     problems.extend(found.problems);
     let mut check = Check {
         document: &document,
         removed: &found.removed,
         files: &found.files,
-        trained: trained.as_ref(),
+        trained,
         problems,
     };
-    let decided = is_toml.then(|| check.decide(registry, programs)).flatten();
+    let decided = is_toml.then(|| check.decide(reading.registry, reading.programs));
     let mut problems = check.problems;
-    let Some(decided) = decided.filter(|_| problems.is_empty()) else {
+    let Some(decided) = decided.flatten().filter(|_| problems.is_empty()) else {
         problems.sort_by_key(reading_order);
         return Err(ConfigErrors(problems));
     };
     Ok(match decided {
         Decided::Run(run) => Values::Run(Box::new(Run {
-            notes: notes.into_iter().chain(run.task.notes()).collect(),
+            notes: run.task.notes(),
             input_files: found.files,
             document,
             ..*run
         })),
         Decided::Undecided(resolved, problem) => Values::Undecided {
             resolved,
-            notes,
+            notes: Vec::new(),
             problem,
             document: Document(document),
         },
     })
+}
+
+/// Resolves the stages of a run whose document, with overrides, is `written`.
+fn with_stages(
+    decided: Values,
+    written: &Node,
+    reading: &Reading,
+) -> Result<Values, ConfigErrors> {
+    let Values::Run(mut run) = decided else {
+        return Ok(decided);
+    };
+    let (settings, mut problems) = stages::settings(written, &run.config.train.stage);
+    for settings in settings {
+        let in_stage = |problem: Diagnostic| {
+            let message = format!("in stage {}: {}", settings.name, problem.message);
+            Diagnostic { message, ..problem }
+        };
+        let (document, broken) = stages::overlaid(written, settings.index);
+        let recorded = |channels| TrainedOn::recorded(&document, reading.data_root, channels);
+        let trained = reading.trained.and_then(recorded);
+        match decide(document.clone(), true, broken, reading, trained.as_ref()) {
+            Err(errors) => problems.extend(errors.0.into_iter().map(in_stage)),
+            Ok(Values::Undecided { problem, document, .. }) => {
+                let (resolved, notes) = (Box::new(run.config.clone()), run.notes.clone());
+                return Ok(Values::Undecided { resolved, notes, problem, document });
+            }
+            Ok(Values::Run(stage)) => {
+                problems.extend(stages::other_network(&run, &stage).map(in_stage));
+                let given = &run.config.train.stage[settings.index];
+                run.config.train.stage[settings.index] = stages::written_out(given, &run, &stage);
+                for file in &stage.input_files {
+                    if !run.input_files.contains(file) {
+                        run.input_files.push(file.clone());
+                    }
+                }
+                run.stages.push(Stage { settings, run: *stage });
+            }
+        }
+    }
+    if problems.is_empty() {
+        return Ok(Values::Run(run));
+    }
+    problems.sort_by_key(reading_order);
+    Err(ConfigErrors(problems))
 }
 
 fn no_data_root(root: &Path) -> Diagnostic {
@@ -615,6 +698,8 @@ impl Check<'_> {
             config,
             notes: Vec::new(),
             input_files: Vec::new(),
+            stages: Vec::new(),
+            stage: None,
             document: self.document.clone(),
         })))
     }

@@ -24,6 +24,8 @@ pub enum Activation {
     LeakyRelu(Leak),
     /// `min(max(v, 0), maximum)`
     ClippedRelu(Ceiling),
+    /// `v - v^3 / 3` for `v` in [-1, 1], and constant beyond, where the cubic has its extrema `-2/3` and `2/3`
+    Cubic,
 }
 
 /// Parameters of [`Activation::Power`].
@@ -100,7 +102,7 @@ impl Activation {
     pub const CLIPPED_RELU: Self = Self::ClippedRelu(Self::CEILING);
 
     /// Every kind with its usual parameters, in the order in which the documentation lists them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Relu,
         Self::Tanh,
         Self::Sigmoid,
@@ -110,6 +112,7 @@ impl Activation {
         Self::Linear,
         Self::LEAKY_RELU,
         Self::CLIPPED_RELU,
+        Self::Cubic,
     ];
 
     /// Returns the name used in configurations and files.
@@ -124,6 +127,7 @@ impl Activation {
             Self::Linear => "linear",
             Self::LeakyRelu(_) => "leaky_relu",
             Self::ClippedRelu(_) => "clipped_relu",
+            Self::Cubic => "cubic",
         }
     }
 
@@ -165,6 +169,7 @@ impl Activation {
             Self::Tanh => [-1.0, 1.0],
             Self::Linear | Self::LeakyRelu(_) => [f64::NEG_INFINITY, f64::INFINITY],
             Self::ClippedRelu(ceiling) => [0.0, ceiling.maximum],
+            Self::Cubic => [-CUBIC_MAXIMUM, CUBIC_MAXIMUM],
         }
     }
 
@@ -198,6 +203,10 @@ impl Activation {
                     positive_part(v)
                 }
             }
+            Self::Cubic => {
+                let v = v.clamp(-1.0, 1.0);
+                v * (1.0 - v * v * THIRD)
+            }
         }
     }
 
@@ -225,9 +234,17 @@ impl Activation {
                 }
             }
             Self::ClippedRelu(ceiling) => f64::from(v > 0.0 && v < ceiling.maximum),
+            Self::Cubic => {
+                let v = v.clamp(-1.0, 1.0);
+                1.0 - v * v
+            }
         }
     }
 }
+
+/// A third, the coefficient of [`Activation::Cubic`], and its largest rate as that is computed.
+pub(crate) const THIRD: f64 = 1.0 / 3.0;
+const CUBIC_MAXIMUM: f64 = 1.0 - THIRD;
 
 /// Returns `x^exponent` for `x >= 0`; NaN for NaN.
 fn power(x: f64, exponent: f64) -> f64 {
@@ -319,13 +336,17 @@ mod tests {
         }
     }
 
-    /// 0.5 (3 - 1)^2, 0.1 (-2), and the largest rate.
+    /// 0.5 (3 - 1)^2, 0.1 (-2), 1/2 - 1/24, and the largest rates.
     #[test]
     fn parameters_by_hand() {
         let power = Activation::power(2.0, 0.5, 1.0);
         assert_eq!([power.value(3.0), power.slope(3.0)], [2.0, 2.0]);
         let leaky = Activation::LeakyRelu(Leak { slope: 0.1 });
         assert_eq!([leaky.value(-2.0), leaky.value(2.0)], [-0.2, 2.0]);
+        let cubic = Activation::Cubic;
+        assert!((cubic.value(0.5) - 11.0 / 24.0).abs() < 1e-15);
+        assert!((cubic.value(-7.0) + 2.0 / 3.0).abs() < 1e-15);
+        assert_eq!([0.5, 1.0, -7.0].map(|v| cubic.slope(v)), [0.75, 0.0, 0.0]);
         let clipped = Activation::ClippedRelu(Ceiling { maximum: 0.5 });
         assert_eq!([-1.0, 0.2, 3.0].map(|v| clipped.value(v)), [0.0, 0.2, 0.5]);
     }

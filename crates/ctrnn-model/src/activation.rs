@@ -20,6 +20,10 @@ pub fn rates<B: Backend, const D: usize>(activation: Activation, v: Tensor<B, D>
         // The slope at 0 is that of the leak.
         Activation::LeakyRelu(leak) => v.clone() * leak.slope + relu(v) * (1.0 - leak.slope),
         Activation::ClippedRelu(ceiling) => relu(v).clamp_max(ceiling.maximum),
+        Activation::Cubic => {
+            let v = v.clamp(-1.0, 1.0);
+            v.clone() * (v.square() * -THIRD + 1.0)
+        }
     }
 }
 
@@ -45,7 +49,24 @@ pub fn slopes<B: Backend, const D: usize>(
             let at_most = one_where_positive(-rates.clone() + ceiling.maximum);
             one_where_positive(rates) * at_most
         }
+        Activation::Cubic => cubic_slopes(rates),
     }
+}
+
+const THIRD: f64 = 1.0 / 3.0;
+
+/// Returns the slopes of the cubic by the steps of the CPU kernel (`cubic_slope` in `ctrnn-kernels/src/cpu/activation.rs`).
+fn cubic_slopes<B: Backend, const D: usize>(rates: Tensor<B, D>) -> Tensor<B, D> {
+    let largest = rates.ones_like() * -THIRD + 1.0;
+    let q = (largest - rates.abs()).clamp_min(0.0);
+    let s = q.clone().sqrt();
+    let mut d = s.clone() * (s.clone() * (s * (5.0 / 72.0) + 1.0 / 6.0) + 1.0);
+    for _ in 0..3 {
+        let excess = d.clone().square() * (d.clone() * -THIRD + 1.0) - q.clone();
+        let slope = d.clone() * (-d.clone() + 2.0);
+        d = d - excess / slope.clamp_min(f32::MIN_POSITIVE);
+    }
+    d.clone() * (-d + 2.0)
 }
 
 /// Returns `x^exponent` for `x >= 0`. burn's own power takes its exponent in f32.
@@ -91,10 +112,11 @@ mod tests {
             let r: Vec<f64> = r.into_data().to_vec().unwrap();
             for ((&v, r), s) in potentials.iter().zip(r).zip(s) {
                 let (value, slope) = (activation.value(v), activation.slope(v));
-                let errors = [
-                    (r - value) / value.abs().max(1.0),
-                    (s - slope) / slope.max(1.0),
-                ];
+                let scale = match activation {
+                    Activation::Cubic => slope.max(s),
+                    _ => 1.0 / slope.max(1.0),
+                };
+                let errors = [(r - value) / value.abs().max(1.0), (s - slope) * scale];
                 assert!(
                     errors.iter().all(|error| error.abs() < 1e-13),
                     "{activation:?} at {v}: {errors:?}"

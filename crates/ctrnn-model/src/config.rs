@@ -36,7 +36,7 @@ pub struct CtrnnConfig {
     pub form: Form,
     /// Firing rate as a function of potential, `r = f(v)`. `relu`: max(v, 0); `tanh`; `sigmoid`: 1 / (1 + exp(-v));
     /// `retanh`: max(tanh(v), 0); `softplus`: ln(1 + exp(v)); `power`: max(v, 0)^2; `linear`: v; `leaky_relu`: v above 0, 0.01 v
-    /// below; `clipped_relu`: min(max(v, 0), 1). A table gives parameters: `{ name = "power", exponent = 2, gain = 0.04,
+    /// below; `clipped_relu`: min(max(v, 0), 1); `cubic`: v - v^3 / 3 up to its extrema at -1 and 1, constant beyond. A table gives parameters: `{ name = "power", exponent = 2, gain = 0.04,
     /// threshold = 0 }` is gain max(v - threshold, 0)^exponent (Rubin et al. 2015), `{ name = "leaky_relu", slope = 0.1 }`,
     /// `{ name = "clipped_relu", maximum = 10 }`. Thresholds that differ between units are biases, and gains that differ are factors
     /// of the columns of W_rc and W_out; both are trained.
@@ -127,12 +127,15 @@ pub struct CtrnnConfig {
     #[serde(skip)]
     pub integrator: Integrator,
     /// Parameters that training leaves as they are, `train.freeze`: the name of one (`recurrent.bias`), or the word before
-    /// the dot (`input`, `recurrent`, `output`) for all of a group, or a projection between areas (`sensory -> motor`).
+    /// the dot (`input`, `recurrent`, `output`) for all of a group, an area (`sensory`) or a projection between areas (`sensory -> motor`).
     #[serde(skip)]
     pub frozen: Vec<String>,
     /// Groups of units by area and cell type, once the areas are resolved ([`CtrnnConfig::resolved`]).
     #[serde(skip)]
     pub groups: Vec<UnitGroup>,
+    /// Factor of every update of the parameters of each unit, from those of its area; absent: all are 1.
+    #[serde(skip)]
+    pub unit_plasticity: Option<Vec<f64>>,
 }
 
 impl Default for CtrnnConfig {
@@ -164,6 +167,7 @@ impl Default for CtrnnConfig {
             integrator: Integrator::Euler,
             frozen: Vec::new(),
             groups: Vec::new(),
+            unit_plasticity: None,
         }
     }
 }

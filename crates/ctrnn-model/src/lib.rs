@@ -111,7 +111,7 @@ pub use similar::{edit_distance, quoted, word_like};
 pub use sparse::{Share, SparseBlock};
 pub use spectrum::spectral_radius;
 pub use summary::{ParameterSummary, Summary};
-pub use synapses::Synapses;
+pub use synapses::{Synapses, plastic_gradient, scaled_update};
 pub use time_constants::{Integrator, LearnedTimeConstants, LogNormal, PerType, TimeConstants};
 pub use trajectory::{Forward, Noise, NoiseAddress, Record, Trajectory, cat_rows, map_rows};
 pub use violation::{Topic, Violation};

@@ -381,23 +381,29 @@ fn diagonal(config: &CtrnnConfig) -> Option<Violation> {
     })
 }
 
-/// Checks that every frozen word is a parameter, a group of them, or a projection between areas.
+/// Checks that every frozen word is a parameter, a group of them, an area, or a projection between areas.
 fn frozen(config: &CtrnnConfig) -> Vec<Violation> {
     let is_unknown = |word: &str| {
         let is_parameter = Role::ALL.into_iter().any(|role| role.is_called(word));
-        !is_parameter && !areas::rules::is_projection(config, word)
+        let is_area = config.areas.get(word).is_some();
+        !is_parameter && !is_area && !config.is_projection(word)
     };
-    let projections = if config.areas.is_empty() {
-        ""
+    let (kinds, areas) = if config.areas.is_empty() {
+        (" or a group of them", String::new())
     } else {
-        "; projections: FROM -> TO, where there are connections between two areas"
+        let names: Vec<&str> = config.areas.names().collect();
+        let areas = format!(
+            "; areas: {}; projections: FROM -> TO, where there are connections between two areas",
+            names.join(", ")
+        );
+        (", a group of them, an area or a projection", areas)
     };
     let violation = |(index, word): (usize, &String)| {
         Violation::new(
             Topic::Word,
-            format!("{word:?} in train.freeze is not a parameter or a group of them"),
+            format!("{word:?} in train.freeze is not a parameter{kinds}"),
             format!(
-                "parameters: {}; groups: input, recurrent, output{projections}",
+                "parameters: {}; groups: input, recurrent, output{areas}",
                 Role::ALL.map(Role::name).join(", ")
             ),
         )

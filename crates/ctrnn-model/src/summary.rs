@@ -89,13 +89,18 @@ impl<B: Backend> CtrnnModule<B> {
     fn parameter_summary(&self, spec: &ParameterSpec) -> ParameterSummary {
         let (parameter, count) = (spec.parameter, spec.n_elements());
         let is_frozen = self.config().is_frozen(parameter);
+        let factors = self.config().update_factors(parameter);
         let constraints = Matrix::of(parameter).map(|m| self.synapses(m).constraints());
         let free = match constraints {
             _ if is_frozen => 0,
             Some(constraints) => constraints.n_free(),
-            None => count,
+            None => factors
+                .iter()
+                .flatten()
+                .fold(count, |free, &factor| free - usize::from(factor == 0.0)),
         };
         let mut words = constraints.map_or(Vec::new(), super::synapses::Constraints::words);
+        words.extend(factors.as_deref().map(range_of_plasticity));
         if let Some(longest) = self.config().longest_delay_ms()
             && parameter == Parameter::RECURRENT_WEIGHT
         {
@@ -112,6 +117,13 @@ impl<B: Backend> CtrnnModule<B> {
             constraint: words.join(", "),
         }
     }
+}
+
+/// Describes factors of updates: "plasticity 0 to 1".
+pub(crate) fn range_of_plasticity(factors: &[f64]) -> String {
+    let most = factors.iter().copied().fold(0.0, f64::max);
+    let least = factors.iter().copied().fold(most, f64::min);
+    format!("plasticity {least} to {most}")
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
 use crate::connectivity::Matrix;
+use crate::summary::range_of_plasticity;
 use crate::{CtrnnConfig, ModelError, Parametrization, Weights, host_tensor};
 
 /// Relative tolerance between an effective weight of a file and the one computed from its raw weight: rounding of single precision.
@@ -124,11 +125,7 @@ impl Constraints {
             let n = fixed.iter().filter(|&&w| w != 0.0).count();
             words.push(format!("{n} fixed"));
         }
-        if let Some(plasticity) = &self.plasticity {
-            let most = plasticity.iter().copied().fold(0.0, f64::max);
-            let least = plasticity.iter().copied().fold(most, f64::min);
-            words.push(format!("plasticity {least} to {most}"));
-        }
+        words.extend(self.plasticity.as_deref().map(range_of_plasticity));
         words
     }
 
@@ -421,7 +418,7 @@ impl<B: Backend> Synapses<B> {
     /// Returns the gradients of the raw weights, set to zero where the plasticity is zero.
     pub fn plastic_gradient(&self, gradient: Tensor<B, 2>) -> Tensor<B, 2> {
         match &self.plasticity {
-            Some(rate) => gradient.mask_fill(rate.clone().equal_elem(0.0), 0.0),
+            Some(factors) => plastic_gradient(gradient, factors.clone()),
             None => gradient,
         }
     }
@@ -434,11 +431,7 @@ impl<B: Backend> Synapses<B> {
         };
         match &self.plasticity {
             None => project(proposed),
-            Some(rate) => {
-                let kept = before.clone() * (rate.clone().neg() + 1.0);
-                let next = project(kept + proposed * rate.clone());
-                next.mask_where(rate.clone().equal_elem(0.0), before)
-            }
+            Some(factors) => scaled_update(before, proposed, factors.clone(), project),
         }
     }
 
@@ -446,6 +439,27 @@ impl<B: Backend> Synapses<B> {
     pub fn accepts_any_update(&self) -> bool {
         self.plasticity.is_none() && self.projected.is_none()
     }
+}
+
+/// Returns a gradient, set to zero where the factor of an update is zero.
+pub fn plastic_gradient<B: Backend, const D: usize>(
+    gradient: Tensor<B, D>,
+    factors: Tensor<B, D>,
+) -> Tensor<B, D> {
+    gradient.mask_fill(factors.equal_elem(0.0), 0.0)
+}
+
+/// Returns the values after an update that an optimizer proposes, with a factor for each entry: `before + factor (proposed - before)`,
+/// projected. Entries with the factor 0 keep every bit.
+pub fn scaled_update<B: Backend, const D: usize>(
+    before: Tensor<B, D>,
+    proposed: Tensor<B, D>,
+    factors: Tensor<B, D>,
+    project: impl Fn(Tensor<B, D>) -> Tensor<B, D>,
+) -> Tensor<B, D> {
+    let kept = before.clone() * (factors.clone().neg() + 1.0);
+    let next = project(kept + proposed * factors.clone());
+    next.mask_where(factors.equal_elem(0.0), before)
 }
 
 fn add<B: Backend>(x: Tensor<B, 2>, y: Option<Tensor<B, 2>>) -> Tensor<B, 2> {

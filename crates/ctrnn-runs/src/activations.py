@@ -17,6 +17,10 @@ def activations(xp, exponent=2.0, gain=1.0, threshold=0.0, slope=0.01, maximum=1
     def softplus(v):
         return xp.logaddexp(xp.zeros_like(v), v)
 
+    def cubic(v):
+        v = xp.clip(v, -1.0, 1.0)
+        return v - v ** 3 / 3
+
     return {
         "relu": relu,
         "tanh": xp.tanh,
@@ -27,4 +31,5 @@ def activations(xp, exponent=2.0, gain=1.0, threshold=0.0, slope=0.01, maximum=1
         "linear": lambda v: v,
         "leaky_relu": lambda v: xp.where(v <= 0, slope * v, v),
         "clipped_relu": lambda v: xp.where(v >= maximum, maximum * xp.ones_like(v), relu(v)),
+        "cubic": cubic,
     }

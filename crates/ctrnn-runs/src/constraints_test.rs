@@ -6,9 +6,9 @@ use burn::backend::{Autodiff, NdArray};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_files::TensorFile;
 use ctrnn_model::{
-    Balance, CtrnnConfig, CtrnnModule, Dale, Factor, Forward, FullMatrix, InitialState,
-    LearnedTimeConstants, LowRank, Matrix, Parameter, Parametrization, ReadoutSigns, TimeConstants,
-    Weights, host_tensor,
+    Activation, Area, Balance, CtrnnConfig, CtrnnModule, Dale, Factor, Forward, FullMatrix,
+    InitialState, LearnedTimeConstants, LowRank, Matrix, Named, Parameter, Parametrization,
+    Projection, ReadoutSigns, TimeConstants, Weights, host_tensor,
 };
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_train::{AdaGrad, Adam, AdamW, Clip, Gradients, Optimizer, OptimizerState, RmsProp, Sgd};
@@ -326,6 +326,45 @@ fn what_is_frozen_keeps_every_bit() {
             bits(&trained(start.clone(), rule).weights()),
             bits(&start.weights())
         );
+    }
+}
+
+/// All parameters of the 2 units of a frozen area keep every bit, and those of the other 4 units change: rows of weights, biases,
+/// initial states and time constants.
+#[test]
+fn a_frozen_area_keeps_every_bit() {
+    let area = |units| Area {
+        units,
+        ..Area::default()
+    };
+    for rule in optimizers(0.1) {
+        let config = CtrnnConfig {
+            areas: Named::from([("a", area(2)), ("b", area(4))]),
+            projections: Named::from([("* -> *", Projection::default().into())]),
+            frozen: vec!["a".to_owned()],
+            activation: Activation::Tanh, // no unit is without a gradient
+            tau_ms: TimeConstants::Learned(LearnedTimeConstants {
+                initial: Box::new(100.0.into()),
+                bounds: [20.0, 500.0],
+                per_unit: true,
+            }),
+            ..CtrnnConfig::default()
+        };
+        let names = |n| (0..n).map(|k| k.to_string()).collect::<Vec<_>>();
+        let config = config.resolved(&names(3), &names(2)).unwrap();
+        let start = config.init::<Grad>(1, &Default::default()).unwrap();
+        let end = bits(&trained(start.clone(), rule.clone()).weights());
+        for ((name, before), (_, after)) in bits(&start.weights()).iter().zip(&end) {
+            let width = before.len() / N;
+            let moved = |k: &usize| before[*k] != after[*k];
+            if name.starts_with("output") || name.starts_with("unit") {
+                assert_eq!(before != after, name.starts_with("output"), "{name}");
+            } else {
+                let which: Vec<usize> = (0..before.len()).filter(moved).collect();
+                let expected: Vec<usize> = (2 * width..before.len()).collect();
+                assert_eq!(which, expected, "{name}: {rule:?}");
+            }
+        }
     }
 }
 

@@ -10,8 +10,8 @@ pub mod tensorboard_log;
 mod tests;
 
 use ctrnn_config::{
-    Code, ConfigErrors, InitialWeights, InputFile, Run, TrainedChannels, check_resume, counted,
-    differences,
+    Code, ConfigErrors, InitialWeights, InputFile, Run, Stage, TrainedChannels, check_resume,
+    counted, differences,
 };
 use ctrnn_train::{
     Ending, EvaluationTrials, LastGoodState, Metric, Objective, Observer, OptimizerState,
@@ -33,10 +33,10 @@ use serde_json::json;
 use crate::RunError;
 use crate::checkpoint::{Checkpoint, CheckpointWriter, WEIGHTS};
 use crate::record::machine_history::note_changes;
-use crate::record::manifest::{manifest, note_channels};
+use crate::record::manifest::{manifest, note_channels, note_stage};
 use crate::record::result::{remove_result, write_result};
 use crate::record::resumed::{changes_json, effects, parts_header, recorded};
-use crate::record::run_log::{RunLog, cut_metrics, metrics_header, now};
+use crate::record::run_log::{Columns, RunLog, cut_metrics, metrics_header, now};
 use crate::record::tensorboard_log::TensorBoardLog;
 use crate::weights::description::description;
 use crate::weights::weight_file::{arrays_of, read_weights, safetensors_bytes};
@@ -111,7 +111,7 @@ impl RunRecord {
         let initial = ModelFiles::of(run, network, 0);
         let manifest = manifest(run, device, &digest::blake3(&initial.safetensors))?;
         let resolved = run.kept().toml();
-        let header = metrics_header(&term_names(run), &run.task.mixed_tasks());
+        let header = metrics_header(&columns(run, term_names(run)));
         let mut lock = None;
         let fill = |staged: &Path| -> Result<(), RunError> {
             let taken = RunLock::acquire(staged, &Holder::this_process(&started))?;
@@ -203,7 +203,7 @@ impl RunRecord {
         folder.write(&folder.resolved(), resolved.as_bytes())?;
         notes.extend(note);
         notes.extend(effects(&changed, run, step));
-        let mut log = RunLog::open(&folder, &term_names(run), &run.task.mixed_tasks())?;
+        let mut log = RunLog::open(&folder, &columns(run, term_names(run)))?;
         if was_killed {
             log.event("killed", json!({ "pid": json.pid, "host": json.host }))?;
         }
@@ -236,10 +236,10 @@ impl RunRecord {
     ///
     /// # Errors
     /// See [`Trainer::run`]; the folder records the error too.
-    pub fn train<B>(
+    pub fn train<'r, B>(
         &mut self,
-        run: &Run,
-        trainer: &mut Trainer<B>,
+        run: &'r Run,
+        trainer: &mut Trainer<'r, B>,
         observers: &mut [&mut dyn Observer],
         stop: StopRequest,
     ) -> Result<Ending, RunError>
@@ -261,10 +261,10 @@ impl RunRecord {
         ended.and_then(|ending| written.map(|()| ending))
     }
 
-    fn train_and_write_model<B>(
+    fn train_and_write_model<'r, B>(
         &self,
-        run: &Run,
-        trainer: &mut Trainer<B>,
+        run: &'r Run,
+        trainer: &mut Trainer<'r, B>,
         observers: &mut [&mut dyn Observer],
         stop: StopRequest,
     ) -> Result<Ending, RunError>
@@ -272,7 +272,7 @@ impl RunRecord {
         B: AutodiffBackend + RecurrenceBackend,
         B::InnerBackend: RecurrenceBackend,
     {
-        let mut log = RunLog::open(&self.folder, &trainer.term_names(), &run.task.mixed_tasks())?;
+        let mut log = RunLog::open(&self.folder, &columns(run, trainer.term_names()))?;
         log.event("started", json!({ "step": trainer.counters().step, "pid": self.json.pid, "host": self.json.host }))?;
         let mut checkpoints = CheckpointWriter::new(
             &self.folder,
@@ -280,12 +280,22 @@ impl RunRecord {
             run.config.checkpoint.keep_last,
         );
         let mut tensorboard = TensorBoardLog::new(&self.folder, trainer.counters().step);
-        // The checkpoint writer comes first, so that the log reports a checkpoint only once it exists.
-        let mut all: Vec<&mut dyn Observer> = vec![&mut checkpoints, &mut log, &mut tensorboard];
-        for observer in observers {
-            all.push(&mut **observer);
-        }
-        let ended = trainer.run_until(&mut all, stop);
+        self.note_stage(run, trainer, &mut log)?;
+        let ended = loop {
+            // The checkpoint writer comes first, so that the log reports a checkpoint only once it exists.
+            let mut all: Vec<&mut dyn Observer> =
+                vec![&mut checkpoints, &mut log, &mut tensorboard];
+            for observer in observers.iter_mut() {
+                all.push(&mut **observer);
+            }
+            let ended = trainer.run_until(&mut all, stop);
+            if ended.is_err() || !trainer.is_stage_over() {
+                break ended;
+            }
+            let next = trainer.counters().stage.map_or(0, |stage| stage.index + 1);
+            begin_stage(run, next, trainer)?;
+            self.note_stage(run, trainer, &mut log)?;
+        };
         let (name, detail) = match &ended {
             Ok(Ending::AllSteps) => ("done", json!({ "reason": "all steps" })),
             Ok(Ending::TargetMet { value }) => {
@@ -310,6 +320,28 @@ impl RunRecord {
             _ => write_result(&self.folder, trainer.counters(), run.config.checkpoint.best)?,
         }
         Ok(ended?)
+    }
+
+    /// Records in manifest.json and events.jsonl that the present stage begins, unless the manifest shows it already.
+    fn note_stage<B>(
+        &self,
+        run: &Run,
+        trainer: &Trainer<B>,
+        log: &mut RunLog,
+    ) -> Result<(), RunError>
+    where
+        B: AutodiffBackend + RecurrenceBackend,
+        B::InnerBackend: RecurrenceBackend,
+    {
+        let Some(progress) = trainer.counters().stage else {
+            return Ok(());
+        };
+        let (index, from_step) = (progress.index, progress.first_step);
+        let stage = json!({ "name": run.stages[index].settings.name, "from_step": from_step });
+        if note_stage(&self.folder, index, &stage)? {
+            log.event("stage", stage)?;
+        }
+        Ok(())
     }
 
     /// Records the outcome of the run in `RUN.json`.
@@ -357,8 +389,31 @@ pub fn note_abrupt_end(run: &RunFolder, exit_code: u8, reason: &str) -> Result<(
 
 /// Returns the names of the loss terms of a run.
 fn term_names(run: &Run) -> Vec<String> {
-    let names = run.objective.term_names();
-    names.into_iter().map(str::to_owned).collect()
+    run.objective.term_names()
+}
+
+/// Returns the columns of metrics.csv that depend on the run, given the `terms` of the loss in one of its stages.
+fn columns(run: &Run, terms: Vec<String>) -> Columns {
+    let of_stages = run.stages.iter().map(|stage| &stage.run);
+    let mut columns = Columns {
+        terms,
+        tasks: run.task.mixed_tasks(),
+        has_stages: !run.stages.is_empty(),
+    };
+    for stage in of_stages {
+        let tasks = stage.task.mixed_tasks();
+        add_new(&mut columns.terms, term_names(stage));
+        add_new(&mut columns.tasks, tasks);
+    }
+    columns
+}
+
+fn add_new(names: &mut Vec<String>, further: Vec<String>) {
+    for name in further {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
 }
 
 /// Records a panic during training in the run folder.
@@ -376,9 +431,12 @@ impl Drop for RunRecord {
 
 /// Checks that the metrics of a run can be measured: a run that keeps another one could not be resumed any more.
 fn check_measurable(run: &Run) -> Result<(), RunError> {
-    let (task, settings) = (run.task.as_ref(), run.settings());
-    let trials = EvaluationTrials::of_validation(task, &settings)?;
-    check_metrics(&settings, task, &trials).map_err(|error| with_place(run, error))
+    for run in std::iter::once(run).chain(run.stages.iter().map(|stage| &stage.run)) {
+        let (task, settings) = (run.task.as_ref(), run.settings());
+        let trials = EvaluationTrials::of_validation(task, &settings)?;
+        check_metrics(&settings, task, &trials).map_err(|error| with_place(run, error))?;
+    }
+    Ok(())
 }
 
 /// Checks that `model/`, which is replaced at the end, holds nothing but the run's own files.
@@ -691,12 +749,42 @@ fn given_weights(run: &Run, path: &Path) -> Result<Weights, RunError> {
 /// # Errors
 /// See [`initial_network`].
 pub fn objective<B: AutodiffBackend>(run: &Run, device: &B::Device) -> Result<Objective, RunError> {
-    let objective = run.objective.clone();
+    measured_objective::<B>(run, run.objective.clone(), device)
+}
+
+/// Returns an objective of a stage of a run, whose deviation penalties refer to the initial weights of the run.
+fn measured_objective<B: AutodiffBackend>(
+    run: &Run,
+    objective: Objective,
+    device: &B::Device,
+) -> Result<Objective, RunError> {
     if objective.needs_initial_weights() {
         Ok(objective.measured_from(&initial_network::<B>(run, device)?.weights()))
     } else {
         Ok(objective)
     }
+}
+
+/// Begins a stage of a run with the present weights of the trainer.
+///
+/// # Errors
+/// See [`Trainer::begin_stage`].
+fn begin_stage<'r, B>(
+    run: &'r Run,
+    index: usize,
+    trainer: &mut Trainer<'r, B>,
+) -> Result<(), RunError>
+where
+    B: AutodiffBackend + RecurrenceBackend,
+    B::InnerBackend: RecurrenceBackend,
+{
+    let stage = &run.stages[index];
+    let mut settings = stage.settings();
+    let device = trainer.network().device();
+    settings.objective = measured_objective::<B>(run, settings.objective, &device)?;
+    settings.check_every = trainer.check_every();
+    let begun = trainer.begin_stage(&stage.run.model, stage.run.task.as_ref(), settings);
+    begun.map_err(|error| with_place(&stage.run, error))
 }
 
 /// Creates a trainer at a checkpoint of a run, or at the beginning without one.
@@ -713,21 +801,36 @@ where
     B: AutodiffBackend + RecurrenceBackend,
     B::InnerBackend: RecurrenceBackend,
 {
+    let whole = run;
+    let progress = checkpoint.as_ref().and_then(|state| state.counters.stage);
+    let stage = match progress {
+        Some(progress) => Some(stage_at(whole, progress.index)?),
+        None => None,
+    };
+    let run = stage.map_or(whole, |stage| &stage.run);
     let mut settings = TrainSettings {
         check_every,
-        ..run.settings()
+        ..stage.map_or_else(|| run.settings(), Stage::settings)
     };
-    settings.objective = objective::<B>(run, device)?;
+    settings.objective = measured_objective::<B>(whole, settings.objective, device)?;
     let Some(checkpoint) = checkpoint else {
         let network = initial_network::<B>(run, device)?;
         let trainer = Trainer::new(network, run.task.as_ref(), settings);
-        return trainer.map_err(|error| with_place(run, error));
+        let mut trainer = trainer.map_err(|error| with_place(run, error))?;
+        if !run.stages.is_empty() {
+            begin_stage(run, 0, &mut trainer)?;
+        }
+        return Ok(trainer);
     };
     let network = CtrnnModule::from_weights(&run.model, &checkpoint.weights, device)?;
     let optimizer = optimizer_of(run, &checkpoint.optimizer, device)?;
     let task = run.task.as_ref();
     let trainer = Trainer::resume(network, optimizer, checkpoint.counters, task, settings);
-    let trainer = trainer.map_err(|error| with_place(run, error))?;
+    let mut trainer = trainer.map_err(|error| with_place(run, error))?;
+    if let Some(progress) = progress.filter(|progress| progress.is_over) {
+        begin_stage(whole, progress.index + 1, &mut trainer)?;
+        return Ok(trainer);
+    }
     let Some(good) = checkpoint.good else {
         return Ok(trainer);
     };
@@ -736,6 +839,19 @@ where
         optimizer: optimizer_of(run, &good.optimizer, device)?,
         counters: good.counters,
     }))
+}
+
+/// Returns a stage of a run, to which a checkpoint belongs.
+fn stage_at(run: &Run, index: usize) -> Result<&Stage, RunError> {
+    let stage = run.stages.get(index);
+    stage.ok_or_else(|| {
+        let reason = format!(
+            "a checkpoint belongs to stage {}, but the run has {}",
+            index + 1,
+            counted(run.stages.len(), "stage")
+        );
+        TrainError::OptimizerState(reason).into()
+    })
 }
 
 /// Locates an error about metrics that are never measured at the keys that name them; returns any other error

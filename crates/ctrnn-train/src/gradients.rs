@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::{CtrnnModule, Matrix, Parameter, RecurrenceBackend, host_tensor};
+use ctrnn_model::{
+    CtrnnModule, Matrix, Parameter, RecurrenceBackend, host_tensor, plastic_gradient,
+};
 
 use crate::divergence::Culprit;
 
@@ -18,7 +20,7 @@ pub struct Gradients<B: Backend>(pub BTreeMap<Parameter, Tensor<B, 1>>);
 
 impl<B: Backend> Gradients<B> {
     /// Collects the gradients of the parameters of `network` from backpropagation, without frozen parameters; zero for
-    /// synapses whose plasticity is zero.
+    /// synapses and units whose plasticity is zero.
     pub fn of<A>(network: &CtrnnModule<A>, mut grads: A::Gradients) -> Self
     where
         A: AutodiffBackend<InnerBackend = B>,
@@ -37,6 +39,12 @@ impl<B: Backend> Gradients<B> {
                 let by_synapse = gradient.reshape(matrix.shape(network.config()));
                 let plastic = synapses.plastic_gradient(by_synapse).flatten(0, 1);
                 found.insert(matrix.parameter(), plastic);
+            }
+        }
+        for (&parameter, gradient) in &mut found {
+            if let Some(factors) = network.config().update_factors(parameter) {
+                let factors = flat(factors, &gradient.device());
+                *gradient = plastic_gradient(gradient.clone(), factors);
             }
         }
         Self(found)
@@ -104,6 +112,12 @@ pub enum Clip {
 fn scale<B: Backend>(norm: Tensor<B, 1>, max: f64) -> Tensor<B, 1> {
     let larger = norm.clamp_min(max);
     larger.clone().clamp_max(max) / larger
+}
+
+/// Returns host values as a flat tensor.
+pub(crate) fn flat<B: Backend>(values: Vec<f64>, device: &B::Device) -> Tensor<B, 1> {
+    let len = values.len();
+    host_tensor(TensorData::new(values, [len]), device)
 }
 
 struct Collect<'a, A: AutodiffBackend> {

@@ -72,10 +72,10 @@ pub use objective::config::{
     Loss, LossConfig, Normalisation, Omega, On, Pairing, PerMatrix, PopulationKl, RateSpread,
     RateTarget, Spread, StatePrediction,
 };
-pub use objective::{LossInputs, Objective, Penalty};
+pub use objective::{LossInputs, Objective, Part, Penalty};
 pub use observer::{
     Best, Confusion, Counters, EvalReport, GroupScore, Observer, SavedState, Score, Snapshot,
-    StepReport, Validation, Wait, Window, Worst,
+    StageProgress, StepReport, Validation, Wait, Window, Worst,
 };
 pub use optimizer::OptimizerState;
 pub use optimizer::config::{
@@ -83,7 +83,7 @@ pub use optimizer::config::{
     RmsProp, Schedule, Sgd, StepSchedule, WeightAndBiasGroups, WeightGroups,
 };
 pub use settings::{
-    CheckpointConfig, DEFAULT_DT_MS, Dealing, DivergenceConfig, OnError, StopConfig, TrainConfig,
-    TrainSettings, ValidateConfig,
+    Carried, CheckpointConfig, DEFAULT_DT_MS, Dealing, DivergenceConfig, OnError, StageConfig,
+    StageSettings, StopConfig, TrainConfig, TrainSettings, ValidateConfig,
 };
 pub use trainer::{Ending, LastGoodState, Overflow, StopRequest, Trainer, check_metrics};

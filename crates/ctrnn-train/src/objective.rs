@@ -16,7 +16,7 @@ use crate::batch::Batch;
 use crate::gradients::Gradients;
 use crate::objective::config::{Loss, Normalisation, Omega};
 pub use inputs::LossInputs;
-pub use penalty::Penalty;
+pub use penalty::{Part, Penalty};
 
 use crate::objective::vanishing_gradient::Sensitivity;
 
@@ -50,20 +50,23 @@ const OMEGA: &str = "omega";
 
 impl Objective {
     /// Returns the names of the terms in training, in order; empty if the loss is the only term.
-    pub fn term_names(&self) -> Vec<&'static str> {
+    pub fn term_names(&self) -> Vec<String> {
         let penalties = self.penalties.iter().map(Penalty::name);
-        let further: Vec<_> = penalties.chain(self.omega.map(|_| OMEGA)).collect();
+        let omega = self.omega.map(|_| OMEGA.to_owned());
+        let further: Vec<_> = penalties.chain(omega).collect();
         if further.is_empty() {
             Vec::new()
         } else {
-            std::iter::once(self.loss.name()).chain(further).collect()
+            let loss = self.loss.name().to_owned();
+            std::iter::once(loss).chain(further).collect()
         }
     }
 
     /// Returns the names of the terms that an evaluation measures: all except the vanishing-gradient penalty.
     pub(crate) fn measured_names(&self) -> Vec<String> {
-        let names = self.term_names().into_iter().filter(|&name| name != OMEGA);
-        names.map(str::to_owned).collect()
+        let mut names = self.term_names();
+        names.retain(|name| name != OMEGA);
+        names
     }
 
     /// Returns the quantities that a forward pass must record for the penalties.
@@ -77,9 +80,8 @@ impl Objective {
 
     /// Returns true if a term depends on the weights at step 0 and does not have them yet.
     pub fn needs_initial_weights(&self) -> bool {
-        self.penalties
-            .iter()
-            .any(|penalty| matches!(penalty, Penalty::WeightDeviation(_, None)))
+        let needs = |penalty: &Penalty| matches!(penalty.initial_weights(), Some(None));
+        self.penalties.iter().any(needs)
     }
 
     /// Supplies `weights` as initial values to the deviation penalties that have none yet.
@@ -87,7 +89,7 @@ impl Objective {
     pub fn measured_from(mut self, weights: &Weights) -> Self {
         let weights = Arc::new(weights.clone());
         for penalty in &mut self.penalties {
-            if let Penalty::WeightDeviation(_, from) = penalty {
+            if let Some(from) = penalty.initial_weights_mut() {
                 from.get_or_insert_with(|| Arc::clone(&weights));
             }
         }
@@ -115,8 +117,7 @@ pub(crate) struct Evaluated<B: AutodiffBackend> {
 impl<B: AutodiffBackend> Minimised<'_, B> {
     /// Returns the names of the terms, in order; empty if the loss is the only term.
     pub fn term_names(&self) -> Vec<String> {
-        let names = self.objective.term_names().into_iter().map(str::to_owned);
-        self.with_custom(names.collect())
+        self.with_custom(self.objective.term_names())
     }
 
     /// Returns the names of the terms that a validation measures.

@@ -46,8 +46,11 @@ pub trait Observer {
 pub struct StepReport {
     /// Number of updates done, including this one.
     pub step: u64,
-    /// Total number of steps of the run.
+    /// Number of updates at the last step of the run, or of the stage.
     pub of_steps: u64,
+    /// Name of the stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
     /// Number of trials trained on since the run began.
     pub trials: u64,
     /// Seconds of training since the run began, over all its processes.
@@ -76,6 +79,9 @@ pub struct Validation {
     pub trials: u64,
     /// Seconds of training since the run began.
     pub wall_s: f64,
+    /// Name of the stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
     /// The measurements.
     pub report: EvalReport,
 }
@@ -257,6 +263,24 @@ pub struct Counters {
     /// Rollbacks of the run to an earlier state.
     #[serde(default)]
     pub rollbacks: Rollbacks,
+    /// Progress through the stages of the training; absent without stages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StageProgress>,
+    /// Index of the stage in which `best` and `runners_up` were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_stage: Option<usize>,
+}
+
+/// Progress through the stages of a training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageProgress {
+    /// Index of the present stage, counted from 0.
+    pub index: usize,
+    /// Number of updates before the stage.
+    pub first_step: u64,
+    /// True if the stage has ended and the next one begins.
+    pub is_over: bool,
 }
 
 /// The last values of a validation metric, oldest first.

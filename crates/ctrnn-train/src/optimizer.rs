@@ -7,7 +7,7 @@ mod update_rule;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::TrainError;
-use crate::gradients::Gradients;
+use crate::gradients::{Gradients, flat};
 use crate::optimizer::config::Optimizer;
 use crate::optimizer::update_rule::Memory;
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param, ParamId};
@@ -15,6 +15,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::{
     CtrnnConfig, CtrnnModule, Matrix, Parameter, RecurrenceBackend, Synapses, host_tensor,
+    scaled_update,
 };
 
 /// An optimizer: its update rule, and the state (moments) of each parameter.
@@ -33,6 +34,17 @@ impl<B: Backend> OptimizerState<B> {
             rates: BTreeMap::new(),
             memory: BTreeMap::new(),
         }
+    }
+
+    /// Returns the optimizer with another rule; it keeps its moments if the rule has the same name and the same ones.
+    #[must_use]
+    pub fn with_rule(mut self, rule: Optimizer) -> Self {
+        let is_same = self.rule.name() == rule.name();
+        if !is_same || self.rule.moment_names() != rule.moment_names() {
+            self.memory.clear();
+        }
+        self.rule = rule;
+        self
     }
 
     /// Sets learning rates for single parameters, in place of the rule's own; 0 keeps a parameter fixed.
@@ -63,14 +75,21 @@ impl<B: Backend> OptimizerState<B> {
         let synapses = constrained
             .filter(|(_, s)| !s.accepts_any_update())
             .collect();
-        let bias_range = network.config().bias.range;
-        let parameters = network.config().parameters_by_id();
+        let config = network.config();
+        let of_units = gradients.0.iter().filter_map(|(&parameter, gradient)| {
+            let factors = config.update_factors(parameter)?;
+            Some((parameter, flat(factors, &gradient.device())))
+        });
+        let factors = of_units.collect();
+        let bias_range = config.bias.range;
+        let parameters = config.parameters_by_id();
         network.map(&mut Update {
             parameters,
             optimizer: self,
             lr,
             gradients,
             synapses,
+            factors,
             bias_range,
         })
     }
@@ -175,6 +194,8 @@ struct Update<'a, B: Backend> {
     gradients: Gradients<B>,
     /// The weight matrices whose updates are scaled by plasticity or projected onto signs.
     synapses: BTreeMap<Parameter, Synapses<B>>,
+    /// Factors of the updates of parameters with entries for the units.
+    factors: BTreeMap<Parameter, Tensor<B, 1>>,
     /// Bounds of the recurrent biases.
     bias_range: Option<[f64; 2]>,
 }
@@ -188,20 +209,27 @@ impl<B: RecurrenceBackend> Update<'_, B> {
         gradient: Tensor<B, 1>,
     ) -> Tensor<B, D> {
         let shape: [usize; D] = value.dims();
-        let flat = value.clone().reshape([shape.iter().product::<usize>()]);
-        let proposed = self.optimizer.update(parameter, self.lr, flat, gradient);
+        let before = value.reshape([shape.iter().product::<usize>()]);
+        let proposed = self
+            .optimizer
+            .update(parameter, self.lr, before.clone(), gradient);
+        if let Some(synapses) = self.synapses.get(&parameter) {
+            let matrix = [shape[0], shape[1]];
+            let settled = synapses.settle(before.reshape(matrix), proposed.reshape(matrix));
+            return settled.reshape(shape);
+        }
         let bounds = self
             .bias_range
             .filter(|_| parameter == Parameter::RECURRENT_BIAS);
-        match (self.synapses.get(&parameter), bounds) {
-            (None, None) => proposed.reshape(shape),
-            (None, Some([low, high])) => proposed.clamp(low, high).reshape(shape),
-            (Some(synapses), _) => {
-                let matrix = [shape[0], shape[1]];
-                let settled = synapses.settle(value.reshape(matrix), proposed.reshape(matrix));
-                settled.reshape(shape)
-            }
-        }
+        let in_range = |values: Tensor<B, 1>| match bounds {
+            Some([low, high]) => values.clamp(low, high),
+            None => values,
+        };
+        let next = match self.factors.get(&parameter) {
+            Some(factors) => scaled_update(before, proposed, factors.clone(), in_range),
+            None => in_range(proposed),
+        };
+        next.reshape(shape)
     }
 }
 

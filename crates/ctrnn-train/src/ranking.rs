@@ -5,15 +5,16 @@ use crate::observer::{Best, Counters};
 
 impl Counters {
     /// Ranks the validation after the present step among the `keep` best ones. Returns its place, 0 for the best of
-    /// all, or `None` if it is not among them. A tie goes to the earlier step. If the metric differs from the previous
-    /// one, the ranking is cleared first.
+    /// all, or `None` if it is not among them. A tie goes to the earlier step. If the metric or the stage differs from the
+    /// previous one, the ranking is cleared first.
     pub(crate) fn rank(&mut self, metric: Metric, value: f64, keep: usize) -> Option<usize> {
         let step = self.step;
-        if self.best_metric.is_some_and(|before| before != metric) {
+        let stage = self.stage.map(|stage| stage.index);
+        if self.best_metric.is_some_and(|before| before != metric) || self.best_stage != stage {
             self.best = None;
             self.runners_up.clear();
         }
-        self.best_metric = Some(metric);
+        (self.best_metric, self.best_stage) = (Some(metric), stage);
         let mut ranking: Vec<Best> = self
             .best
             .into_iter()

@@ -35,6 +35,8 @@ pub struct TrainSettings {
     /// Interval, in steps, at which loss and gradient norm are read from the device and checked. Each read makes the
     /// host wait for the device, so 1 is free on a CPU and expensive on a GPU.
     pub check_every: u64,
+    /// The stage to which these settings belong, in a training with stages.
+    pub stage: Option<StageSettings>,
 }
 
 impl Default for TrainSettings {
@@ -47,6 +49,7 @@ impl Default for TrainSettings {
             validate: ValidateConfig::default(),
             checkpoint: CheckpointConfig::default(),
             check_every: 1,
+            stage: None,
         }
     }
 }
@@ -100,8 +103,9 @@ pub struct TrainConfig {
     #[schemars(range(min = 1))]
     pub log_every: u64,
     /// Frozen parameters, which are not trained: names as in weight files (`recurrent.bias`, `initial_state`), or the
-    /// word before the dot for a whole group (`input`, `recurrent`, `output`); or a projection between areas
-    /// (`sensory -> motor`, where `*` means all). They keep their initial values to the bit.
+    /// word before the dot for a whole group (`input`, `recurrent`, `output`); an area (`sensory`: weights and input weights
+    /// onto its units, their biases, initial states and time constants); or a projection between areas (`sensory -> motor`,
+    /// where `*` means all). They keep their initial values to the bit.
     pub freeze: Vec<String>,
     /// The update rule, by `name`, with its learning rate `lr`.
     pub optimizer: Optimizer,
@@ -118,6 +122,12 @@ pub struct TrainConfig {
     pub stop: Option<StopConfig>,
     /// Response to a loss, gradient or weight that is no longer a finite number.
     pub divergence: DivergenceConfig,
+    /// Stages of training, in their order: `[[train.stage]]` begins each. A stage trains as a run of its own would, with the
+    /// keys that it gives in place of those of the configuration, from the weights that the stage before it ended with.
+    /// Absent: one training.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub stage: Vec<StageConfig>,
 }
 
 impl Default for TrainConfig {
@@ -137,6 +147,7 @@ impl Default for TrainConfig {
             loss: LossConfig::default(),
             stop: None,
             divergence: DivergenceConfig::default(),
+            stage: Vec::new(),
         }
     }
 }
@@ -176,6 +187,97 @@ pub struct StopConfig {
     /// Fails the run (exit code 3) if it ends without having met its bound.
     #[serde(default)]
     pub required: bool,
+}
+
+/// Default of `carry` in a stage.
+const CARRIED: [Carried; 1] = [Carried::Optimizer];
+
+/// A stage of training: the keys in which it differs from the rest of the configuration, and its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StageConfig {
+    /// Name of the stage in files and messages: letters, digits, `_` and `-`. Absent: its number, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Largest number of steps of the stage. Absent: `train.steps`.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// Ends the stage before its last step, once a validation metric has reached its bound or has stopped improving:
+    /// `until = { metric = "val.accuracy", at_least = 0.9, over = 5 }`. The keys are those of `train.stop`. Absent: `train.stop`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<StopConfig>,
+    /// State that the stage takes over from the one before it, besides the weights: `optimizer`, `schedule`, both or none.
+    /// Moments of the optimizer that are not taken over start at 0, and always do if `train.optimizer.name` changes. A
+    /// schedule of the learning rate that is not taken over starts at its beginning.
+    pub carry: Vec<Carried>,
+    /// Keys of the task, as in `[task.NAME]`; each replaces its value. Another task replaces the whole task.
+    #[schemars(schema_with = "any_table")]
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub task: toml::Table,
+    /// Keys of `[train]`, except `steps`, `stop` and `stage`. A table with a `name` (an optimizer, a schedule, a loss) replaces
+    /// the whole table; in any other, the keys that are given do.
+    #[schemars(schema_with = "any_table")]
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub train: toml::Table,
+    /// Keys of `[validate]`.
+    #[schemars(schema_with = "any_table")]
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub validate: toml::Table,
+    /// Keys of the noise, as `model.noise`. Any other key of the network is that of all stages.
+    #[schemars(schema_with = "any_table")]
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub model: toml::Table,
+}
+
+/// Schema of a table whose keys are checked where they replace others.
+fn any_table(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "object" })
+}
+
+impl Default for StageConfig {
+    fn default() -> Self {
+        Self {
+            name: None,
+            steps: None,
+            until: None,
+            carry: CARRIED.to_vec(),
+            task: toml::Table::new(),
+            train: toml::Table::new(),
+            validate: toml::Table::new(),
+            model: toml::Table::new(),
+        }
+    }
+}
+
+ctrnn_model::words! {
+    /// State that a stage takes over from the one before it.
+    pub enum Carried: "state that a stage can carry" {
+        /// The moments of the optimizer.
+        Optimizer = "optimizer",
+        /// The position in the schedule of the learning rate: steps are counted from the beginning of the run, and plateaus go on.
+        Schedule = "schedule",
+    }
+}
+
+/// Place of a stage in a training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageSettings {
+    /// Index of the stage, counted from 0.
+    pub index: usize,
+    /// Number of stages.
+    pub of: usize,
+    /// Name of the stage.
+    pub name: String,
+    /// State taken over from the stage before it.
+    pub carry: Vec<Carried>,
+}
+
+impl StageSettings {
+    /// Returns true if no other stage follows.
+    pub const fn is_last(&self) -> bool {
+        self.index + 1 == self.of
+    }
 }
 
 /// Response to a loss, gradient or weight that is no longer a finite number: the run goes back to its last good state,

@@ -5,6 +5,7 @@ mod overflow;
 #[cfg(test)]
 mod padding_test;
 mod rollback;
+mod stages;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -237,7 +238,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         if self.settings.train.steps == 0 && self.counters.best.is_none() {
             self.validate_and_save(observers)?;
         }
-        while self.counters.step < self.settings.train.steps {
+        while self.counters.step < self.last_step() {
             let wall_s = || wall_before + begun.elapsed().as_secs_f64();
             match self.step(wall_s, observers, stop) {
                 Ok(None) => {}
@@ -281,7 +282,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
     fn train_step(&mut self, stop: StopRequest) -> Result<Done<B>, TrainError> {
         let trials = self.trials(stop)?;
         let next = self.request(self.counters.step + 1);
-        let is_ahead = rayon::current_num_threads() > 1 && next.step < self.settings.train.steps;
+        let is_ahead = rayon::current_num_threads() > 1 && next.step < self.last_step();
         if !is_ahead {
             return self.learn_from(trials);
         }
@@ -460,7 +461,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
 
     /// Returns true at every multiple of `every` and at the last step; 0: only at the last step.
     fn is_due_at(&self, step: u64, every: u64) -> bool {
-        step == self.settings.train.steps || (every > 0 && step.is_multiple_of(every))
+        step == self.last_step() || (every > 0 && step.is_multiple_of(every))
     }
 
     fn report(
@@ -478,7 +479,8 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         };
         let report = StepReport {
             step: self.counters.step,
-            of_steps: self.settings.train.steps,
+            of_steps: self.last_step(),
+            stage: self.stage_name(),
             trials: self.counters.trials,
             wall_s: self.counters.wall_s,
             loss,
@@ -500,10 +502,11 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         let validates =
             self.validation.n_trials() > 0 && self.is_due(self.settings.validate.every_steps);
         let saves = self.is_due(self.settings.checkpoint.every_steps);
-        let asked = if self.counters.step < self.settings.train.steps {
-            stop().map(Ending::Asked)
-        } else {
+        let is_last_step = self.counters.step == self.last_step();
+        let asked = if is_last_step {
             None
+        } else {
+            stop().map(Ending::Asked)
         };
         if validates || saves || asked.is_some() {
             self.check_weights()?;
@@ -516,9 +519,10 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             self.note_plateau(&report);
             ending = self.stop_rule(&report).or(ending);
         }
+        self.note_end_of_stage(ending.as_ref());
         self.keep_good();
         if place.is_some() || saves || ending.is_some() {
-            let is_last = ending.is_some() || self.counters.step == self.settings.train.steps;
+            let is_last = ending.is_some() || is_last_step;
             self.save(place == Some(0), is_last, observers)?;
         }
         Ok(ending)
@@ -589,6 +593,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             step: self.counters.step,
             trials: self.counters.trials,
             wall_s: self.counters.wall_s,
+            stage: self.stage_name(),
             report,
         };
         self.tell(observers, false, |observer| observer.evaluated(&validation))?;

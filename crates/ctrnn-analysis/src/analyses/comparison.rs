@@ -92,7 +92,7 @@ impl Answer for Comparison {
         })?;
         let alignments = pairwise(n, 1.0, |i, j| Ok(cka(rows[i].view(), rows[j].view())))?;
         let mut measures = vec![
-            Measure::new("procrustes_angle", "Procrustes angle", angles, None),
+            Measure::new("procrustes_angle", "Procrustes angle (rad)", angles, None),
             Measure::new("cka", "CKA", alignments, Some(1.0)),
         ];
         let maps: Result<Vec<Array2<f64>>, Unsuitable> = all
@@ -103,7 +103,7 @@ impl Answer for Comparison {
         let without_dsa = match maps {
             Ok(maps) => {
                 let distances = dynamical_distances(&maps)?;
-                measures.push(Measure::new("dsa", "DSA angle", distances, None));
+                measures.push(Measure::new("dsa", "DSA angle (rad)", distances, None));
                 None
             }
             Err(why) => Some(why),

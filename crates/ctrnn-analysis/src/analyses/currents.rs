@@ -76,7 +76,8 @@ impl Answer for Currents {
             return Err(Unsuitable::lacks("no unit receives a recurrent current"));
         }
         let whole = of_all(study);
-        let course = |values: &Array3<f64>| mean_course(study, values, &whole).column(0).to_vec();
+        let course =
+            |values: &Array3<f64>| mean_course(study, values, &whole).mean.column(0).to_vec();
         let excitatory = course(&excitatory);
         Ok(Self {
             inhibitory: course(&inhibitory),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
 use crate::epochs::Epochs;
+use crate::groups::numbers;
 use crate::linear_decoder::Decoder;
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, colour, panel_mm};
 use crate::responses::{Responses, repeats};
@@ -74,6 +75,9 @@ pub struct Decoded {
     /// Fraction of held-out trials that are decoded correctly, averaged over classes, `[time of training, time of test]`;
     /// NaN where a class has no trial.
     pub accuracy: Array2<f64>,
+    /// Standard error of the accuracy of training and test at one time, `[time]`: from the binomial ones of the classes, as
+    /// if held-out trials were independent.
+    pub error: Vec<f64>,
 }
 
 /// Trials with the class of each.
@@ -104,6 +108,12 @@ impl Answer for Decoding {
             "held-out trials decoded correctly, averaged over the classes of a variable",
         ),
         ArrayDoc::new(
+            "error_{}",
+            "[bin]",
+            "fraction",
+            "standard error of the accuracy of training and test in one bin: that of the mean of one binomial fraction for each class, as if held-out trials were independent",
+        ),
+        ArrayDoc::new(
             "n_trials_{}",
             "[class]",
             "",
@@ -128,11 +138,15 @@ impl Answer for Decoding {
         let n_folds = options.folds.max(2);
         let wanted = wanted(study, &options.variables, n_folds)?;
         let binned = Binned::of(study, &study.rates, options)?;
-        let decode = |labels: Labels| Decoded {
-            accuracy: accuracy(&binned, &labels, n_folds, study.seed),
-            n_trials: labels.counts(),
-            name: labels.name,
-            classes: labels.classes,
+        let decode = |labels: Labels| {
+            let found = accuracy(&binned, &labels, n_folds, study.seed);
+            Decoded {
+                accuracy: found.accuracy,
+                error: found.error,
+                n_trials: labels.counts(),
+                name: labels.name,
+                classes: labels.classes,
+            }
         };
         Ok(Self {
             decoded: wanted.into_iter().map(decode).collect(),
@@ -154,6 +168,7 @@ impl Answer for Decoding {
             .fold(arrays, |arrays, (k, decoded)| {
                 arrays
                     .with(format!("accuracy_{k}"), &decoded.accuracy)
+                    .with(format!("error_{k}"), &decoded.error)
                     .with(format!("n_trials_{k}"), &decoded.n_trials)
                     .with(format!("class_names_{k}"), &decoded.classes)
             })
@@ -163,15 +178,19 @@ impl Answer for Decoding {
         let line = |decoded: &Decoded| {
             let best = decoded.best()?;
             Some(format!(
-                "{}: {} % decoded correctly at {} ms (chance {} %)",
+                "{} ({} trials): {} % decoded correctly at {} ms (chance {} %)",
                 decoded.name,
+                decoded.n_trials.iter().sum::<usize>(),
                 rounded(100.0 * decoded.accuracy[[best, best]], 1),
                 short(self.t_ms[best]),
                 rounded(100.0 * decoded.chance(), 1)
             ))
         };
         let mut lines: Vec<String> = self.decoded.iter().filter_map(line).collect();
-        lines.push(format!("{}-fold cross-validation", self.n_folds));
+        lines.push(format!(
+            "{}-fold cross-validation; areas: standard errors of the accuracy; dashed: chance",
+            self.n_folds
+        ));
         if self.repeats {
             let why =
                 "trials of one condition do not differ: held-out trials repeat those of training";
@@ -195,10 +214,12 @@ impl Answer for Decoding {
             decoded.draw_gain(panel.y(label, [start, end]), [start, end]);
             self.epochs.mark(panel);
             let diagonal = decoded.accuracy.diag().to_vec();
+            let area = Layer::ribbon(self.t_ms.clone(), &diagonal, &decoded.error, colour(k));
             let line = Layer::line(self.t_ms.clone(), diagonal, colour(k)).wide(0.35);
             let chance = Layer::line(vec![start, end], vec![decoded.chance(); 2], colour(k));
             course
                 .cell(0, 0)
+                .add(area)
                 .add(line.named(&decoded.name))
                 .add(chance.wide(0.15).dashed());
         }
@@ -208,7 +229,11 @@ impl Answer for Decoding {
             "accuracy (0 chance, 1 perfect)",
         );
         let panel = course.cell(0, 0);
-        panel.y("decoding accuracy", [0.0, 1.02]).time_axis();
+        let counts = self.decoded.iter().map(|own| own.n_trials.iter().sum());
+        panel
+            .title(format!("{}; areas: s.e., dashed: chance", numbers(counts)))
+            .y("decoding accuracy", [0.0, 1.02])
+            .time_axis();
         self.epochs.mark(panel);
         vec![("", course), ("_generalisation", generalisation)]
     }
@@ -385,6 +410,7 @@ pub(super) fn course(
     let binned = Binned::of(study, values, options)?;
     let decode = |labels: Labels| Course {
         accuracy: accuracy(&binned, &labels, n_folds, study.seed)
+            .accuracy
             .diag()
             .to_vec(),
         name: labels.name,
@@ -433,8 +459,14 @@ fn count_right(
     }
 }
 
+/// Accuracy of decoders, and its standard error where training and test are at one time.
+struct Accuracy {
+    accuracy: Array2<f64>,
+    error: Vec<f64>,
+}
+
 /// Trains a decoder at every time on all folds but one and tests it at all times on that one.
-fn accuracy(binned: &Binned, labels: &Labels, n_folds: usize, seed: u64) -> Array2<f64> {
+fn accuracy(binned: &Binned, labels: &Labels, n_folds: usize, seed: u64) -> Accuracy {
     let n = binned.t_ms.len();
     let n_classes = labels.classes.len();
     let folds = labels.folds(n_folds, seed);
@@ -454,7 +486,7 @@ fn accuracy(binned: &Binned, labels: &Labels, n_folds: usize, seed: u64) -> Arra
             (0..n).map(of).collect()
         })
         .collect();
-    let row = |train: usize| -> Vec<f64> {
+    let row = |train: usize| -> (Vec<f64>, f64) {
         let mut counts = [0, 1].map(|_| Array2::<f64>::zeros((n, n_classes)));
         for (fold, tests) in tests.iter().enumerate() {
             let (trials, own) = members(train, &|f| f != fold);
@@ -464,13 +496,17 @@ fn accuracy(binned: &Binned, labels: &Labels, n_folds: usize, seed: u64) -> Arra
             }
         }
         let [right, tested] = counts;
-        (right / tested)
-            .mean_axis(Axis(1))
-            .unwrap_or_default()
-            .to_vec()
+        let parts = right / &tested;
+        let here = parts.row(train).into_iter().zip(tested.row(train));
+        let variance: f64 = here.map(|(p, n)| p * (1.0 - p) / n).sum();
+        let mean = parts.mean_axis(Axis(1)).unwrap_or_default();
+        (mean.to_vec(), variance.sqrt() / n_classes as f64)
     };
-    let rows: Vec<Vec<f64>> = (0..n).into_par_iter().map(row).collect();
-    Array2::from_shape_fn((n, n), |(i, j)| rows[i][j])
+    let (rows, error): (Vec<Vec<f64>>, Vec<f64>) = (0..n).into_par_iter().map(row).unzip();
+    Accuracy {
+        accuracy: Array2::from_shape_fn((n, n), |(i, j)| rows[i][j]),
+        error,
+    }
 }
 
 #[cfg(test)]

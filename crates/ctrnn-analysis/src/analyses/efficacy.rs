@@ -154,7 +154,7 @@ impl Answer for Efficacy {
         let (by, groups) = groups(study);
         let whole = crate::groups::of_all(study);
         let efficacy = synapses.efficacy();
-        let of_units = mean_course(study, &efficacy, &whole).reversed_axes();
+        let of_units = mean_course(study, &efficacy, &whole).mean.reversed_axes();
         let n_steps = of_units.ncols();
         let kinds = [("facilitating", true), ("depressing", false)];
         let kinds = kinds.into_iter().filter_map(|(name, facilitates)| {
@@ -335,7 +335,7 @@ impl Kind {
             let mean = mean.insert_axis(Axis(2));
             let mut courses = Array2::from_elem((groups.len(), n_steps), f64::NAN);
             for (group, mut row) in groups.iter().zip(courses.outer_iter_mut()) {
-                let course = mean_course(study, &mean, group);
+                let course = mean_course(study, &mean, group).mean;
                 for (to, value) in row.iter_mut().zip(course.column(0)) {
                     *to = *value;
                 }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
-use crate::courses::{Courses, projected};
+use crate::courses::{COURSE_ARRAYS, Courses, projected};
 use crate::gaussian_mixture::{Mixture, mixtures};
 use crate::held_inputs::{HELD_ARRAYS, as_text};
 use crate::linear_algebra::{eigenvalues, least_squares};
@@ -135,6 +135,8 @@ impl Answer for LowRank {
             "fraction",
             "square of the potentials in the space of the left vectors and the input axes",
         ),
+        COURSE_ARRAYS[0],
+        COURSE_ARRAYS[1],
         ArrayDoc::new(
             "course_{}",
             "[time, dimension]",
@@ -299,6 +301,7 @@ impl Answer for LowRank {
             "{} % of the square of the potentials lies in the space of the left vectors and the input axes",
             rounded(100.0 * self.explained, 1)
         ));
+        lines.extend(self.courses.statement());
         match &self.flow {
             Ok(flow) => lines.extend(flow.statements()),
             Err(why) => lines.push(format!("no flow of kappa: {why}")),

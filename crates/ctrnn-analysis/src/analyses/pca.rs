@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
-use crate::courses::{Courses, projected};
+use crate::courses::{COURSE_ARRAYS, Courses, projected};
 use crate::linear_algebra::centred;
 use crate::plot::{Figure, Layer, Panel, Rgb, colour};
 use crate::selectivity::groups;
@@ -72,6 +72,8 @@ impl Answer for StateSpace {
             "",
             "number of dimensions that the states fill",
         ),
+        COURSE_ARRAYS[0],
+        COURSE_ARRAYS[1],
         ArrayDoc::new(
             "course_{}",
             "[time, component]",
@@ -155,6 +157,7 @@ impl Answer for StateSpace {
                 rounded(100.0 * removed, 1)
             ));
         }
+        lines.extend(self.courses.statement());
         lines.extend(self.courses.epochs.statement());
         lines
     }

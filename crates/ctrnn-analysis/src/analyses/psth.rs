@@ -1,12 +1,12 @@
 //! Peristimulus time histograms: mean rates aligned to events.
 
-use ndarray::{Array1, Array2, Array3, Axis, s};
+use ndarray::{Array1, Array2, Array3, ArrayView1, Axis, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
 use crate::decision_times::DecisionTimes;
-use crate::groups::{Group, by_title, groups};
+use crate::groups::{Group, by_title, groups, mean_and_error, numbers};
 use crate::plot::{Figure, Layer, Rgb, panel_mm, range_of};
 use crate::study::steps_of;
 use crate::text::spoken;
@@ -65,6 +65,10 @@ pub struct Aligned {
     /// Mean rates, `[group, time, unit]`; NaN where not all trials of the group with the event are running, or are still in
     /// the epoch that begins with the event or in the one before it.
     pub rates: Array3<f64>,
+    /// Standard errors of the mean rates over trials, `[group, time, unit]`; NaN for a single trial.
+    pub errors: Array3<f64>,
+    /// Standard error over trials of the rate averaged over units, `[group, time]`.
+    pub population_errors: Array2<f64>,
     /// Number of trials with the event, `[group]`.
     pub n_trials: Vec<usize>,
 }
@@ -93,6 +97,18 @@ impl Answer for Psth {
             "[group, time from the event, unit]",
             "rate",
             "mean rate of each group of trials around the event of this name; NaN where not all its trials with the event are in the epoch that begins with the event or in the one before it, or, around a decision, running",
+        ),
+        ArrayDoc::new(
+            "errors_{}",
+            "[group, time from the event, unit]",
+            "rate",
+            "standard error of the mean rate over trials",
+        ),
+        ArrayDoc::new(
+            "population_errors_{}",
+            "[group, time from the event]",
+            "rate",
+            "standard error over trials of the rate averaged over units",
         ),
         ArrayDoc::new(
             "t_ms_{}",
@@ -162,6 +178,8 @@ impl Answer for Psth {
             let name = |what: &str| format!("{what}_{}", aligned.event);
             arrays
                 .with(name("rates"), &aligned.rates)
+                .with(name("errors"), &aligned.errors)
+                .with(name("population_errors"), &aligned.population_errors)
                 .with(name("t_ms"), &aligned.t_ms)
                 .with(name("n_trials"), &aligned.n_trials)
         })
@@ -177,10 +195,14 @@ impl Answer for Psth {
         let units: Vec<String> = units
             .map(|&unit| format!("{unit} ({:.0} %)", 100.0 * self.selectivity[unit]))
             .collect();
+        let by = match &self.by[..] {
+            "trials" => String::new(),
+            by => format!(" by {by}"),
+        };
         let aligned = format!(
-            "mean rates by {}, aligned to {}",
-            self.by,
-            events.join(", ")
+            "mean rates{by}, aligned to {}; areas: standard errors of the mean over trials ({})",
+            events.join(", "),
+            self.numbers()
         );
         let selective = format!(
             "units whose mean rates differ most between the groups (variance explained): {}",
@@ -199,29 +221,41 @@ impl Answer for Psth {
             .chain(self.units.iter().copied().map(Some))
             .collect();
         let mut figure = Figure::new(&vec![width_mm; shown.len()], &vec![24.0; rows.len()]);
-        if shown.len() < self.aligned.len() {
-            figure.title = format!("{} of {} events", shown.len(), self.aligned.len());
+        let by = by_title(&self.by);
+        let mut title = vec![self.numbers(), "areas: s.e.m.".to_owned()];
+        if !by.is_empty() {
+            title.insert(0, by);
         }
+        if shown.len() < self.aligned.len() {
+            title.push(format!("{} of {} events", shown.len(), self.aligned.len()));
+        }
+        figure.title = title.join("; ");
         for (row, &unit) in rows.iter().enumerate() {
-            let courses: Vec<Array2<f64>> =
+            let courses: Vec<[Array2<f64>; 2]> =
                 shown.iter().map(|aligned| aligned.course(unit)).collect();
-            let range = range_of(courses.iter().flatten().copied(), 0.05);
-            for (column, (aligned, course)) in shown.iter().zip(&courses).enumerate() {
+            let ends = courses.iter().flat_map(|[mean, error]| {
+                let ends = [mean - error, mean + error, mean.clone()];
+                ends.into_iter().flatten()
+            });
+            let range = range_of(ends, 0.03);
+            for (column, (aligned, [course, errors])) in shown.iter().zip(&courses).enumerate() {
                 let panel = figure.cell(row, column);
                 panel
                     .x("", aligned.range())
                     .y("", range)
                     .add(Layer::guide([0.0, 0.0], range));
                 let is_named = row == 0 && column + 1 == shown.len();
+                let areas = self.groups.iter().enumerate().map(|(k, (_, ink))| {
+                    let [y, error] = [course, errors].map(|table| table.row(k).to_vec());
+                    Layer::ribbon(aligned.t_ms.clone(), &y, &error, *ink)
+                });
+                panel.extend(areas);
                 for ((name, ink), values) in self.groups.iter().zip(course.outer_iter()) {
                     let line = Layer::line(aligned.t_ms.clone(), values.to_vec(), *ink).wide(0.3);
                     panel.add(if is_named { line.named(name) } else { line });
                 }
                 if row + 1 == rows.len() {
                     panel.x_label(&format!("time from {} (ms)", aligned.label));
-                }
-                if row == 0 && column == 0 {
-                    panel.title(by_title(&self.by));
                 }
             }
             figure.cell(row, 0).y_label(&match unit {
@@ -230,6 +264,14 @@ impl Answer for Psth {
             });
         }
         vec![("", figure)]
+    }
+}
+
+impl Psth {
+    /// Returns the remark on the numbers of trials with an event.
+    fn numbers(&self) -> String {
+        let counts = self.aligned.iter().flat_map(|aligned| &aligned.n_trials);
+        numbers(counts.copied().filter(|n| *n > 0))
     }
 }
 
@@ -244,11 +286,16 @@ impl Aligned {
         range_of(known.map(|k| self.t_ms[k]), 0.0)
     }
 
-    /// Returns the mean rates `[group, time]` of a unit, or of all units together.
-    fn course(&self, unit: Option<usize>) -> Array2<f64> {
+    /// Returns the mean rates `[group, time]` of a unit, or of all units together, and their standard errors.
+    fn course(&self, unit: Option<usize>) -> [Array2<f64>; 2] {
         match unit {
-            Some(unit) => self.rates.index_axis(Axis(2), unit).to_owned(),
-            None => self.rates.mean_axis(Axis(2)).unwrap_or_default(),
+            Some(unit) => {
+                [&self.rates, &self.errors].map(|of| of.index_axis(Axis(2), unit).to_owned())
+            }
+            None => [
+                self.rates.mean_axis(Axis(2)).unwrap_or_default(),
+                self.population_errors.clone(),
+            ],
         }
     }
 }
@@ -318,28 +365,37 @@ fn aligned(study: &Study, groups: &[Group], event: Event, options: &Options) -> 
     let offsets: Vec<isize> = (-before..=after).collect();
     let n_units = study.dynamics.n_units();
     let mut rates = Array3::from_elem((groups.len(), offsets.len(), n_units), f64::NAN);
+    let mut errors = rates.clone();
+    let mut population_errors = Array2::from_elem((groups.len(), offsets.len()), f64::NAN);
     let mut n_trials = Vec::new();
-    for (group, mut courses) in groups.iter().zip(rates.outer_iter_mut()) {
+    for (g, group) in groups.iter().enumerate() {
         let placed: Vec<(usize, EventPlace)> = group
             .trials
             .iter()
             .filter_map(|&b| Some((b, event.places[b]?)))
             .collect();
         n_trials.push(placed.len());
-        for (offset, mut mean) in offsets.iter().zip(courses.outer_iter_mut()) {
+        for (k, offset) in offsets.iter().enumerate() {
             // The state of index t is that after time step t, at the time t + 1.
-            let rates = placed.iter().map(|&(b, EventPlace { step, range })| {
+            let states = placed.iter().map(|&(b, EventPlace { step, range })| {
                 let t = usize::try_from(step as isize + offset - 1).ok()?;
                 (range[0]..range[1])
                     .contains(&t)
                     .then(|| study.rates.slice(s![b, t, ..]))
             });
             // A mean over trials that come and go would have steps that no unit has.
-            let all: Option<Vec<_>> = rates.collect();
+            let all: Option<Vec<ArrayView1<f64>>> = states.collect();
             if let Some(all) = all.filter(|all| !all.is_empty()) {
-                mean.fill(0.0);
-                all.iter().for_each(|rates| mean += rates);
-                mean /= all.len() as f64;
+                let rows = || all.iter().map(|row| row.insert_axis(Axis(0)));
+                let (mean, error) = mean_and_error(rows, (1, n_units));
+                rates.slice_mut(s![g, k, ..]).assign(&mean.row(0));
+                errors.slice_mut(s![g, k, ..]).assign(&error.row(0));
+                let pooled: Vec<Array2<f64>> = all
+                    .iter()
+                    .map(|row| Array2::from_elem((1, 1), row.mean().unwrap_or(f64::NAN)))
+                    .collect();
+                let (_, error) = mean_and_error(|| pooled.iter().map(|one| one.view()), (1, 1));
+                population_errors[[g, k]] = error[[0, 0]];
             }
         }
     }
@@ -348,6 +404,8 @@ fn aligned(study: &Study, groups: &[Group], event: Event, options: &Options) -> 
         label: event.label,
         t_ms: offsets.iter().map(|&k| k as f64 * dt_ms).collect(),
         rates,
+        errors,
+        population_errors,
         n_trials,
     }
 }

@@ -50,7 +50,7 @@ impl Answer for Rates {
             n_silent: units()
                 .filter(|unit| unit.iter().all(|r| r.abs() < 1e-6))
                 .count(),
-            mean_course: mean_course(study, &study.rates, &of_all(study)),
+            mean_course: mean_course(study, &study.rates, &of_all(study)).mean,
             epochs: Epochs::of(study),
             dt_ms: study.dynamics.dt_ms,
         })

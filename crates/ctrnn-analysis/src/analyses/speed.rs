@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView3, s};
 
 use super::{Answer, NoOptions, Unsuitable};
 use crate::epochs::Epochs;
-use crate::groups::{by_title, groups, mean_course};
+use crate::groups::{by_title, groups, mean_course, numbers};
 use crate::plot::{Figure, Layer, Rgb, up_to};
 use crate::text::short;
 use crate::{ArrayDoc, Arrays, Study};
@@ -16,10 +16,25 @@ pub struct Speed {
     pub speeds: Array2<f64>,
     /// Name of the condition by which trials are grouped.
     pub by: String,
-    /// Name, colour, and speed per second over time of each group.
-    pub courses: Vec<(String, Rgb, Vec<f64>)>,
+    /// Mean speed of each group of trials.
+    pub courses: Vec<SpeedCourse>,
     epochs: Epochs,
     dt_ms: f64,
+}
+
+/// Mean speed of a group of trials over time.
+#[derive(Clone, Debug)]
+pub struct SpeedCourse {
+    /// Name of the group.
+    pub name: String,
+    /// Colour of the group.
+    pub colour: Rgb,
+    /// Mean over trials, per second.
+    pub per_s: Vec<f64>,
+    /// Standard error of the mean; NaN for a single trial.
+    pub error: Vec<f64>,
+    /// Number of trials.
+    pub n_trials: usize,
 }
 
 impl Answer for Speed {
@@ -30,6 +45,18 @@ impl Answer for Speed {
             "[trial, interval]",
             "1/ms",
             "distance per ms between successive states; interval k is between the states k and k + 1",
+        ),
+        ArrayDoc::new(
+            "n_averaged",
+            "[group]",
+            "trials",
+            "trials that are averaged: the longer half of a group whose trials differ in length",
+        ),
+        ArrayDoc::new(
+            "course_error_{}",
+            "[interval]",
+            "1/s",
+            "standard error of the mean speed of a group of trials, numbered from 0",
         ),
         ArrayDoc::new(
             "course_{}",
@@ -58,10 +85,18 @@ impl Answer for Speed {
         let (by, groups) = groups(study);
         let courses = groups.into_iter().map(|group| {
             let course = mean_course(study, &padded, &group);
-            let last = course.nrows().saturating_sub(1);
-            let per_ms = course.column(0);
-            let per_s = per_ms.iter().take(last).map(|v| 1000.0 * v).collect();
-            (group.name, group.colour, per_s)
+            let last = course.mean.nrows().saturating_sub(1);
+            let per_s = |per_ms: &Array2<f64>| {
+                let per_ms = per_ms.column(0).into_iter().take(last);
+                per_ms.map(|v| 1000.0 * v).collect()
+            };
+            SpeedCourse {
+                per_s: per_s(&course.mean),
+                error: per_s(&course.error),
+                n_trials: course.n_trials,
+                name: group.name,
+                colour: group.colour,
+            }
         });
         Ok(Self {
             courses: courses.collect(),
@@ -73,20 +108,30 @@ impl Answer for Speed {
     }
 
     fn arrays(&self) -> Arrays {
-        let names = self.courses.iter().map(|(name, ..)| name.clone());
+        let names = self.courses.iter().map(|course| course.name.clone());
+        let numbers = self.courses.iter().map(|course| course.n_trials);
         let arrays = Arrays::default()
             .with("speed", &self.speeds)
+            .with("n_averaged", &numbers.collect::<Vec<usize>>())
             .with("group_names", &names.collect::<Vec<String>>());
         let courses = self.courses.iter().enumerate();
-        courses.fold(arrays, |arrays, (k, (_, _, per_s))| {
-            arrays.with(format!("course_{k}"), per_s)
+        courses.fold(arrays, |arrays, (k, course)| {
+            arrays
+                .with(format!("course_{k}"), &course.per_s)
+                .with(format!("course_error_{k}"), &course.error)
         })
     }
 
     fn statements(&self) -> Vec<String> {
         let highest = short(self.highest());
-        let fastest = format!("the state moves at up to {highest} per second");
-        [fastest]
+        let fastest = format!(
+            "the state, in the units of the unit states, moves at up to {highest} per second in the mean of a group"
+        );
+        let drawn = format!(
+            "lines: means over the trials of a group ({}); areas: standard errors of the mean",
+            self.numbers()
+        );
+        [fastest, drawn]
             .into_iter()
             .chain(self.epochs.statement())
             .collect()
@@ -94,16 +139,27 @@ impl Answer for Speed {
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
         let mut figure = Figure::new(&[55.0], &[34.0]);
-        let lines = self.courses.iter().map(|(name, colour, y)| {
+        let lines = self.courses.iter().flat_map(|course| {
+            let (y, ink) = (&course.per_s, course.colour);
             // A speed lies between two successive states, and the first state at the end of a time step.
-            let t = (0..y.len()).map(|t| (t as f64 + 1.5) * self.dt_ms);
-            let line = Layer::line(t.collect(), y.clone(), *colour);
-            line.wide(0.3).named(name)
+            let t: Vec<f64> = (0..y.len())
+                .map(|t| (t as f64 + 1.5) * self.dt_ms)
+                .collect();
+            let area = Layer::ribbon(t.clone(), y, &course.error, ink);
+            let line = Layer::line(t, y.clone(), ink).wide(0.3);
+            [area, line.named(&course.name)]
         });
+        let title = match by_title(&self.by) {
+            title if title.is_empty() => self.numbers(),
+            title => format!("{title}; {}", self.numbers()),
+        };
         let panel = figure.cell(0, 0);
         panel
-            .title(by_title(&self.by))
-            .y("speed (1/s)", [0.0, 1.05 * up_to([self.highest()])[1]])
+            .title(format!("{title}, areas: s.e.m."))
+            .y(
+                "speed (state / s)",
+                [0.0, 1.05 * up_to([self.highest()])[1]],
+            )
             .extend(lines)
             .time_axis();
         self.epochs.mark(panel);
@@ -112,8 +168,13 @@ impl Answer for Speed {
 }
 
 impl Speed {
+    /// Returns the remark on the numbers of trials.
+    fn numbers(&self) -> String {
+        numbers(self.courses.iter().map(|course| course.n_trials))
+    }
+
     fn highest(&self) -> f64 {
-        let speeds = self.courses.iter().flat_map(|(_, _, y)| y);
+        let speeds = self.courses.iter().flat_map(|course| &course.per_s);
         speeds.copied().fold(0.0, f64::max)
     }
 }

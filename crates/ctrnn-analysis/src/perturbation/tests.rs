@@ -2,10 +2,11 @@ use burn::backend::NdArray;
 use ctrnn_files::Array;
 use ctrnn_model::{
     Activation, CtrnnConfig, Dale, Forward, InitialState, Noise, NoiseAddress, NoiseLevels,
+    ShortTermPlasticity, SynapseKind,
 };
 
 use super::*;
-use crate::simulation::{simulate, simulate_perturbed};
+use crate::simulation::{States, simulate, simulate_perturbed};
 
 type B = NdArray<f64>;
 
@@ -263,4 +264,54 @@ fn noise_is_that_of_the_network_without_perturbation() {
         }
         assert_ne!(plain, late);
     }
+}
+
+/// Plastic synapses of a unit that is held at its own rate do what they do without the perturbation; held at another, they follow the
+/// equations of Tsodyks and Markram, and carry their state out of the window.
+#[test]
+fn plastic_synapses_follow_the_rate_of_a_clamp() {
+    let linear = network();
+    let config = CtrnnConfig {
+        short_term_plasticity: Some(ShortTermPlasticity::All(SynapseKind::Facilitating)),
+        activation: Activation::Relu,
+        ..linear.config().clone()
+    };
+    let network: CtrnnModule<B> =
+        CtrnnModule::from_weights(&config, &linear.weights(), &linear.device()).unwrap();
+    let run = |perturbation: &Perturbation| {
+        let inputs = Array::f64(&[1, 6, 1], vec![1.0; 6]);
+        let pass = Forward::default();
+        simulate_perturbed(&network, &inputs, pass, &[], perturbation).unwrap()
+    };
+    let of = |array: &Array| array.to_f64().unwrap();
+    let states = |of_run: &States| of_run.synapses.as_ref().unwrap().each_ref().map(of);
+    let assert_near = |found: &[f64], expected: &[f64]| {
+        let is_near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-12;
+        assert!(
+            found.iter().zip(expected).all(is_near),
+            "{found:?} {expected:?}"
+        );
+    };
+    let free = run(&Perturbation::default());
+    // The first unit has the rate 1 from the second step on.
+    let held = run(&clamp(0, 1.0, Window::Steps(2..5)));
+    assert_near(&of(&held.outputs), &of(&free.outputs));
+    assert_near(&states(&held).concat(), &states(&free).concat());
+    // dt 20 ms, tau_u 1500, tau_x 200, U 0.15, at rate 3 from the state before step 2.
+    let held = run(&clamp(0, 3.0, Window::Steps(2..5)));
+    let [utilisation, resources] = states(&held);
+    let (mut u, mut x) = (utilisation[2], resources[2]);
+    for t in 2..5 {
+        let emitted = 0.02 * 3.0;
+        let next = u + 20.0 / 1500.0 * (0.15 - u) + emitted * 0.15 * (1.0 - u);
+        x += 20.0 / 200.0 * (1.0 - x) - emitted * u * x;
+        u = next;
+        assert_near(&[utilisation[2 * t], resources[2 * t]], &[u, x]);
+        assert_near(&of(&held.outputs)[t..=t], &[2.0 * 3.0 * u * x]);
+    }
+    // After the window the unit has its own rate, 1, again, and its synapses go on from there.
+    let emitted = 0.02;
+    let next = u + 20.0 / 1500.0 * (0.15 - u) + emitted * 0.15 * (1.0 - u);
+    x += 20.0 / 200.0 * (1.0 - x) - emitted * u * x;
+    assert_near(&of(&held.outputs)[5..], &[2.0 * next * x]);
 }

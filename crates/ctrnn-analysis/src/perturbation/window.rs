@@ -11,6 +11,7 @@ use ctrnn_model::{
 };
 use ctrnn_tasks::Timeline;
 
+use super::plastic_clamp::ClampedSynapses;
 use super::{Active, Perturbation, Segment};
 
 /// The time at which a perturbation acts.
@@ -180,9 +181,25 @@ impl<B: RecurrenceBackend> Runner<'_, B> {
             self.networks.insert(active.to_vec(), network);
         }
         let network = &self.networks[active];
-        let trajectory = match drive {
+        let [n_trials, n_steps, _] = inputs.dims();
+        let clamped: Vec<(usize, f64)> = self.perturbation.clamped_rates(active).collect();
+        let start = network.starting_states(forward, n_trials);
+        let synapses = ClampedSynapses::of(network, &clamped, &start, &forward.lengths, n_steps);
+        let transmitted = synapses.as_ref().map(|synapses| {
+            let weights = self.network.weights();
+            synapses.drive(
+                network,
+                &self.perturbation.recurrent_weights(active, &weights),
+            )
+        });
+        let drives = [drive, transmitted].into_iter().flatten();
+        let trajectory = match drives.reduce(|sum, drive| sum + drive) {
             None => network.forward(inputs, forward),
             Some(drive) => network.forward_driven(inputs, drive, forward),
+        };
+        let trajectory = match &synapses {
+            None => trajectory,
+            Some(synapses) => synapses.record(network, trajectory),
         };
         let rates = trajectory.rates;
         Ok(Trajectory {

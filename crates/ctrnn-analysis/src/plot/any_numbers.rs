@@ -71,6 +71,8 @@ fn layer() -> impl Strategy<Value = Layer> {
         (numbers(), numbers()).prop_map(move |(x, y)| Layer::line(x, y, dark).named("line")),
         (numbers(), numbers()).prop_map(move |(x, y)| Layer::stairs(&x, &y, dark)),
         (numbers(), numbers()).prop_map(move |(x, y)| Layer::points(x, y, dark).named("points")),
+        (numbers(), numbers(), numbers())
+            .prop_map(move |(x, y, error)| Layer::ribbon(x, &y, &error, dark)),
         (pair(), pair()).prop_map(move |(x, y)| Layer::Box { x, y, colour: dark }),
         pair().prop_map(|x| Layer::Band {
             x,

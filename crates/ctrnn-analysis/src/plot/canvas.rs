@@ -2,6 +2,9 @@
 
 use super::Rgb;
 
+/// Opacity of areas over which lines of other groups may run.
+pub const RIBBON_OPACITY: f32 = 0.25;
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
     Polyline {
@@ -15,6 +18,8 @@ pub enum Shape {
         size: [f64; 2],
         fill: Rgb,
     },
+    /// A polygon of the opacity [`RIBBON_OPACITY`].
+    Ribbon { corners: Vec<[f64; 2]>, fill: Rgb },
     /// Rectangles of one colour and one height, each by its upper left corner and its size.
     Cells {
         fill: Rgb,
@@ -80,6 +85,7 @@ impl Shape {
                 points.iter_mut().for_each(scale);
                 *width_mm *= factor;
             }
+            Self::Ribbon { corners, .. } => corners.iter_mut().for_each(scale),
             Self::Rectangle { corner, size, .. } | Self::Image { corner, size, .. } => {
                 scale(corner);
                 scale(size);

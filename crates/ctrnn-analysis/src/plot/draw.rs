@@ -94,6 +94,15 @@ pub(super) fn draw_layer(layer: &Layer, frame: &Frame, canvas: &mut Canvas) {
                 draw_marker(*marker, place, *radius_mm, *colour, canvas);
             }
         }
+        Layer::Ribbon {
+            x,
+            low,
+            high,
+            colour,
+        } => {
+            let edges = [low, high].map(|edge| frame.places(x, edge));
+            canvas.shapes.extend(ribbons(&edges, *colour, frame));
+        }
         Layer::Box { x, y, colour } => draw_box(*x, *y, *colour, frame, canvas),
         Layer::Band { x, colour, .. } => draw_box(*x, frame.ranges[1], *colour, frame, canvas),
         Layer::HeatMap(map) => draw_heat_map(map, frame, canvas),
@@ -147,6 +156,23 @@ pub(super) fn draw_marker(
             canvas.line(&[[x, y - r], [x, y + r]], colour, STROKE_MM);
         }
     }
+}
+
+/// Returns the areas between two edges, clipped to the frame; they end where either edge is NaN or beyond its sides.
+fn ribbons([low, high]: &[Vec<[f64; 2]>; 2], fill: Rgb, frame: &Frame) -> Vec<Shape> {
+    let clamped = |[x, y]: [f64; 2]| [x, y.clamp(frame.corner[1], frame.bottom())];
+    let pairs = low.iter().zip(high);
+    let pairs: Vec<[[f64; 2]; 2]> = pairs.map(|(a, b)| [clamped(*a), clamped(*b)]).collect();
+    let seen = pairs.split(|pair| !pair.iter().all(|place| frame.contains(*place)));
+    let ribbon = |pairs: &[[[f64; 2]; 2]]| {
+        let edge = |side: usize| thinned(&pairs.iter().map(|pair| pair[side]).collect::<Vec<_>>());
+        let back = edge(1).into_iter().rev();
+        Shape::Ribbon {
+            corners: edge(0).into_iter().chain(back).collect(),
+            fill,
+        }
+    };
+    seen.filter(|pairs| pairs.len() > 1).map(ribbon).collect()
 }
 
 /// Draws a filled rectangle, clipped to the frame.

@@ -1,6 +1,9 @@
 //! Layout of panels on a sheet.
 
-use super::canvas::{Anchor, Canvas};
+#[cfg(test)]
+mod tests;
+
+use super::canvas::{Anchor, Canvas, Shape};
 use super::draw::{Frame, draw_layer, draw_marker};
 use super::font::{SMALL_MM, TEXT_MM};
 use super::{
@@ -28,6 +31,8 @@ pub struct Figure {
     panels: Vec<([usize; 2], Panel)>,
     /// Factor of all sizes: a font size relative to the default.
     magnification: f64,
+    /// Entries of a legend below all panels, which replaces those beside the panels of a narrow figure.
+    pub(super) legend: Vec<Layer>,
 }
 
 impl Figure {
@@ -41,6 +46,7 @@ impl Figure {
             rows_mm: rows_mm.to_vec(),
             panels: Vec::new(),
             magnification: 1.0,
+            legend: Vec::new(),
         }
     }
 
@@ -74,11 +80,72 @@ impl Figure {
     }
 
     /// Returns the figure in a style. Lines and markers grow with the font; the data areas fill the width, with their
-    /// proportions kept.
+    /// proportions kept. Where there is no room beside the panels, the legend is below them.
     ///
     /// # Errors
     /// [`FigureError::Narrow`] if the labels alone are wider than the figure may be.
     pub fn styled(&self, style: &Style) -> Result<Self, FigureError> {
+        let beside = self.resized(style);
+        match (&beside, self.with_legend_below()) {
+            (Err(_), Some(below)) => below.resized(style).or(beside),
+            _ => beside,
+        }
+    }
+
+    /// Returns the figure with the legends of all panels below them; `None` if there are none, or if entries of different
+    /// panels look alike.
+    fn with_legend_below(&self) -> Option<Self> {
+        let mut figure = self.clone();
+        let mut found: Vec<(Layer, String)> = Vec::new();
+        for layer in figure
+            .panels
+            .iter_mut()
+            .flat_map(|(_, panel)| &mut panel.layers)
+        {
+            let Some((look, name)) = layer.take_legend() else {
+                continue;
+            };
+            match found.iter().find(|(known, _)| *known == look) {
+                Some((_, known)) if *known == name => {}
+                Some(_) => return None,
+                None => found.push((look, name)),
+            }
+        }
+        let entries = found.into_iter().map(|(look, name)| look.named(&name));
+        figure.legend = entries.collect();
+        (!figure.legend.is_empty()).then_some(figure)
+    }
+
+    /// Returns the number of columns of the legend below the panels on a sheet of a width, and their own width.
+    pub(super) fn legend_columns(&self, sheet_mm: f64) -> (usize, f64) {
+        let names = self.legend.iter().filter_map(Layer::legend);
+        let widths = names.map(|(_, name)| font::width(name) * TEXT_MM);
+        let wide = widths.fold(0.0, f64::max) + 6.0 * SPACE_MM;
+        let n = ((sheet_mm - 2.0 * EDGE_MM) / wide).floor().max(1.0) as usize;
+        (n.min(self.legend.len().max(1)), wide)
+    }
+
+    /// Draws the legend below the panels, column by column, and enlarges the sheet.
+    fn draw_legend(&self, canvas: &mut Canvas) {
+        if self.legend.is_empty() {
+            return;
+        }
+        let [width, height] = canvas.size_mm;
+        let (n_columns, wide) = self.legend_columns(width);
+        let n_rows = self.legend.len().div_ceil(n_columns);
+        for (k, layer) in self.legend.iter().enumerate() {
+            let x = EDGE_MM + (k / n_rows) as f64 * wide;
+            let y = height + TEXT_MM * ((k % n_rows) as f64 * LINE_HEIGHT + 0.5);
+            draw_entry(layer, [x, y], canvas);
+        }
+        canvas.size_mm = [
+            width.max(wide + 2.0 * EDGE_MM),
+            height + n_rows as f64 * TEXT_MM * LINE_HEIGHT + SPACE_MM,
+        ];
+    }
+
+    /// Returns the figure with the size and font of a style.
+    fn resized(&self, style: &Style) -> Result<Self, FigureError> {
         let magnification = style.magnification();
         let resized = |factor: f64| {
             let mut figure = self.clone();
@@ -199,6 +266,7 @@ impl Figure {
             lefts.last().unwrap_or(&0.0) + self.columns_mm.last().unwrap_or(&0.0) + right + EDGE_MM,
             tops.last().unwrap_or(&0.0) + self.rows_mm.last().unwrap_or(&0.0) + below + EDGE_MM,
         ];
+        self.draw_legend(&mut canvas);
         canvas.magnify(self.magnification);
         canvas
     }
@@ -555,24 +623,35 @@ impl Panel {
     }
 
     fn draw_legend(&self, frame: &Frame, canvas: &mut Canvas) {
-        const MARKER_MM: f64 = 0.7;
         let x = frame.right() + self.legend_gap(frame.size);
-        let named = self.layers.iter().filter_map(|layer| {
-            let (colour, name) = layer.legend()?;
-            Some((layer, colour, name))
-        });
-        for (k, (layer, colour, name)) in named.enumerate() {
+        let named = self.layers.iter().filter(|layer| layer.legend().is_some());
+        for (k, layer) in named.enumerate() {
             let y = frame.corner[1] + TEXT_MM * (0.7 + k as f64 * LINE_HEIGHT);
-            match layer {
-                Layer::Points { marker, .. } => {
-                    draw_marker(*marker, [x + 2.3, y], MARKER_MM, colour, canvas);
-                }
-                _ => canvas.line(&[[x, y], [x + 3.0, y]], colour, 0.4),
-            }
-            let at = [x + 4.0, y + 0.35 * TEXT_MM];
-            canvas.text(at, name, TEXT_MM, Anchor::Start, Rgb::BLACK);
+            draw_entry(layer, [x, y], canvas);
         }
     }
+}
+
+/// Draws the line or marker and the name of a layer as an entry of a legend.
+fn draw_entry(layer: &Layer, [x, y]: [f64; 2], canvas: &mut Canvas) {
+    const MARKER_MM: f64 = 0.7;
+    let Some((colour, name)) = layer.legend() else {
+        return;
+    };
+    match layer {
+        Layer::Points { marker, .. } => {
+            draw_marker(*marker, [x + 2.3, y], MARKER_MM, colour, canvas);
+        }
+        Layer::Line { dashed, .. } => canvas.shapes.push(Shape::Polyline {
+            points: vec![[x, y], [x + 3.0, y]],
+            colour,
+            width_mm: 0.4,
+            dashed: *dashed,
+        }),
+        _ => {}
+    }
+    let at = [x + 4.0, y + 0.35 * TEXT_MM];
+    canvas.text(at, name, TEXT_MM, Anchor::Start, Rgb::BLACK);
 }
 
 /// Returns the height of the name of a band.
@@ -581,257 +660,5 @@ fn label_height(label: &str, tilted: bool) -> f64 {
         font::width(label) * SMALL_MM * 0.71 + SMALL_MM * 0.7
     } else {
         SMALL_MM
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plot::canvas::Shape;
-    use crate::plot::{Axis, ColourMap, HeatMap, Marker, colour};
-
-    fn figure() -> Figure {
-        let line = Layer::line(vec![0.0, 1.0, 2.0], vec![0.0, f64::NAN, 4.0], colour(0));
-        let band = Layer::Band {
-            x: [0.0, 1.0],
-            colour: Rgb::PALE,
-            label: "delay".to_owned(),
-        };
-        let map = Layer::HeatMap(HeatMap {
-            x: [0.0, 2.0],
-            y: [0.0, 1.0],
-            columns: 2,
-            values: vec![0.0, 1.0, 1.0, 0.0],
-            scale: [0.0, 1.0],
-            map: ColourMap::Blues,
-        });
-        let panel = Panel {
-            title: "a < b".to_owned(),
-            x: Axis::new("time"),
-            y: Axis::new("rate"),
-            layers: vec![
-                band,
-                map,
-                line,
-                Layer::points(vec![1.0], vec![2.0], colour(1)).named("mean"),
-            ],
-            bar: None,
-        };
-        let mut figure = Figure::new(&[40.0], &[30.0]);
-        figure.place(0, 0, panel);
-        figure
-    }
-
-    #[test]
-    fn an_svg_holds_text_as_text_and_sizes_in_millimetres() {
-        let svg = figure().to_svg();
-        for expected in [
-            ">a &lt; b</text>",
-            ">time</text>",
-            ">delay</text>",
-            ">mean</text>",
-            "mm\" height=\"",
-            "shape-rendering=\"crispEdges\"",
-            "<circle ",
-        ] {
-            assert!(svg.contains(expected), "{expected}\n{svg}");
-        }
-    }
-
-    /// At 254 dots per inch a millimetre has ten pixels.
-    #[test]
-    fn a_png_has_the_size_of_the_sheet() {
-        let figure = figure();
-        let png = figure.to_png(254.0).unwrap();
-        assert_eq!(&png[..4], b"\x89PNG");
-        let width = u32::from_be_bytes(png[16..20].try_into().unwrap());
-        assert_eq!(width, (figure.draw().size_mm[0] * 10.0).ceil() as u32);
-        assert!(figure.to_png(0.0).is_err());
-    }
-
-    /// A marker at the end of an axis lies over the axis, and is not cut off.
-    #[test]
-    fn points_at_the_ends_are_whole() {
-        let mut figure = Figure::new(&[40.0], &[30.0]);
-        let points = Layer::points(vec![0.0, 1.0], vec![0.0, 1.0], colour(1));
-        figure
-            .cell(0, 0)
-            .x("x", [0.0, 1.0])
-            .y("y", [0.0, 1.0])
-            .add(points);
-        let shapes = figure.draw().shapes;
-        let last_line = shapes
-            .iter()
-            .rposition(|s| matches!(s, Shape::Polyline { .. }));
-        let discs = shapes.iter().enumerate();
-        let discs: Vec<usize> = discs
-            .filter(|(_, s)| matches!(s, Shape::Disc { .. }))
-            .map(|(k, _)| k)
-            .collect();
-        assert_eq!(discs.len(), 2);
-        assert!(discs.iter().all(|k| Some(*k) > last_line));
-    }
-
-    /// A label longer than its axis, and a legend higher than its panel, have room on the sheet.
-    #[test]
-    fn long_labels_and_legends_fit_on_the_sheet() {
-        let height = |label: &str, n_names: usize| {
-            let mut figure = Figure::new(&[40.0], &[10.0]);
-            let panel = figure.cell(0, 0).y_label(label);
-            for k in 0..n_names {
-                panel.add(Layer::line(Vec::new(), Vec::new(), colour(k)).named("name"));
-            }
-            figure.size_mm()[1]
-        };
-        assert!(height("rate", 0) < 20.0);
-        let long = "task variance of every unit / its maximum over all tasks";
-        let length = font::width(long) * TEXT_MM;
-        assert!(
-            height(long, 0) >= length,
-            "{} for {length}",
-            height(long, 0)
-        );
-        assert!(height("rate", 9) >= 9.0 * TEXT_MM * LINE_HEIGHT);
-    }
-
-    /// Labels that would touch are upright, and the axis has room for them.
-    #[test]
-    fn crowded_labels_are_upright() {
-        let names = ["fixation", "left", "right"].map(str::to_owned);
-        let drawn = |width_mm: f64| {
-            let mut figure = Figure::new(&[width_mm], &[30.0]);
-            let panel = figure.cell(0, 0).x("", [0.0, 3.0]);
-            panel.x_ticks(Ticks::named(&names));
-            (figure.to_svg(), figure.size_mm()[1])
-        };
-        let ([wide, narrow], [low, high]) = {
-            let (wide, narrow) = (drawn(40.0), drawn(7.5));
-            ([wide.0, narrow.0], [wide.1, narrow.1])
-        };
-        assert!(!wide.contains("rotate(") && narrow.matches("rotate(-90").count() == 3);
-        assert!(high - low > 5.0, "{low} to {high} mm");
-    }
-
-    /// An entry of the legend has the marker of its points, even if there are none.
-    #[test]
-    fn the_legend_shows_the_markers() {
-        let shapes = |marker| {
-            let mut figure = Figure::new(&[40.0], &[30.0]);
-            let points = Layer::points(Vec::new(), Vec::new(), colour(1)).marked(marker);
-            figure.cell(0, 0).add(points.named("saddle"));
-            figure.draw().shapes
-        };
-        let discs = |marker| -> Vec<Rgb> {
-            let fill = |shape: &Shape| match shape {
-                Shape::Disc { fill, .. } => Some(*fill),
-                _ => None,
-            };
-            shapes(marker).iter().filter_map(fill).collect()
-        };
-        assert_eq!(discs(Marker::Disc), [colour(1)]);
-        assert_eq!(discs(Marker::Ring), [colour(1), Rgb::WHITE]);
-        assert!(discs(Marker::Square).is_empty() && discs(Marker::Cross).is_empty());
-        let is_square =
-            |shape: &Shape| matches!(shape, Shape::Rectangle { fill, .. } if *fill == colour(1));
-        assert!(shapes(Marker::Square).iter().any(is_square));
-    }
-
-    /// The y axis points up: the middle of 0 to 10 is in the middle, the upper end at the top.
-    #[test]
-    fn the_data_fill_the_frame() {
-        let frame = Frame {
-            corner: [5.0, 7.0],
-            size: [20.0, 10.0],
-            ranges: [[0.0, 2.0], [0.0, 10.0]],
-        };
-        assert_eq!(
-            (frame.x(1.0), frame.y(5.0), frame.y(10.0)),
-            (15.0, 12.0, 7.0)
-        );
-        assert_eq!(
-            frame.rectangle([1.0, 9.0], [0.0, 5.0]),
-            Some(([15.0, 12.0], [10.0, 5.0]))
-        );
-        assert_eq!(frame.rectangle([f64::NAN, 9.0], [0.0, 5.0]), None);
-    }
-
-    /// A line is interrupted at NaN, which leaves two separate points here.
-    #[test]
-    fn no_line_is_drawn_through_nan() {
-        let canvas = figure().draw();
-        let line =
-            |shape: &&Shape| matches!(shape, Shape::Polyline { colour: c, .. } if *c == colour(0));
-        let point =
-            |shape: &&Shape| matches!(shape, Shape::Disc { fill, .. } if *fill == colour(0));
-        assert_eq!(canvas.shapes.iter().filter(line).count(), 0);
-        assert_eq!(canvas.shapes.iter().filter(point).count(), 2);
-    }
-
-    /// A spike within 100 000 points of a line is kept; very many discs and cells make a file of ordinary size.
-    #[test]
-    fn what_paper_cannot_show_is_left_out() {
-        let n = 100_000;
-        let x: Vec<f64> = (0..n).map(f64::from).collect();
-        let y = (0..n).map(|k| {
-            if k == 54_321 {
-                9.0
-            } else {
-                (f64::from(k) * 1.7).sin()
-            }
-        });
-        let dots = |p: f64| {
-            (0..200_000)
-                .map(move |k| (f64::from(k) * p).fract())
-                .collect()
-        };
-        let cells = HeatMap {
-            x: [0.0, 1.0],
-            y: [0.0, 1.0],
-            columns: 3000,
-            values: (0..1_500_000).map(|k| (f64::from(k) * 0.7).sin()).collect(),
-            scale: [-1.0, 1.0],
-            map: ColourMap::BlueWhiteRed,
-        };
-        let layers = [
-            Layer::line(x, y.collect(), colour(0)),
-            Layer::points(dots(0.618_034), dots(0.414_214), colour(1)),
-            Layer::HeatMap(cells),
-        ];
-        let canvases = layers.map(|layer| {
-            let mut figure = Figure::new(&[40.0], &[30.0]);
-            let layers = vec![layer];
-            figure.place(
-                0,
-                0,
-                Panel {
-                    layers,
-                    ..Panel::default()
-                },
-            );
-            (figure.draw(), figure.to_svg().len())
-        });
-        assert!(
-            canvases.iter().all(|(_, size)| *size < 2_000_000),
-            "{:?}",
-            canvases.each_ref().map(|c| c.1)
-        );
-        let top = |shape: &Shape| match shape {
-            Shape::Polyline { points, .. } if points.len() > 2 => points
-                .iter()
-                .map(|point| point[1])
-                .fold(f64::INFINITY, f64::min),
-            _ => f64::INFINITY,
-        };
-        let highest = canvases[0]
-            .0
-            .shapes
-            .iter()
-            .map(top)
-            .fold(f64::INFINITY, f64::min);
-        let sine = canvases[0].0.size_mm[1] / 2.0;
-        assert!(
-            highest < sine / 2.0,
-            "the spike is {highest} mm from the top"
-        );
     }
 }

@@ -37,6 +37,17 @@ pub enum Layer {
         /// Name in the legend, if any.
         name: Option<String>,
     },
+    /// A translucent area between two curves, such as an interval around a line.
+    Ribbon {
+        /// Coordinates along the x axis.
+        x: Vec<f64>,
+        /// Lower edge.
+        low: Vec<f64>,
+        /// Upper edge.
+        high: Vec<f64>,
+        /// Colour of the line to which the area belongs.
+        colour: Rgb,
+    },
     /// A filled rectangle.
     Box {
         /// Range along the x axis.
@@ -119,6 +130,18 @@ impl Layer {
         let x = edges.windows(2).flat_map(|pair| [pair[0], pair[1]]);
         let y = values.iter().flat_map(|&value| [value, value]);
         Self::line(x.collect(), y.collect(), colour)
+    }
+
+    /// Creates the area within `error` of a line on either side.
+    #[must_use]
+    pub fn ribbon(x: Vec<f64>, y: &[f64], error: &[f64], colour: Rgb) -> Self {
+        let edge = |sign: f64| y.iter().zip(error).map(|(y, e)| y + sign * e).collect();
+        Self::Ribbon {
+            x,
+            low: edge(-1.0),
+            high: edge(1.0),
+            colour,
+        }
     }
 
     /// Creates discs of ordinary size.
@@ -260,6 +283,32 @@ impl Layer {
         }
     }
 
+    /// Takes the name out of the legend, and returns how its entry looks there, and the name.
+    pub(super) fn take_legend(&mut self) -> Option<(Self, String)> {
+        let nothing = Vec::new;
+        match self {
+            Self::Line {
+                colour,
+                name,
+                dashed,
+                ..
+            } => {
+                let line = Self::line(nothing(), nothing(), *colour);
+                Some((if *dashed { line.dashed() } else { line }, name.take()?))
+            }
+            Self::Points {
+                colour,
+                name,
+                marker,
+                ..
+            } => {
+                let points = Self::points(nothing(), nothing(), *colour);
+                Some((points.marked(*marker), name.take()?))
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the colour of data.
     #[cfg(test)]
     pub(super) fn ink(&self) -> Option<Rgb> {
@@ -276,6 +325,7 @@ impl Layer {
     pub(crate) fn extent(&self) -> [Vec<f64>; 2] {
         match self {
             Self::Line { x, y, .. } | Self::Points { x, y, .. } => [x.clone(), y.clone()],
+            Self::Ribbon { x, low, high, .. } => [x.clone(), [&low[..], high].concat()],
             Self::Box { x, y, .. } => [x.to_vec(), y.to_vec()],
             Self::Band { x, .. } => [x.to_vec(), Vec::new()],
             Self::HeatMap(map) => [map.x.to_vec(), map.y.to_vec()],

@@ -6,14 +6,17 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use pdf_writer::types::{CidFontType, FontFlags, LineJoinStyle, SystemInfo, UnicodeCmap};
+use pdf_writer::writers::ExtGraphicsState;
 use pdf_writer::{Content, Filter, Finish, Name, Pdf, Rect, Ref, Str};
 
 use super::Rgb;
-use super::canvas::{Anchor, Canvas, Shape};
+use super::canvas::{Anchor, Canvas, RIBBON_OPACITY, Shape};
 use super::font;
 
 const POINTS_PER_MM: f32 = 72.0 / 25.4;
 const FONT: Name = Name(b"F");
+/// Name of the graphics state of translucent areas.
+const TRANSLUCENT: Name = Name(b"T");
 /// Name of the font; six letters and a plus sign mark a reduced font.
 const FONT_NAME: Name = Name(b"CTRNNA+Arimo");
 const FONT_SYSTEM: SystemInfo = SystemInfo {
@@ -48,6 +51,11 @@ pub fn write(canvas: &Canvas) -> Vec<u8> {
         .contents(content);
     let mut resources = written.resources();
     resources.fonts().pair(FONT, font);
+    resources
+        .ext_g_states()
+        .insert(TRANSLUCENT)
+        .start::<ExtGraphicsState>()
+        .non_stroking_alpha(RIBBON_OPACITY);
     let mut images = resources.x_objects();
     for k in 0..page.images.len() {
         images.pair(Name(image_name(k).as_bytes()), image(k));
@@ -96,9 +104,16 @@ impl<'a> Page<'a> {
                 dashed,
             } => {
                 self.pen(*colour, *width_mm, *dashed);
-                self.line(points);
+                self.outline(points);
+                self.content.stroke();
             }
             Shape::Rectangle { corner, size, fill } => self.fill(*fill, &[[*corner, *size]]),
+            Shape::Ribbon { corners, fill } => {
+                self.content.save_state().set_parameters(TRANSLUCENT);
+                self.ink(*fill);
+                self.outline(corners);
+                self.content.fill_nonzero().restore_state();
+            }
             Shape::Cells { fill, cells } => self.fill(*fill, cells),
             Shape::Disc {
                 centre,
@@ -141,14 +156,14 @@ impl<'a> Page<'a> {
             .set_dash_pattern(dashes.iter().copied(), 0.0);
     }
 
-    fn line(&mut self, points: &[[f64; 2]]) {
+    /// Adds a line from point to point to the current path.
+    fn outline(&mut self, points: &[[f64; 2]]) {
         for (k, [x, y]) in points.iter().map(|p| p.map(|x| x as f32)).enumerate() {
             match k {
                 0 => self.content.move_to(x, y),
                 _ => self.content.line_to(x, y),
             };
         }
-        self.content.stroke();
     }
 
     /// Places the next image.

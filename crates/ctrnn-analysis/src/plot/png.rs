@@ -9,7 +9,7 @@ use tiny_skia::{
     PremultipliedColorU8, Rect, Stroke, StrokeDash, Transform,
 };
 
-use super::canvas::{Canvas, Shape};
+use super::canvas::{Canvas, RIBBON_OPACITY, Shape};
 use super::font::{self, Stroke as Outline};
 use super::{FigureError, Rgb};
 
@@ -122,6 +122,14 @@ fn draw(shape: &Shape, pixmap: &mut Pixmap, to_pixels: Transform) {
         }
         Shape::Rectangle { corner, size, fill } => {
             fill_rectangle(*corner, *size, &paint(*fill), pixmap, to_pixels);
+        }
+        Shape::Ribbon { corners, fill } => {
+            let Rgb([r, g, b]) = *fill;
+            let mut ink = Paint::default();
+            ink.set_color_rgba8(r, g, b, (255.0 * RIBBON_OPACITY).round() as u8);
+            if let Some(path) = polyline(corners) {
+                pixmap.fill_path(&path, &ink, FillRule::Winding, to_pixels, None);
+            }
         }
         Shape::Cells { fill, cells } => {
             // Whole pixels, as in an image without smoothing.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::canvas::RIBBON_OPACITY;
 use super::draw::Frame;
 use super::font::{SMALL_MM, TEXT_MM};
 use super::sources::{Sources, number, text};
@@ -71,7 +72,34 @@ impl Figure {
             }
             panels.push('\n');
         }
+        if !self.legend.is_empty() {
+            let _ = writeln!(panels, "{}\n", self.legend_script());
+        }
         panels
+    }
+}
+
+impl Figure {
+    /// Writes the line that draws the legend below the panels.
+    fn legend_script(&self) -> String {
+        let entry = |layer: &Layer| {
+            let (ink, name) = layer.legend()?;
+            let look = match layer {
+                Layer::Points { marker, .. } => {
+                    let (letter, style) = marker_style(*marker, 0.7 * self.magnification());
+                    format!("marker=\"{letter}\", linestyle=\"\", {style}")
+                }
+                Layer::Line { dashed: true, .. } => "dashes=(6, 4)".to_owned(),
+                _ => "linestyle=\"-\"".to_owned(),
+            };
+            let (ink, name) = (hex(ink), text(name));
+            Some(format!(
+                "    plt.Line2D([], [], color={ink}, {look}, label={name}),\n"
+            ))
+        };
+        let entries: String = self.legend.iter().filter_map(entry).collect();
+        let (n, _) = self.legend_columns(self.size_mm()[0] / self.magnification());
+        format!("figure.legend(handles=[\n{entries}], loc=\"lower left\", ncols={n})")
     }
 }
 
@@ -286,10 +314,24 @@ impl PanelWriter<'_> {
                 let n = x.len().min(y.len());
                 let [x, y] =
                     [("x", x), ("y", y)].map(|(what, values)| self.vector(at, what, &values[..n]));
-                let (letter, style) = self.marker(*marker, *radius_mm);
+                let (letter, style) = marker_style(*marker, *radius_mm * self.magnification);
                 let (ink, label) = (hex(*colour), label(name.as_deref()));
                 format!(
                     "ax.plot({x}, {y}, \"{letter}\", color={ink}, {style}, clip_on=False{label})"
+                )
+            }
+            Layer::Ribbon {
+                x,
+                low,
+                high,
+                colour,
+            } => {
+                let n = x.len().min(low.len()).min(high.len());
+                let [x, low, high] = [("x", x), ("low", low), ("high", high)]
+                    .map(|(what, values)| self.vector(at, what, &values[..n]));
+                let ink = hex(*colour);
+                format!(
+                    "ax.fill_between({x}, {low}, {high}, color={ink}, alpha={RIBBON_OPACITY}, linewidth=0)"
                 )
             }
             Layer::Band { x, colour, label } => {
@@ -313,18 +355,6 @@ impl PanelWriter<'_> {
             Layer::Line { .. } | Layer::Box { .. } => return,
         };
         self.lines.push(line);
-    }
-
-    /// Returns matplotlib's letter of a marker, and its size and edge.
-    fn marker(&self, marker: Marker, radius_mm: f64) -> (&'static str, String) {
-        let size = short(2.0 * radius_mm * self.magnification * POINTS_PER_MM);
-        let (letter, edge) = match marker {
-            Marker::Disc => ("o", "0"),
-            Marker::Ring => ("o", "0.7, markerfacecolor=\"white\""),
-            Marker::Square => ("s", "0"),
-            Marker::Cross => ("+", "0.7"),
-        };
-        (letter, format!("markersize={size}, markeredgewidth={edge}"))
     }
 
     fn heat_map(&mut self, at: usize, map: &HeatMap) -> String {
@@ -388,6 +418,18 @@ impl PanelWriter<'_> {
 
 fn label(name: Option<&str>) -> String {
     name.map_or_else(String::new, |name| format!(", label={}", text(name)))
+}
+
+/// Returns matplotlib's letter of a marker, and its size and edge.
+fn marker_style(marker: Marker, radius_mm: f64) -> (&'static str, String) {
+    let size = short(2.0 * radius_mm * POINTS_PER_MM);
+    let (letter, edge) = match marker {
+        Marker::Disc => ("o", "0"),
+        Marker::Ring => ("o", "0.7, markerfacecolor=\"white\""),
+        Marker::Square => ("s", "0"),
+        Marker::Cross => ("+", "0.7"),
+    };
+    (letter, format!("markersize={size}, markeredgewidth={edge}"))
 }
 
 fn map_name(map: ColourMap) -> &'static str {

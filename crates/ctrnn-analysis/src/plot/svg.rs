@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
-use super::canvas::{Anchor, Canvas, Shape};
+use super::canvas::{Anchor, Canvas, RIBBON_OPACITY, Shape};
 use super::{Rgb, png};
 
 /// Renders the whole sheet, with its sizes on paper.
@@ -40,6 +40,10 @@ fn element(shape: &Shape) -> String {
             let ([x, y], [w, h]) = (corner.map(number), size.map(number));
             let fill = hex(*fill);
             format!("<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" fill=\"{fill}\"/>")
+        }
+        Shape::Ribbon { corners, fill } => {
+            let (path, fill) = (path(corners), hex(*fill));
+            format!("<path d=\"{path}z\" fill=\"{fill}\" fill-opacity=\"{RIBBON_OPACITY}\"/>")
         }
         Shape::Cells { fill, cells } => {
             let (path, colour) = (strokes(cells), hex(*fill));

@@ -16,7 +16,8 @@ pub fn rows(run: &Run) -> Vec<Row> {
     let layout = run.task.layout();
     let areas = model.areas.names().map(|area| {
         let channels = model.channels_of(area, &layout.inputs, &layout.outputs);
-        format!("{area}: {}{}", units(model, area), channel_words(&channels))
+        let (units, channels) = (units(model, area), channel_words(&channels));
+        format!("{area}: {units}{channels}{}", plasticity(model, area))
     });
     let rows = areas.chain(table(model)).collect::<Vec<_>>();
     let names = ["areas"].into_iter().chain(vec![""; model.areas.len() - 1]);
@@ -50,6 +51,16 @@ fn channel_words([inputs, outputs]: &[Vec<&str>; 2]) -> String {
         names => format!("; {}: {}", counted(names.len(), kind), names.join(", ")),
     };
     words("input", inputs) + &words("output", outputs)
+}
+
+/// Describes the factor of the updates of an area's units: "; plasticity 0.1", or "; frozen".
+fn plasticity(model: &CtrnnConfig, area: &str) -> String {
+    let own = model.areas.get(area).and_then(|area| area.plasticity);
+    match own {
+        _ if model.is_frozen_area(area) => "; frozen".to_owned(),
+        Some(factor) => format!("; plasticity {factor}"),
+        None => String::new(),
+    }
 }
 
 /// Returns the table of projections, a line for each postsynaptic area after one with the presynaptic ones.

@@ -1,6 +1,6 @@
 //! Description of a training, as text and as JSON.
 
-use ctrnn_config::{Backend, Run, counted};
+use ctrnn_config::{Backend, Run, Stage, counted};
 use ctrnn_kernels::KernelPath;
 use ctrnn_model::{LowRank, ParameterSummary, Summary};
 use ctrnn_tasks::TrialSet;
@@ -22,6 +22,7 @@ pub fn text(run: &Run, size: &Size, tried: &Tried) -> String {
         areas::rows(run),
         vec![("time", time(run, &tried.network, size))],
         training_rows(run, size),
+        stage_rows(run),
         device_rows(run, size, tried),
     ];
     table(sections.into_iter().flatten())
@@ -64,6 +65,26 @@ fn time(run: &Run, network: &Summary, size: &Size) -> String {
         range(run.model.alpha_range(), |alpha| format!("{alpha:.3}")),
         size.longest
     )
+}
+
+/// Returns a line for each stage.
+fn stage_rows(run: &Run) -> Vec<Row> {
+    let row = |stage: &Stage| {
+        let train = &stage.run.config.train;
+        let until = train.stop.as_ref().map_or(String::new(), |stop| {
+            let bound = stop.bound().map_or("it no longer improves".to_owned(), |b| b.to_string());
+            format!(", or until {} is {bound}", stop.metric.name())
+        });
+        format!(
+            "{}: {} of {}{until}",
+            stage.settings.name,
+            counted(train.steps, "step"),
+            stage.run.task_name
+        )
+    };
+    let rows = run.stages.iter().map(row).enumerate();
+    rows.map(|(k, text)| (if k == 0 { "stages" } else { "" }, text))
+        .collect()
 }
 
 fn training_rows(run: &Run, size: &Size) -> Vec<Row> {

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ctrnn_config::{Code, MAX_CONFIG_BYTES, Run, check_resume, counted, differences};
+use ctrnn_config::{
+    Code, MAX_CONFIG_BYTES, Run, StageChoice, check_resume, counted, differences,
+};
 use ctrnn_files::{RunFolder, RunJson, RunState, read_at_most};
 use ctrnn_runs::{Given, check_inputs};
 use ctrnn_tasks::Registry;
@@ -80,7 +82,7 @@ impl Continued<'_> {
 fn check_steps(folder: &RunFolder, run: &Run) -> Result<(), Failure> {
     let reached = folder.newest_whole_checkpoint()?.step.unwrap_or(0);
     let asked = run.config.train.steps;
-    if asked >= reached {
+    if asked >= reached || !run.stages.is_empty() {
         return Ok(());
     }
     let message = format!(
@@ -166,7 +168,7 @@ fn as_it_continues(
         threads: None, // the run continues with its own number, as the note says
         ..args.data.clone()
     };
-    Ok(existing(path, &data, &[], registry, needs)?.1)
+    Ok(existing(path, &data, &[], registry, needs, StageChoice::All)?.1)
 }
 
 /// Returns true if a run began with the same configuration file, apart from comments and layout, and the same overrides.

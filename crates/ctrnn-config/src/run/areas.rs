@@ -203,6 +203,49 @@ motor = { units = 4, excitatory_fraction = 0.5, inputs = ["fixation", "*_context
     }
 
     #[test]
+    fn training_names_areas_and_projections() {
+        let overrides = [
+            "train.freeze=[\"sensory\"]",
+            "train.loss.areas.motor.rate_l2=0.1",
+            "train.loss.projections={\"sensory -> motor\"={weight_l1=0}}",
+        ];
+        let run = read(AREAS, &overrides).unwrap();
+        assert!(run.model.is_frozen_area("sensory") && !run.model.is_frozen_area("motor"));
+        let names = [
+            "mse",
+            "areas.motor.rate_l2",
+            "projections.sensory -> motor.weight_l1",
+        ];
+        assert_eq!(run.objective.term_names(), names);
+        let zero =
+            "train.loss.projections.sensory -> motor.weight_l1 has no effect: its weight is 0";
+        assert!(run.unused_keys().iter().any(|note| note == zero));
+        let again = read(&run.resolved_toml(), &[]).unwrap();
+        assert_eq!((again.model, again.objective), (run.model, run.objective));
+        let refused = |key: &str| read(AREAS, &[key]).unwrap_err().to_string();
+        for (key, message, help) in [
+            (
+                "train.freeze=[\"sensori\"]",
+                "\"sensori\" in train.freeze is not a parameter, a group of them, an area or a projection",
+                "areas: sensory, motor; projections: FROM -> TO",
+            ),
+            (
+                "train.loss.areas.sensori.rate_l1=1",
+                "\"sensori\" in train.loss.areas.sensori is not an area",
+                "areas: sensory, motor",
+            ),
+            (
+                "train.loss.projections={\"motor -> sensory\"={weight_l2=1}}",
+                "\"motor -> sensory\" in train.loss.projections.motor -> sensory is not a projection of the network",
+                "where there are connections between two of them",
+            ),
+        ] {
+            let found = refused(key);
+            assert!(found.contains(message) && found.contains(help), "{found}");
+        }
+    }
+
+    #[test]
     fn what_is_not_connected_is_noted() {
         let text = AREAS
             .replace("\"fixation\", ", "")

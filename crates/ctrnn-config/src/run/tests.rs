@@ -109,7 +109,7 @@ rate_target = { rate = 0.1 }
           |
         4 | rate_l3 = 1e-3
           | ^^^^^^^
-        help: did you mean "rate_l1" or "rate_l2"? Keys of [train.loss]: hebbian, name, normalisation, omega, population_kl, rate_entropy, rate_l1, rate_l2, rate_spread, rate_target, state_prediction, weight_deviation, weight_l1, weight_l2
+        help: did you mean "rate_l1" or "rate_l2"? Keys of [train.loss]: areas, hebbian, name, normalisation, omega, population_kl, projections, rate_entropy, rate_l1, rate_l2, rate_spread, rate_target, state_prediction, weight_deviation, weight_l1, weight_l2
 
         error[C004]: train.loss.rate_l2 = -1 must be at least 0
          --> run.toml:5:11
@@ -305,7 +305,7 @@ backend = "cudda"
           |
         3 | activation = "tahn"
           |              ^^^^^^
-        help: did you mean "tanh"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu"
+        help: did you mean "tanh"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu", "cubic"
 
         error[C003]: "zeros" is not an initial state
          --> run.toml:4:17
@@ -1058,7 +1058,7 @@ batch_size = 0
           |
         8 | activation = "rleu"
           |              ^^^^^^
-        help: did you mean "relu"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu"
+        help: did you mean "relu"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu", "cubic"
 
         error[C004]: train.batch_size = 0 must be at least 1
           --> run.toml:10:14
@@ -1468,7 +1468,7 @@ bias = { recurrent = false, range = [1, 2] }
           |
         3 | activation = "elu"
           |              ^^^^^
-        help: did you mean "relu"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu"
+        help: did you mean "relu"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu", "cubic"
 
         error[C004]: model.init.input.std = 0.1 sets the scale, and so does gain: keep one of the two
          --> run.toml:4:18
@@ -1714,7 +1714,7 @@ fn wrong_values_in_overrides() {
           |
         1 | model.activation=tahn
           |                  ^^^^
-        help: did you mean "tanh"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu"
+        help: did you mean "tanh"? model.activation is one of "relu", "tanh", "sigmoid", "retanh", "softplus", "power", "linear", "leaky_relu", "clipped_relu", "cubic"
 
         error[C004]: train.optimizer.lr = nan must be a finite number
          --> command line:1:20

@@ -141,14 +141,50 @@ impl Check<'_> {
         if let Some(groups) = &config.population_kl {
             self.check_populations(groups, model.n_units);
         }
+        self.check_penalised_parts(config, model);
         if config.omega.is_some() {
             self.check_omega(model);
         }
         Objective {
             loss,
             normalisation: config.normalisation,
-            penalties: config.penalties(lag.unwrap_or(1)),
+            penalties: config.penalties(lag.unwrap_or(1), model),
             omega: config.omega,
+        }
+    }
+
+    /// Checks that the areas and projections with penalties of their own exist.
+    fn check_penalised_parts(&mut self, config: &LossConfig, model: &CtrnnConfig) {
+        if !self.is_sound(&["model.areas", "model.projections"]) || !self.problems.is_empty() {
+            return; // areas that are broken were taken out of the network
+        }
+        let areas: Vec<&str> = model.areas.names().collect();
+        let unknown_areas = config.areas.names().filter(|name| !areas.contains(name));
+        let unknown = unknown_areas.map(|name| (format!("areas.{name}"), "an area", name));
+        let projections = config.projections.names();
+        let unconnected = projections.filter(|key| !model.is_projection(key));
+        let unknown = unknown.chain(unconnected.map(|key| {
+            (
+                format!("projections.{key}"),
+                "a projection of the network",
+                key,
+            )
+        }));
+        for (path, kind, name) in unknown {
+            let path = format!("train.loss.{path}");
+            let help = match areas.as_slice() {
+                [] => "`train-ctrnn config explain model.areas` says how to give a network areas"
+                    .to_owned(),
+                areas => format!(
+                    "areas: {}; a projection is \"FROM -> TO\", where there are connections between two of them",
+                    areas.join(", ")
+                ),
+            };
+            let message = format!("{name:?} in {path} is not {kind}");
+            self.report(
+                Diagnostic::new(Code::UnknownWord, message).help(help),
+                &[(&path, "")],
+            );
         }
     }
 
@@ -234,7 +270,7 @@ impl Check<'_> {
             .into_iter()
             .filter(|spec| spec.is_trained);
         if train.steps == 0
-            || !trained.all(|spec| model.is_frozen(spec.parameter))
+            || !trained.all(|spec| model.is_held(spec.parameter))
             || !self.is_sound(&["train.freeze"])
         {
             return;

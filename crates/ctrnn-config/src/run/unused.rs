@@ -290,6 +290,19 @@ impl Run {
                 note(key, NO_WEIGHT.to_owned());
             }
         }
+        let of_areas = loss.areas.iter();
+        let of_areas = of_areas.map(|(name, own)| (format!("areas.{name}"), own.coefficients()));
+        let of_projections = loss.projections.iter();
+        let of_projections =
+            of_projections.map(|(key, own)| (format!("projections.{key}"), own.coefficients()));
+        for (path, coefficients) in of_areas.chain(of_projections) {
+            if coefficients.is_empty() {
+                note(&path, "it has no penalty".to_owned());
+            }
+            for (key, _) in coefficients.iter().filter(|(_, weight)| *weight == 0.0) {
+                note(&format!("{path}.{key}"), NO_WEIGHT.to_owned());
+            }
+        }
         let longest = self.task.longest_steps(self.clock);
         if let (Some(lagged), Some(n_steps)) = (loss.state_prediction, longest)
             && n_steps > 0

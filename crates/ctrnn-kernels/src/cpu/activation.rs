@@ -4,6 +4,7 @@
 //! once. The derivative is taken from the rate itself, so that potentials need not be kept.
 
 use crate::Activation;
+use crate::activation::THIRD;
 use crate::coefficients::Coefficients;
 use crate::simd::{Element, GROUP, Simd, each_vector, groups, groups_mut};
 
@@ -20,6 +21,7 @@ macro_rules! for_activation {
             $crate::Activation::Linear => $crate::cpu::activation::for_activation!(@ $a, Linear, $body),
             $crate::Activation::LeakyRelu(leak) => $crate::cpu::activation::for_activation!(@ $a, LeakyRelu(leak), $body),
             $crate::Activation::ClippedRelu(ceiling) => $crate::cpu::activation::for_activation!(@ $a, ClippedRelu(ceiling), $body),
+            $crate::Activation::Cubic => $crate::cpu::activation::for_activation!(@ $a, Cubic, $body),
         }
     };
     (@ $a:ident, $variant:ident $(($of:ident))?, $body:expr) => {{
@@ -64,6 +66,11 @@ impl Activation {
                 let (v, maximum) = (v.at_least(zero), constant::<S>(ceiling.maximum));
                 (v - maximum).positive_or(maximum, v)
             }
+            Self::Cubic => {
+                let one = S::splat(S::Elem::from(1.0));
+                let v = -((-v.at_least(-one)).at_least(-one));
+                v * (v * v).mul_add(constant(-THIRD), one)
+            }
         }
     }
 
@@ -89,8 +96,27 @@ impl Activation {
                 let below = (constant::<S>(ceiling.maximum) - r).positive_or(one, zero);
                 r.positive_or(below, zero)
             }
+            Self::Cubic => cubic_slope(r),
         }
     }
+}
+
+/// Returns the slope of the cubic, `1 - v^2 = d (2 - d)` with `d = 1 - |v|`, the root of `d^2 (1 - d / 3) = q` that belongs to the distance
+/// `q` of the rate to its largest value: a series in `sqrt(q)`, and three of Newton's steps. Near the extremum the error of the slope is
+/// that of `q` divided by the slope itself, of the order of the root of a rounding error; beyond it `q` and the slope are 0.
+#[inline(always)]
+fn cubic_slope<S: Simd>(r: S) -> S {
+    let (zero, one) = (S::splat(S::Elem::default()), S::splat(S::Elem::from(1.0)));
+    let (two, minus_third) = (S::splat(S::Elem::from(2.0)), constant::<S>(-THIRD));
+    let q = (one.mul_add(minus_third, one) - r.abs()).at_least(zero);
+    let s = q.sqrt();
+    let mut d = s * s.mul_add(s.mul_add(constant(5.0 / 72.0), constant(1.0 / 6.0)), one);
+    for _ in 0..3 {
+        let excess = (d * d).mul_add(d.mul_add(minus_third, one), -q);
+        let slope = (d * (two - d)).at_least(constant(f64::from(f32::MIN_POSITIVE)));
+        d = d - excess / slope;
+    }
+    d * (two - d)
 }
 
 /// Returns a vector with the nearest number to `x` in every lane.
@@ -201,7 +227,8 @@ mod tests {
         }
     }
 
-    /// Compares rates by relative, and slopes by absolute error: a slope computed from a saturated rate has no relative accuracy.
+    /// Compares rates by relative, and slopes by absolute error: a slope computed from a saturated rate has no relative accuracy. The error of
+    /// the cubic's slope is inversely proportional to the slope.
     fn agrees_with_the_enum<E: Element>(path: KernelPath, lowest: f64, limits: [f64; 2]) {
         // The thresholds are far enough from the potentials that no difference loses digits.
         let further = [
@@ -226,9 +253,13 @@ mod tests {
                 for ((v, rate), slope) in potentials.into_iter().zip(rates).zip(slopes) {
                     let (v, rate, slope): (f64, f64, f64) = (v.into(), rate.into(), slope.into());
                     let [r, s] = [activation.value(v), activation.slope(v)];
+                    let scale = match activation {
+                        Activation::Cubic => s.max(slope),
+                        _ => 1.0 / s.abs().max(1.0),
+                    };
                     let errors = [
                         (rate - r).abs() / r.abs().max(f64::MIN_POSITIVE),
-                        (slope - s).abs() / s.abs().max(1.0),
+                        (slope - s).abs() * scale,
                     ];
                     assert!(
                         errors[0] < limits[0] && errors[1] < limits[1],

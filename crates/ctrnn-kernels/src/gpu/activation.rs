@@ -4,6 +4,7 @@ use cubecl::prelude::*;
 
 use super::quad::Quad;
 use crate::Activation;
+use crate::activation::THIRD;
 use crate::coefficients::Coefficients;
 
 /// Coefficients, lowest power first.
@@ -90,6 +91,10 @@ fn value(v: f32, #[comptime] f: Activation) -> f32 {
             let above = max(v, 0.0f32);
             select(above > maximum, maximum, above)
         }
+        Activation::Cubic => {
+            let v = min(max(v, -1.0f32), 1.0f32);
+            v * fma(v * v, f32::new(comptime![-(THIRD as f32)]), 1.0f32)
+        }
     }
 }
 
@@ -112,7 +117,29 @@ fn slope(r: f32, #[comptime] f: Activation) -> f32 {
             let below = select(r < maximum, 1.0f32, 0.0f32);
             select(r > 0.0f32, below, 0.0f32)
         }
+        Activation::Cubic => cubic_slope(r),
     }
+}
+
+/// Returns the slope of the cubic, by the steps of the CPU kernel.
+#[cube]
+fn cubic_slope(r: f32) -> f32 {
+    let minus_third = f32::new(comptime![-(THIRD as f32)]);
+    let q = max(fma(1.0f32, minus_third, 1.0f32) - f32::abs(r), 0.0f32);
+    let s = f32::sqrt(q);
+    let series = fma(
+        s,
+        f32::new(comptime![5.0 / 72.0]),
+        f32::new(comptime![1.0 / 6.0]),
+    );
+    let mut d = s * fma(s, series, 1.0f32);
+    #[unroll]
+    for _ in 0..3 {
+        let excess = fma(d * d, fma(d, minus_third, 1.0f32), -q);
+        let slope = max(d * (2.0f32 - d), f32::new(comptime![f32::MIN_POSITIVE]));
+        d -= excess / slope;
+    }
+    d * (2.0f32 - d)
 }
 
 /// Returns the slope `n k x^(n - 1)` of `r = k x^n`.

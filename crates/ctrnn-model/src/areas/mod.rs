@@ -6,6 +6,7 @@
 
 mod groups;
 mod pairs;
+mod plasticity;
 mod resolution;
 pub(crate) mod rules;
 #[cfg(test)]
@@ -47,6 +48,12 @@ pub struct Area {
     #[schemars(extend("exclusiveMinimum" = 0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tau_ms: Option<f64>,
+    /// Factor of every update of the parameters of the units, whatever the optimizer: their incoming weights, input weights, biases,
+    /// initial states and learned time constants. It is the learning rate of the area in units of `train.optimizer.lr`, and
+    /// multiplies that of a projection. 0 freezes the area, as `train.freeze` does. Absent: 1.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plasticity: Option<f64>,
     /// Number by which areas are put in order, from 0. Absent: the place in the text. Resolved configurations have it, because
     /// tables have no order of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]

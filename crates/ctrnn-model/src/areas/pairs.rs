@@ -1,5 +1,7 @@
 //! Pairs of areas, and the projections between them.
 
+use std::ops::Range;
+
 use super::{Projection, Projections, UnitGroup};
 use crate::CtrnnConfig;
 
@@ -53,6 +55,15 @@ impl CtrnnConfig {
         let post = self.areas.names();
         let pairs = post.flat_map(|to| self.areas.names().map(move |from| (from, to)));
         pairs.map(|(from, to)| self.pair(from, to)).collect()
+    }
+
+    /// Returns the postsynaptic and the presynaptic units of a direction whose areas exist.
+    pub fn units_of(&self, direction: Direction) -> Option<[Range<usize>; 2]> {
+        let units = |side: &str| match side {
+            Direction::ANY => Some(0..self.n_units),
+            area => self.area_units(area),
+        };
+        Some([units(direction.to)?, units(direction.from)?])
     }
 
     fn pair<'a>(&'a self, from: &'a str, to: &'a str) -> PairOfAreas<'a> {

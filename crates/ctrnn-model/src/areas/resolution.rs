@@ -1,6 +1,6 @@
 //! Resolution of areas into signs, time constants, masks, plasticities and delays.
 
-use super::pairs::{Direction, ends};
+use super::pairs::ends;
 use super::rules;
 use super::{Area, Projection, ReadOut, Sign, UnitGroup};
 use crate::connectivity::Matrix;
@@ -71,6 +71,8 @@ impl CtrnnConfig {
             self.connectivity.signs = Some(self.of_groups(sign));
         }
         self.tau_ms = self.tau_of_groups();
+        let plasticity = self.of_groups(|group| self.plasticity_of_area(&group.area));
+        self.unit_plasticity = unless_full(plasticity);
         self.connect_areas();
         self
     }
@@ -99,6 +101,9 @@ impl CtrnnConfig {
                 output[channel * n..][units.clone()].fill(1.0);
             }
         }
+        let of_units = self.unit_plasticity.iter().flatten();
+        let of_inputs = of_units.flat_map(|&factor| vec![factor; inputs.len()]);
+        self.connectivity.input.plasticity = unless_full(of_inputs.collect());
         for (matrix, mask) in [(Matrix::Input, input), (Matrix::Output, output)] {
             self.connectivity.of_mut(matrix).mask = unless_full(mask);
         }
@@ -131,17 +136,17 @@ impl CtrnnConfig {
         let mut sparse = Vec::new();
         let (mut plasticity, mut delay_ms) = (vec![1.0; n * n], vec![0.0; n * n]);
         for (number, pair) in (0..).zip(self.pairs_of_areas()) {
-            let is_frozen = self.is_frozen_pair(pair.from, pair.to);
+            let of_area = if self.is_frozen_pair(pair.from, pair.to) {
+                0.0
+            } else {
+                self.plasticity_of_area(pair.to)
+            };
             for (place, projection) in (0..).zip(&pair.projections) {
                 let [post, pre] = ends(&self.groups, &pair, projection);
                 let own = post.iter().flat_map(|i| pre.iter().map(move |j| i * n + j));
                 for k in own.filter(|_| projection.density != Some(0.0)) {
                     mask[k] = 1.0;
-                    plasticity[k] = if is_frozen {
-                        0.0
-                    } else {
-                        projection.plasticity.unwrap_or(1.0)
-                    };
+                    plasticity[k] = of_area * projection.plasticity.unwrap_or(1.0);
                     delay_ms[k] = projection.delay_ms.unwrap_or(0.0);
                 }
                 sparse.extend(projection.share().map(|share| SparseBlock {
@@ -157,12 +162,6 @@ impl CtrnnConfig {
         recurrent.sparse = sparse;
         recurrent.plasticity = unless_full(plasticity);
         self.connectivity.delay_ms = delay_ms.iter().any(|&d| d > 0.0).then_some(delay_ms);
-    }
-
-    /// Returns true if `train.freeze` names the projection between two areas.
-    fn is_frozen_pair(&self, from: &str, to: &str) -> bool {
-        let mut directions = self.frozen.iter().filter_map(|word| Direction::parse(word));
-        directions.any(|direction| direction.fit(from, to).is_some())
     }
 
     /// Returns the names of the inputs that an area receives and of the outputs that it drives; none for an unknown area.

@@ -5,7 +5,7 @@ use super::resolution::{MOST_PROJECTIONS, is_name_of};
 use super::{Area, Projection, ReadOut, Sign, UnitGroup};
 use crate::delays::whole_steps;
 use crate::rules::broken_delay;
-use crate::{CtrnnConfig, TimeConstants, Topic, Violation, quoted, word_like};
+use crate::{CtrnnConfig, Parameter, TimeConstants, Topic, Violation, quoted, word_like};
 
 const AREAS: &str = "model.areas";
 const PROJECTIONS: &str = "model.projections";
@@ -26,6 +26,7 @@ pub(super) fn all(config: &CtrnnConfig) -> Vec<Violation> {
     found.extend(sizes(config));
     found.extend(other_keys(config));
     found.extend(time_constants(config));
+    found.extend(shared_time_constant(config));
     for (key, projections) in config.projections.iter() {
         found.extend(of_key(config, key));
         found.extend(of_list(key, projections.all().len()));
@@ -127,6 +128,13 @@ fn of_area(name: &str, area: &Area) -> Vec<Violation> {
         "tau_ms",
         tau,
         "must be a finite number above 0",
+    );
+    let factor = area.plasticity.unwrap_or(1.0);
+    check(
+        factor.is_finite() && factor >= 0.0,
+        "plasticity",
+        factor,
+        "must be a finite number of at least 0",
     );
     for (own, cell_type) in area.types.iter() {
         let fraction = cell_type.fraction;
@@ -307,6 +315,24 @@ fn time_constants(config: &CtrnnConfig) -> Option<Violation> {
         violation(
             format!("{AREAS}.{name} has time constants of its own, but model.tau_ms is {}", config.tau_ms),
             "model.tau_ms may be one number here, or one for each sign: { e = 100, i = 50 }; where it is learned, per_unit = true",
+        )
+        .at(format!("{AREAS}.{name}"), "")
+        .at("model.tau_ms", "")
+    })
+}
+
+/// Checks that no area holds a learned time constant that it shares with areas that do not.
+fn shared_time_constant(config: &CtrnnConfig) -> Option<Violation> {
+    let is_shared = config.tau_ms.learned().is_some() && config.tau_ms.count(2) == 1;
+    let is_frozen = config.is_frozen(Parameter::TIME_CONSTANTS);
+    let factor = |name: &str| config.plasticity_of_area(name);
+    let mut names = config.areas.names();
+    let first = factor(names.next()?);
+    let name = names.find(|name| factor(name) != first)?;
+    (is_shared && !is_frozen).then(|| {
+        violation(
+            format!("{AREAS}.{name} has another plasticity than other areas, but all share the learned time constant of model.tau_ms"),
+            "per_unit = true in model.tau_ms learns one for each unit; \"tau_raw\" in train.freeze keeps the one of all",
         )
         .at(format!("{AREAS}.{name}"), "")
         .at("model.tau_ms", "")
@@ -634,12 +660,14 @@ pub(crate) fn unresolved(config: &CtrnnConfig) -> Option<Violation> {
     })
 }
 
-/// Checks that a projection that `train.freeze` names exists.
-pub(crate) fn is_projection(config: &CtrnnConfig, word: &str) -> bool {
-    let Some(direction) = Direction::parse(word) else {
-        return false;
-    };
-    let pairs = config.pairs_of_areas();
-    let mut connected = pairs.iter().filter(|pair| !pair.projections.is_empty());
-    connected.any(|pair| direction.fit(pair.from, pair.to).is_some())
+impl CtrnnConfig {
+    /// Returns true if `"FROM -> TO"` names areas between which there are connections.
+    pub fn is_projection(&self, word: &str) -> bool {
+        let Some(direction) = Direction::parse(word) else {
+            return false;
+        };
+        let pairs = self.pairs_of_areas();
+        let mut connected = pairs.iter().filter(|pair| !pair.projections.is_empty());
+        connected.any(|pair| direction.fit(pair.from, pair.to).is_some())
+    }
 }

@@ -3,7 +3,10 @@
 use burn_ndarray::NdArray;
 
 use super::*;
-use crate::{CtrnnConfig, Dale, LowRank, Matrix, ModelError, Named, TimeConstants, Weights};
+use crate::{
+    CtrnnConfig, Dale, LearnedTimeConstants, LowRank, Matrix, ModelError, Named, Parameter,
+    TimeConstants, Weights,
+};
 
 fn area(units: usize) -> Area {
     Area {
@@ -150,7 +153,7 @@ fn cell_types_have_signs_and_time_constants_and_excitatory_ones_come_first() {
 
 #[test]
 fn time_constants_of_areas_are_the_beginning_of_learned_ones() {
-    let learned = crate::LearnedTimeConstants {
+    let learned = LearnedTimeConstants {
         initial: Box::new(100.0.into()),
         bounds: [20.0, 500.0],
         per_unit: true,
@@ -298,6 +301,92 @@ fn a_frozen_projection_has_no_plasticity() {
     );
     let within = build(&["b -> b", "a->b"]).unwrap();
     assert_eq!(within, [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+}
+
+/// Rows are postsynaptic: the plasticity 0.5 of b multiplies that of the projection onto it; nothing onto the frozen a moves.
+#[test]
+fn the_plasticity_of_an_area_is_that_of_all_parameters_of_its_units() {
+    let half = || Some(0.5);
+    let slow = Projection {
+        plasticity: half(),
+        ..Projection::default()
+    };
+    let areas = || {
+        let b = Area {
+            plasticity: half(),
+            ..area(2)
+        };
+        [("a", area(1)), ("b", b)]
+    };
+    let projections = || {
+        [
+            ("a -> b", slow.clone().into()),
+            ("b -> a", density(1.0).into()),
+        ]
+    };
+    let learned = |per_unit| {
+        TimeConstants::Learned(LearnedTimeConstants {
+            initial: Box::new(100.0.into()),
+            bounds: [20.0, 500.0],
+            per_unit,
+        })
+    };
+    let build = |per_unit, words: &[&str]| {
+        changed(areas(), projections(), |c| {
+            c.frozen = names(words);
+            c.tau_ms = learned(per_unit);
+        })
+    };
+    let config = build(true, &["a"]).unwrap();
+    let of = |matrix| config.connectivity.of(matrix).plasticity.clone().unwrap();
+    assert_eq!(
+        of(Matrix::Recurrent),
+        [0.0, 0.0, 0.0, 0.25, 0.5, 0.5, 0.25, 0.5, 0.5]
+    );
+    assert_eq!(of(Matrix::Input), [0.0, 0.0, 0.5, 0.5, 0.5, 0.5]);
+    assert_eq!(config.connectivity.output.plasticity, None);
+    for parameter in [
+        Parameter::RECURRENT_BIAS,
+        Parameter::INITIAL_STATE,
+        Parameter::TIME_CONSTANTS,
+    ] {
+        let factors = config.update_factors(parameter);
+        assert_eq!(factors, Some(vec![0.0, 0.5, 0.5]), "{parameter}");
+    }
+    assert_eq!(config.update_factors(Parameter::OUTPUT_BIAS), None);
+    let held = |config: &CtrnnConfig| {
+        let all = config.parameters().into_iter().map(|spec| spec.parameter);
+        all.filter(|&p| config.is_held(p))
+            .map(Parameter::name)
+            .collect::<Vec<_>>()
+    };
+    assert!(held(&config).is_empty());
+    let all = build(true, &["a", "b"]).unwrap();
+    let of_units = [
+        "input.weight",
+        "recurrent.weight",
+        "recurrent.bias",
+        "initial_state",
+        "tau_raw",
+    ];
+    assert_eq!(held(&all), of_units);
+    assert_refused(
+        build(false, &["a"]),
+        "model.areas.b has another plasticity than other areas, but all share the learned time constant",
+        "model.areas.b",
+        "per_unit = true",
+    );
+    assert!(build(false, &["a", "tau_raw"]).is_ok());
+    let broken = Area {
+        plasticity: Some(-1.0),
+        ..area(1)
+    };
+    assert_refused(
+        resolved([("a", broken)], []),
+        "model.areas.a.plasticity = -1 must be a finite number of at least 0",
+        "model.areas.a.plasticity",
+        "config explain",
+    );
 }
 
 #[test]

@@ -380,6 +380,7 @@ fn kinks(activation: Activation) -> Vec<f64> {
         Activation::Relu | Activation::Retanh | Activation::LeakyRelu(_) => vec![0.0],
         Activation::ClippedRelu(ceiling) => vec![0.0, ceiling.maximum],
         Activation::Power(law) if law.exponent == 1.0 => vec![law.threshold],
+        Activation::Cubic => vec![-1.0, 1.0], // the rate determines a slope near 0 to few digits
         _ => Vec::new(),
     }
 }

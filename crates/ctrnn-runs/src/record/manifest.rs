@@ -14,6 +14,9 @@ use crate::trials::trials_from_command::check_layout;
 /// Key of the inputs and outputs of the task.
 const CHANNELS: &str = "channels";
 
+/// Key of the stages that have begun, each with its name and the number of steps before it.
+pub const STAGES: &str = "stages";
+
 /// Key of the run that provided the initial weights.
 pub const INIT_FROM: &str = "init_from";
 
@@ -98,6 +101,31 @@ pub(crate) fn note_channels(folder: &RunFolder, run: &Run) -> Result<(), RunErro
         folder.write(&folder.manifest(), text.as_bytes())?;
     }
     Ok(())
+}
+
+/// Records the beginning of a stage in the manifest, in place of it and of later ones; returns true if it was not there yet.
+///
+/// # Errors
+/// If the manifest is missing, damaged, or cannot be replaced.
+pub(crate) fn note_stage(
+    folder: &RunFolder,
+    index: usize,
+    stage: &Value,
+) -> Result<bool, RunError> {
+    let mut manifest: Map<String, Value> = json_file::read(&folder.manifest())?;
+    let stages = manifest.entry(STAGES).or_insert_with(|| json!([]));
+    let Some(stages) = stages.as_array_mut() else {
+        let (path, reason) = (folder.manifest(), format!("{STAGES} is not a list"));
+        return Err(RunError::Data { path, reason });
+    };
+    if stages.len() == index + 1 && stages.last() == Some(stage) {
+        return Ok(false);
+    }
+    stages.truncate(index);
+    stages.push(stage.clone());
+    let text = serde_json::to_string_pretty(&manifest).expect("a JSON value");
+    folder.write(&folder.manifest(), text.as_bytes())?;
+    Ok(true)
 }
 
 /// Returns the inputs and outputs of the task of a run from its manifest, or unnamed ones with the sizes of its model;

@@ -11,15 +11,25 @@ use ctrnn_train::{
 use jiff::Timestamp;
 use serde_json::json;
 
-/// Returns the columns of metrics.csv, including one for each loss term, and one for the accuracy of each task of a
-/// mixture. An empty field means not measured; `noise` is 1 for a pass with noise and 0 for one without.
-pub fn metrics_header(terms: &[String], tasks: &[String]) -> String {
-    let terms: String = terms.iter().map(|term| format!("loss_{term},")).collect();
-    let tasks: String = tasks
-        .iter()
-        .map(|task| format!("accuracy_{task},"))
-        .collect();
-    format!("step,wall_s,trials,split,loss,{terms}accuracy,{tasks}grad_norm,lr,noise\n")
+/// Columns of metrics.csv that not every run has.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    /// Names of the loss terms; each has a column.
+    pub terms: Vec<String>,
+    /// Tasks of a mixture; the accuracy of each has a column.
+    pub tasks: Vec<String>,
+    /// True if the training has stages.
+    pub has_stages: bool,
+}
+
+/// Returns the columns of metrics.csv. An empty field means not measured; `noise` is 1 for a pass with noise and 0 for one
+/// without.
+pub fn metrics_header(columns: &Columns) -> String {
+    let terms = columns.terms.iter().map(|term| format!("loss_{term},"));
+    let tasks = columns.tasks.iter().map(|task| format!("accuracy_{task},"));
+    let stage = if columns.has_stages { ",stage" } else { "" };
+    let (terms, tasks) = (terms.collect::<String>(), tasks.collect::<String>());
+    format!("step,wall_s,trials,split,loss,{terms}accuracy,{tasks}grad_norm,lr,noise{stage}\n")
 }
 
 /// Observer that writes the log of a run, in whole lines only.
@@ -32,16 +42,11 @@ pub struct RunLog {
 }
 
 impl RunLog {
-    /// Opens the log of a run folder for appending; `terms` are the names of the loss terms, `tasks` the tasks of a
-    /// mixture. While there are no rows, the header is rewritten to match them.
+    /// Opens the log of a run folder for appending. While there are no rows, the header is rewritten to match `columns`.
     ///
     /// # Errors
     /// If a file cannot be opened, or the folder no longer belongs to the run ([`RunFolder::check_held`]).
-    pub fn open(
-        folder: &RunFolder,
-        terms: &[String],
-        tasks: &[String],
-    ) -> Result<Self, TrainError> {
+    pub fn open(folder: &RunFolder, columns: &Columns) -> Result<Self, TrainError> {
         folder.check_held()?;
         let path = folder.metrics();
         let text = std::fs::read_to_string(&path).map_err(FileError::io("read", &path))?;
@@ -49,7 +54,7 @@ impl RunLog {
         let header = match (lines.next(), lines.next()) {
             (Some(header), Some(_)) => header.to_owned(),
             _ => {
-                let header = metrics_header(terms, tasks);
+                let header = metrics_header(columns);
                 folder.write(&path, header.as_bytes())?;
                 header
             }
@@ -124,6 +129,7 @@ impl Observer for RunLog {
             "grad_norm" => r.grad_norm.to_string(),
             "lr" => r.lr.to_string(),
             "noise" => u8::from(r.noise).to_string(),
+            "stage" => r.stage.clone().unwrap_or_default(),
             _ => term(&r.terms, column),
         })
     }
@@ -138,6 +144,7 @@ impl Observer for RunLog {
             "loss" => v.report.loss.to_string(),
             "accuracy" => field(v.report.accuracy),
             "noise" => u8::from(v.report.noise).to_string(),
+            "stage" => v.stage.clone().unwrap_or_default(),
             _ => match column.strip_prefix("accuracy_") {
                 Some(task) => field(tasks.get(task).and_then(|score| score.accuracy)),
                 None => term(terms, column),

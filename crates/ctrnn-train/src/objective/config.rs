@@ -3,6 +3,7 @@
 //! Each penalty is a key with its coefficient `c`; an absent penalty is not computed. A penalty with further parameters
 //! is a table, with the coefficient as `weight`. `r` are firing rates; means over trials and times leave padding out.
 
+use ctrnn_model::Named;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -58,10 +59,90 @@ pub struct LossConfig {
     /// Penalty on the change of rates over a time lag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_prediction: Option<StatePrediction>,
+    /// Penalties on the rates of the units of single areas, by the name of the area: `areas = { motor = { rate_l2 = 1e-3 } }`.
+    #[serde(skip_serializing_if = "Named::is_empty")]
+    pub areas: Named<AreaPenalties>,
+    /// Penalties on the recurrent weights between areas, after sign and mask:
+    /// `projections = { "sensory -> motor" = { weight_l1 = 1e-3 } }`, where `*` means all areas. Means are over all pairs of units,
+    /// connected or not, as those of a matrix.
+    #[serde(skip_serializing_if = "Named::is_empty")]
+    pub projections: Named<ProjectionPenalties>,
     /// Keeps gradients from vanishing or exploding during backpropagation through time; voltage form only, and measured
     /// only in training. Takes a second pass over each batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub omega: Option<Omega>,
+}
+
+/// Penalties on the rates of an area; means are over its units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AreaPenalties {
+    /// `c mean |r|` over trials, times and the units of the area.
+    #[schemars(range(min = 0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_l1: Option<f64>,
+    /// `c mean r^2` over trials, times and the units of the area.
+    #[schemars(range(min = 0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_l2: Option<f64>,
+    /// Pulls the mean rate of each unit of the area to a target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_target: Option<RateTarget>,
+    /// Penalty on the spread of the mean rates of the area's units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_spread: Option<RateSpread>,
+    /// `c` times the entropy of the area's population.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_entropy: Option<f64>,
+}
+
+/// Penalties on the weights of a projection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProjectionPenalties {
+    /// `c mean |W|` over pairs of units.
+    #[schemars(range(min = 0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_l1: Option<f64>,
+    /// `c mean W^2` over pairs of units.
+    #[schemars(range(min = 0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_l2: Option<f64>,
+    /// `c mean (W - W_0)^2` over pairs of units, with `W_0` the weights at step 0.
+    #[schemars(range(min = 0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_deviation: Option<f64>,
+}
+
+impl AreaPenalties {
+    /// Returns the coefficients that are set, by key.
+    pub fn coefficients(&self) -> Vec<(&'static str, f64)> {
+        let all = [
+            ("rate_l1", self.rate_l1),
+            ("rate_l2", self.rate_l2),
+            ("rate_target", self.rate_target.map(|p| p.weight)),
+            ("rate_spread", self.rate_spread.map(|p| p.weight)),
+            ("rate_entropy", self.rate_entropy),
+        ];
+        set(all)
+    }
+}
+
+impl ProjectionPenalties {
+    /// Returns the coefficients that are set, by key.
+    pub fn coefficients(&self) -> Vec<(&'static str, f64)> {
+        let all = [
+            ("weight_l1", self.weight_l1),
+            ("weight_l2", self.weight_l2),
+            ("weight_deviation", self.weight_deviation),
+        ];
+        set(all)
+    }
+}
+
+fn set<const N: usize>(all: [(&'static str, Option<f64>); N]) -> Vec<(&'static str, f64)> {
+    let all = all.into_iter();
+    all.filter_map(|(key, c)| Some((key, c?))).collect()
 }
 
 ctrnn_model::words! {

@@ -1,10 +1,13 @@
 //! Inputs of the terms of an objective.
 
+use std::ops::Range;
+
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use ctrnn_model::{CtrnnModule, Trajectory};
 
 use crate::batch::Batch;
+use crate::objective::penalty::Part;
 
 /// Inputs of a term of the objective.
 #[derive(Debug)]
@@ -16,6 +19,8 @@ pub struct LossInputs<'a, B: Backend> {
     /// Targets, mask and padding of the batch; time-major.
     pub batch: &'a Batch<B>,
     rates: Option<Tensor<B, 3>>,
+    /// Postsynaptic and presynaptic units of the recurrent weights that a penalty acts on; absent: all matrices.
+    block: Option<[Range<usize>; 2]>,
 }
 
 impl<'a, B: Backend> LossInputs<'a, B> {
@@ -30,6 +35,37 @@ impl<'a, B: Backend> LossInputs<'a, B> {
             outputs: trajectory.outputs,
             batch,
             rates: trajectory.rates,
+            block: None,
+        }
+    }
+
+    /// Returns the same inputs restricted to a part of the network.
+    pub(crate) fn of_part(&self, part: &Part) -> Self {
+        let rates = self.rates.clone();
+        let (rates, block) = match part {
+            Part::Units(units) => {
+                let narrow = |rates: Tensor<B, 3>| rates.narrow(2, units.start, units.len());
+                (rates.map(narrow), None)
+            }
+            Part::Weights(block) => (rates, Some(block.clone())),
+        };
+        Self {
+            network: self.network,
+            outputs: self.outputs.clone(),
+            batch: self.batch,
+            rates,
+            block,
+        }
+    }
+
+    /// Returns the entries of a matrix that belong to the part.
+    pub(crate) fn weights_of_part(&self, matrix: Tensor<B, 2>) -> Tensor<B, 2> {
+        match &self.block {
+            Some([post, pre]) => {
+                let rows = matrix.narrow(0, post.start, post.len());
+                rows.narrow(1, pre.start, pre.len())
+            }
+            None => matrix,
         }
     }
 

@@ -2,13 +2,17 @@
 
 mod formulas;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::{CtrnnModule, Matrix, Weights, host_tensor};
+use ctrnn_model::{CtrnnConfig, Direction, Matrix, Weights, host_tensor};
 
-use crate::objective::config::{LossConfig, On, PerMatrix, PopulationKl, RateSpread, RateTarget};
+use crate::objective::config::{
+    AreaPenalties, LossConfig, On, PerMatrix, PopulationKl, ProjectionPenalties, RateSpread,
+    RateTarget,
+};
 use crate::objective::inputs::LossInputs;
 pub(crate) use formulas::Statistic;
 
@@ -29,13 +33,24 @@ pub enum Penalty {
     Hebbian(f64),
     /// The coefficient, and the lag in time steps.
     StatePrediction(f64, usize),
+    /// A penalty on a part of the network, after the path of the part in [`LossConfig`].
+    OfPart(String, Part, Box<Self>),
+}
+
+/// A part of a network on which a penalty acts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    /// The rates of these units.
+    Units(Range<usize>),
+    /// The recurrent weights onto the first units from the second ones.
+    Weights([Range<usize>; 2]),
 }
 
 impl LossConfig {
     /// Returns the penalties that are set, in the order of the fields; `lag` is that of `state_prediction` in time
-    /// steps.
-    pub fn penalties(&self, lag: usize) -> Vec<Penalty> {
-        [
+    /// steps. Areas and projections that the network does not have are left out.
+    pub fn penalties(&self, lag: usize, network: &CtrnnConfig) -> Vec<Penalty> {
+        let of_network = [
             self.weight_l1.map(Penalty::WeightL1),
             self.weight_l2.map(Penalty::WeightL2),
             self.weight_deviation
@@ -49,17 +64,65 @@ impl LossConfig {
             self.hebbian.map(Penalty::Hebbian),
             self.state_prediction
                 .map(|p| Penalty::StatePrediction(p.weight, lag)),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        ];
+        let of_network = of_network.into_iter().flatten();
+        let of_areas = self.areas.iter().flat_map(|(name, own)| {
+            let part = network.area_units(name).map(Part::Units);
+            on_part(format!("areas.{name}"), part, own.penalties())
+        });
+        let of_projections = self.projections.iter().flat_map(|(key, own)| {
+            let units = Direction::parse(key).and_then(|direction| network.units_of(direction));
+            on_part(
+                format!("projections.{key}"),
+                units.map(Part::Weights),
+                own.penalties(),
+            )
+        });
+        of_network.chain(of_areas).chain(of_projections).collect()
     }
 }
 
+impl AreaPenalties {
+    fn penalties(&self) -> Vec<Penalty> {
+        let all = [
+            self.rate_l1.map(Penalty::RateL1),
+            self.rate_l2.map(Penalty::RateL2),
+            self.rate_target.map(Penalty::RateTarget),
+            self.rate_spread.map(Penalty::RateSpread),
+            self.rate_entropy.map(Penalty::RateEntropy),
+        ];
+        all.into_iter().flatten().collect()
+    }
+}
+
+impl ProjectionPenalties {
+    fn penalties(&self) -> Vec<Penalty> {
+        let of = |recurrent| PerMatrix {
+            recurrent,
+            ..PerMatrix::default()
+        };
+        let deviation = |c| Penalty::WeightDeviation(of(c), None);
+        let all = [
+            self.weight_l1.map(|c| Penalty::WeightL1(of(c))),
+            self.weight_l2.map(|c| Penalty::WeightL2(of(c))),
+            self.weight_deviation.map(deviation),
+        ];
+        all.into_iter().flatten().collect()
+    }
+}
+
+/// Returns penalties restricted to a part of the network; none without it.
+fn on_part(path: String, part: Option<Part>, penalties: Vec<Penalty>) -> Vec<Penalty> {
+    let part = part.into_iter().cycle();
+    let of_part = |(penalty, part)| Penalty::OfPart(path.clone(), part, Box::new(penalty));
+    penalties.into_iter().zip(part).map(of_part).collect()
+}
+
 impl Penalty {
-    /// Returns the key of the penalty in configurations.
-    pub const fn name(&self) -> &'static str {
-        match self {
+    /// Returns the key of the penalty in `[train.loss]`: `rate_l2`, or `areas.motor.rate_l2`.
+    pub fn name(&self) -> String {
+        let key = match self {
+            Self::OfPart(path, _, penalty) => return format!("{path}.{}", penalty.name()),
             Self::WeightL1(_) => "weight_l1",
             Self::WeightL2(_) => "weight_l2",
             Self::WeightDeviation(..) => "weight_deviation",
@@ -71,15 +134,35 @@ impl Penalty {
             Self::PopulationKl(_) => "population_kl",
             Self::Hebbian(_) => "hebbian",
             Self::StatePrediction(..) => "state_prediction",
-        }
+        };
+        key.to_owned()
     }
 
     /// Returns true if the penalty depends on the rates of a pass.
-    pub(crate) const fn needs_rates(&self) -> bool {
-        !matches!(
-            self,
-            Self::WeightL1(_) | Self::WeightL2(_) | Self::WeightDeviation(..)
-        )
+    pub(crate) fn needs_rates(&self) -> bool {
+        match self {
+            Self::OfPart(_, _, penalty) => penalty.needs_rates(),
+            Self::WeightL1(_) | Self::WeightL2(_) | Self::WeightDeviation(..) => false,
+            _ => true,
+        }
+    }
+
+    /// Returns the weights at step 0 of a penalty that depends on them: `None` inside until they are supplied.
+    pub(crate) fn initial_weights(&self) -> Option<&Option<Arc<Weights>>> {
+        match self {
+            Self::OfPart(_, _, penalty) => penalty.initial_weights(),
+            Self::WeightDeviation(_, from) => Some(from),
+            _ => None,
+        }
+    }
+
+    /// Returns [`Penalty::initial_weights`], to be supplied.
+    pub(crate) fn initial_weights_mut(&mut self) -> Option<&mut Option<Arc<Weights>>> {
+        match self {
+            Self::OfPart(_, _, penalty) => penalty.initial_weights_mut(),
+            Self::WeightDeviation(_, from) => Some(from),
+            _ => None,
+        }
     }
 
     /// Computes the penalty times its coefficient, `[1]`.
@@ -93,18 +176,18 @@ impl Penalty {
         let rates = || inputs.rates().swap_dims(0, 1); // [T,B,N]
         let weights = |value| Statistic::of_one(value, 1.0);
         match self {
-            Self::WeightL1(c) => {
-                weights(by_matrix(c, inputs.network, |_, w| formulas::weight_l1(w)))
+            Self::OfPart(_, part, penalty) => penalty.statistic(&inputs.of_part(part)),
+            Self::WeightL1(c) => weights(by_matrix(c, inputs, |_, w| w, formulas::weight_l1)),
+            Self::WeightL2(c) => weights(by_matrix(c, inputs, |_, w| w, formulas::weight_l2)),
+            Self::WeightDeviation(c, from) => {
+                let change = |name: &str, w| {
+                    let plain = name.strip_suffix("_raw"); // where raw and effective weights are the same
+                    let names = [Some(name), plain].into_iter().flatten();
+                    let initial = |from: &Weights| names.clone().find_map(|n| from.get(n).cloned());
+                    deviation(w, from.as_deref().and_then(initial))
+                };
+                weights(by_matrix(c, inputs, change, formulas::weight_l2))
             }
-            Self::WeightL2(c) => {
-                weights(by_matrix(c, inputs.network, |_, w| formulas::weight_l2(w)))
-            }
-            Self::WeightDeviation(c, from) => weights(by_matrix(c, inputs.network, |name, w| {
-                let plain = name.strip_suffix("_raw"); // where raw and effective weights are the same
-                let names = [Some(name), plain].into_iter().flatten();
-                let initial = |from: &Weights| names.clone().find_map(|n| from.get(n).cloned());
-                formulas::weight_l2(deviation(w, from.as_deref().and_then(initial)))
-            })),
             Self::RateL1(_) => formulas::rate_l1(rates(), batch),
             Self::RateL2(_) => formulas::rate_l2(rates(), batch),
             Self::RateTarget(_) | Self::RateSpread(_) => formulas::unit_rates(rates(), batch),
@@ -122,6 +205,7 @@ impl Penalty {
     /// Computes the penalty times its coefficient, `[1]`, from its statistic.
     pub(crate) fn of<B: Backend>(&self, statistic: Statistic<B>) -> Tensor<B, 1> {
         match self {
+            Self::OfPart(_, _, penalty) => penalty.of(statistic),
             Self::WeightL1(_) | Self::WeightL2(_) | Self::WeightDeviation(..) => statistic.one(),
             Self::RateL1(c)
             | Self::RateL2(c)
@@ -139,13 +223,16 @@ impl Penalty {
     }
 }
 
-/// Sums a function of each weight matrix of a network, times the coefficient of the matrix. The function gets the name of the array in
-/// weight files; of the raw weights of a recurrent matrix of low rank it gets one factor after the other.
+/// Sums a measure of each weight matrix of a network, times the coefficient of the matrix. What is measured is a function of the matrix
+/// and its name in weight files, restricted to the weights on which the penalty acts; of the raw weights of a recurrent matrix of
+/// low rank it is one factor after the other.
 fn by_matrix<B: Backend>(
     coefficients: &PerMatrix,
-    network: &CtrnnModule<B>,
-    of_one: impl Fn(&str, Tensor<B, 2>) -> Tensor<B, 1>,
+    inputs: &LossInputs<B>,
+    entries: impl Fn(&str, Tensor<B, 2>) -> Tensor<B, 2>,
+    measure: impl Fn(Tensor<B, 2>) -> Tensor<B, 1>,
 ) -> Tensor<B, 1> {
+    let network = inputs.network;
     let tensors = |matrix: Matrix| match coefficients.on {
         On::Effective => vec![(matrix.array("weight"), network.effective_weights(matrix))],
         On::Raw => network.raw_tensors(matrix),
@@ -162,7 +249,9 @@ fn by_matrix<B: Backend>(
             let tensors = tensors(matrix).into_iter();
             tensors.map(move |tensor| (tensor, coefficient))
         })
-        .map(|((name, w), coefficient)| of_one(&name, w) * coefficient);
+        .map(|((name, w), coefficient)| {
+            measure(inputs.weights_of_part(entries(&name, w))) * coefficient
+        });
     let none = || host_tensor(TensorData::new(vec![0.0], [1]), &network.device());
     values.reduce(|sum, value| sum + value).unwrap_or_else(none)
 }

@@ -4,8 +4,8 @@ use burn::backend::{Autodiff, NdArray};
 use burn::module::AutodiffModule;
 use burn::tensor::TensorData;
 use ctrnn_model::{
-    Activation, CtrnnConfig, Dale, Forward, LowRank, Noise, NoiseAddress, Parameter,
-    Parametrization, UnitState,
+    Activation, Area, CtrnnConfig, Dale, Forward, LowRank, Named, Noise, NoiseAddress, Parameter,
+    Parametrization, Projection, UnitState,
 };
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{Clock, ConditionOrder, Duration, Integrator, Mask, Target};
@@ -110,6 +110,55 @@ fn penalties_on_weights_by_hand() {
     from.insert("recurrent.weight".to_owned(), shifted);
     let deviation = Penalty::WeightDeviation(c, Some(Arc::new(from)));
     assert_near(of(&deviation), 10.0);
+}
+
+/// Rates of area b alone are -1 and 3, of which the mean square is 5 and the mean modulus 2; weights from a to b: 2, of which the
+/// initial value was 5.
+#[test]
+fn penalties_on_areas_and_projections_by_hand() {
+    let text = "areas = { b = { rate_l2 = 2, rate_l1 = 1, rate_target = { weight = 1, rate = 0 } } }\n\
+                projections = { \"a -> b\" = { weight_l1 = 10, weight_deviation = 1 }, \"* -> a\" = { weight_l2 = 1 } }";
+    let config: LossConfig = toml::from_str(text).unwrap();
+    let area = |units| Area {
+        units,
+        ..Area::default()
+    };
+    let areas = CtrnnConfig {
+        areas: Named::from([("a", area(1)), ("b", area(1))]),
+        projections: Named::from([("* -> *", Projection::default().into())]),
+        ..CtrnnConfig::default()
+    };
+    let areas = areas.resolved(&[], &["y".to_owned()]).unwrap();
+    let network = network(2, &[("recurrent.weight", vec![1.0, -3.0, 2.0, 7.0])]);
+    let mut from = network.weights();
+    let earlier = TensorData::new(vec![0.0, 0.0, 5.0, 0.0], [2, 2]);
+    from.insert("recurrent.weight".to_owned(), earlier);
+    let mut objective = Objective::from(Loss::Mse);
+    objective.penalties = config.penalties(1, &areas);
+    assert!(objective.needs_initial_weights() && objective.record().rates);
+    let objective = objective.measured_from(&from);
+    assert!(!objective.needs_initial_weights());
+    let found: Vec<(String, f64)> = objective
+        .penalties
+        .iter()
+        .map(|p| {
+            let rates = [9.0, -1.0, 9.0, 3.0];
+            (p.name(), value(p, &network, [1, 2, 2], &rates, &[2]))
+        })
+        .collect();
+    let expected = [
+        ("areas.b.rate_l1", 2.0),
+        ("areas.b.rate_l2", 10.0),
+        ("areas.b.rate_target", 1.0), // the mean rate is 1
+        ("projections.* -> a.weight_l2", 5.0),
+        ("projections.a -> b.weight_l1", 20.0),
+        ("projections.a -> b.weight_deviation", 9.0),
+    ];
+    for ((name, found), (expected_name, expected)) in found.iter().zip(expected) {
+        assert_eq!(name, expected_name);
+        assert_near(*found, expected);
+    }
+    assert_eq!(found.len(), expected.len());
 }
 
 /// Under Dale's law a raw weight acts by its absolute value: with the opposite sign it acts the same, but its deviation
@@ -293,7 +342,11 @@ fn every_penalty() -> Vec<Penalty> {
     let objective = Objective {
         loss: Loss::Mse,
         normalisation: Normalisation::Mask,
-        penalties: config.penalties(2).into_iter().chain(spreads).collect(),
+        penalties: config
+            .penalties(2, &CtrnnConfig::default())
+            .into_iter()
+            .chain(spreads)
+            .collect(),
         omega: None,
     };
     objective.measured_from(&from).penalties

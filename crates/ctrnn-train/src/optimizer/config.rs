@@ -367,7 +367,8 @@ impl Default for Plateau {
     }
 }
 
-/// Learning rates of single parameters, by their names in weight files.
+/// Learning rates of single parameters, by their names in weight files. Areas and projections have a factor of their own,
+/// `model.areas.NAME.plasticity` and `model.projections."FROM -> TO".plasticity`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Groups {

@@ -126,7 +126,7 @@ fn no_term_sees_what_overflowed() {
         ..LossConfig::default()
     };
     let mut objective = Objective {
-        penalties: config.penalties(1),
+        penalties: config.penalties(1, &CtrnnConfig::default()),
         omega: Some(Omega {
             weight: 1e-148,
             pairing: Pairing::Paper,

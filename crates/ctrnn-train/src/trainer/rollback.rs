@@ -64,7 +64,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         }
     }
 
-    fn may_ever_roll_back(&self) -> bool {
+    pub(super) fn may_ever_roll_back(&self) -> bool {
         self.settings.train.divergence.max_rollbacks > 0
     }
 
@@ -124,7 +124,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
     /// Returns the learning rate of the next update: the scheduled rate, scaled down by plateaus and rollbacks.
     pub(super) fn rate(&self) -> f64 {
         let train = &self.settings.train;
-        let factor = train.schedule.factor(self.counters.step, train.steps);
+        let factor = train.schedule.factor(self.position(), train.steps);
         let plateaus = train.schedule.plateau_factor(self.counters.plateaus);
         train.optimizer.lr() * factor * plateaus * self.counters.rollbacks.lr_scale
     }
