@@ -172,7 +172,8 @@ pub fn network_of<B: Backend>(
     device: &B::Device,
 ) -> Result<(RunWeights, CtrnnModule<B>), Failure> {
     let data = Data::default();
-    let (folder, run) = existing(path, &data, &[], registry, Needs::Network)?;
+    let last = StageChoice::Last;
+    let (folder, run) = existing(path, &data, &[], registry, Needs::Network, last)?;
     let weights = RunWeights::read(&folder, checkpoint, Some(&run.model))?;
     let network = weights.network(&run, device)?;
     Ok((weights, network))
