@@ -995,6 +995,7 @@ fn the_manifest_says_what_made_the_run() {
             "inputs",
             "kernel_path",
             "profile",
+            "program",
             "schema",
             "seed",
             "target",

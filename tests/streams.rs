@@ -80,6 +80,10 @@ fn works(placeholder: &str) -> Option<String> {
         "<N>" | "<TRIALS>" => "2",
         "<FILE.npz>" | "<STATES.npz>" | "<PATH>" => "out.npz",
         "<FIG>" => "out.svg",
+        "<SWEEP>" => "sweep.toml",
+        "<TRIAL>..." => "1",
+        "<FILE.csv>" => "out.csv",
+        "<FILE.html>" => "out.html",
         "[DIR]" => return Some(format!("project{}", PROJECTS.fetch_add(1, Relaxed))),
         "[WHICH]" | "[WHICH]..." | "[KEY]" | "[KEY=VALUE]..." => return None,
         _ => panic!("say in `works` what stands for {placeholder}"),
@@ -95,6 +99,9 @@ fn leaves(project: &Project) -> Vec<Leaf> {
         arguments.push("--help");
         let help = project.run(&arguments).exits(0).stdout;
         let commands = section(&help, "Commands:");
+        if words == ["sweep", "submit"] {
+            continue; // needs Slurm
+        }
         if commands.is_empty() {
             leaves.push(leaf(words, help));
             continue;
@@ -145,6 +152,9 @@ fn leaf(words: Vec<String>, help: String) -> Leaf {
 fn project() -> (Project, Vec<String>, Vec<String>) {
     let project = Project::new();
     project.train("run", &["train.steps=5"]).exits(0);
+    let sweep = "base = \"smoke.toml\"\n[grid]\ntrain.steps = [1]\n";
+    project.write("sweep.toml", sweep);
+    project.run(&["sweep", "run", "sweep.toml"]).exits(0);
     fs::create_dir(project.path("empty")).unwrap();
     project.write("garbage", b"\xff\x00garbage");
     let mut runs = vec![

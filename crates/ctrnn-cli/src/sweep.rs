@@ -354,7 +354,7 @@ impl From<SweepError> for Failure {
                 USAGE,
                 "U008",
                 message,
-                "`train-ctrnn sweep check FILE` lists the trials",
+                "`train-ctrnn sweep check SWEEP` lists the trials",
             ),
             SweepError::NotStarted { .. } => Self::new(
                 IO,

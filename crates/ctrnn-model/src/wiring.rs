@@ -107,8 +107,8 @@ impl CtrnnConfig {
         let has = |spec: &ParameterSpec| {
             let role = spec.parameter.role;
             // Of the recurrent matrix a network has the full one, the factors, or both.
-            spec.is_trained
-                || !role.is_recurrent_matrix() && !(role.is_of_readout() && self.is_below())
+            let is_absent = role.is_recurrent_matrix() || role.is_of_readout() && self.is_below();
+            spec.is_trained || !is_absent
         };
         Role::ALL.into_iter().map(spec).filter(has).collect()
     }

@@ -1,6 +1,6 @@
 //! The extension module `ctrnn._ctrnn` of the Python package `train-ctrnn`: the command line, networks, and TOML.
 //!
-//! What Python sees, with its documentation, is in `python/ctrnn`.
+//! The Python part with the documentation is in `python/ctrnn`.
 
 mod network;
 

@@ -124,8 +124,8 @@ mod tests {
     /// `UPDATE_ACTIVATIONS=1 cargo test -p ctrnn-runs activations` copies the file.
     #[test]
     fn ctrnn_io_has_the_same_activations() {
-        let copy = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../python/ctrnn_io/activations.py");
+        let copy =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../python/ctrnn_io/activations.py");
         if std::env::var_os("UPDATE_ACTIVATIONS").is_some() {
             std::fs::write(&copy, ACTIVATIONS).unwrap();
         }

@@ -103,7 +103,7 @@ impl Sweep {
             base_blake3.as_bytes(),
             env!("CARGO_PKG_VERSION").as_bytes(),
         ];
-        let mut keys: Vec<String> = file.keys().iter().map(|key| key.to_string()).collect();
+        let mut keys: Vec<String> = file.keys().iter().map(ToString::to_string).collect();
         keys.extend(file.seeds.is_some().then(|| SEED.to_owned()));
         let mut sweep = Self {
             trials_of: digest::blake3(&of.join(&0)),

@@ -23,6 +23,7 @@ pub struct SweepArgs {
 #[derive(Debug, ClapArgs)]
 pub struct SweepPlace {
     /// The sweep file, a TOML file.
+    #[arg(value_name = "SWEEP")]
     pub file: PathBuf,
     /// Folder of the sweep [default: sweeps/NAME].
     #[arg(long, value_name = "DIR")]

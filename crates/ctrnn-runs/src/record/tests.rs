@@ -170,7 +170,7 @@ fn assert_all_checkpoints_are_finite(path: &Path) {
                 continue;
             }
             let file = TensorFile::from_bytes(&bytes, &folder.checkpoint(step)).unwrap();
-            for (tensor, array) in crate::weights::weight_file::tensors_of(file.tensors) {
+            for (tensor, array) in tensors_of(file.tensors) {
                 assert!(
                     array.iter::<f64>().all(f64::is_finite),
                     "{tensor} of {name} at step {step}"
