@@ -133,6 +133,9 @@ fn run_pool(
         settings.jobs
     ));
     let pool = Pool::new(sweep, trials, again, settings);
+    if cancel_path(sweep).exists() {
+        terminal.note("the sweep was cancelled, so no trial is started; `sweep run` or `sweep submit` goes on with it");
+    }
     let mut display = Display::new(sweep, &stop, cancel_path(sweep), registry, terminal);
     let end = pool.run(&mut display)?;
     drop(display);
@@ -163,7 +166,7 @@ fn run_pool(
         })
     })?;
     Ok(match end {
-        end if end.is_stopped => STOPPED,
+        end if end.is_stopped && end.n_left > 0 => STOPPED,
         end if !end.failed.is_empty() => FAILED,
         _ => 0,
     })
