@@ -459,8 +459,8 @@ mod unix {
         fs::copy(project.path("smoke.toml"), project.path(named("smoke"))).unwrap();
         for leaf in leaves(&project) {
             for json in [&[][..], &["--json"]] {
-                let mut line: Vec<OsString> = Vec::new();
-                for word in leaf.works(&BTreeMap::new()) {
+                let mut line: Vec<OsString> = leaf.words.iter().map(Into::into).collect();
+                for word in leaf.works(&BTreeMap::new()).split_off(line.len()) {
                     line.push(match word.as_str() {
                         "run" => named("run"),
                         "smoke.toml" => named("smoke"),
