@@ -69,17 +69,23 @@ def simulate(
         raise ValueError("a network of several layers takes inputs and conditions, no initial states and no noise")
     results, last = {}, len(run.model["layers"]) - 1
     for k, model in enumerate(run.model["layers"]):
-        states = simulate_layer(model | dt, with_exact_product(weights_of_layer(weights, k)), inputs, conditions=conditions)
+        own = with_exact_product(weights_of_layer(weights, k))
+        if k == last:
+            own |= {name: w for name, w in weights.items() if name.startswith("output.")}
+        states = simulate_layer(model | dt, own, inputs, conditions=conditions)
         inputs = states["rates"]
         results |= states if k == last else {f"layers.{k}.{name}": states[name] for name in states if name not in ("outputs", "t_ms")}
     return results
 
 
 def weights_of_layer(weights, k):
-    """Returns the weights of a layer by the names of a network of one layer; the readout is that of the last layer."""
+    """Returns the weights of a layer, without the readout, by the names of a network of one layer."""
     prefix = f"layers.{k}." if k else ""
-    own = {name[len(prefix) :]: w for name, w in weights.items() if name.startswith(prefix) and (k or not name.startswith("layers."))}
-    return own | {name: w for name, w in weights.items() if name.startswith("output.")}
+    others = () if k else ("layers.",)
+    return {
+        name[len(prefix) :]: w for name, w in weights.items()
+        if name.startswith(prefix) and not name.startswith((*others, "output."))
+    }
 
 
 def simulate_layer(
@@ -95,7 +101,7 @@ def simulate_layer(
     postactivation_noise=None,
     input_noise=None,
 ):
-    """Runs a network of one layer, or a layer, with its weights; see `simulate`. A layer without outputs gets no `outputs`."""
+    """Runs a network of one layer, or a layer, with its weights; see `simulate`. Without weights of a readout there are no `outputs`."""
     weights = {name: np.asarray(w, float) for name, w in weights.items()}
     inputs = np.asarray(inputs, float)
     n_units, n_inputs = weights["input.weight"].shape
@@ -125,7 +131,7 @@ def simulate_layer(
         for name in plastic:
             plastic[name][:, t] = getattr(synapses, name)
     states = {"potentials": potentials, "rates": rates}
-    if model["n_outputs"]:
+    if "output.weight" in weights:
         readout = (rates + xi) @ weights["output.weight"].T + weights["output.bias"]
         states["outputs"] = OUTPUTS[model["output_nonlinearity"]](readout)
     return states | {
