@@ -55,6 +55,7 @@ mod project;
 mod python_files;
 mod runs;
 mod simulation;
+mod stacks;
 mod stages;
 mod streams;
 mod survival;

@@ -581,6 +581,7 @@ fn lasting_dynamics<B: RecurrenceBackend>(
         terminal.note("perturbations with a window are seen in the states of the trials; what is computed from the weights, such as fixed points, leaves them out");
     }
     let mut dynamics = Dynamics::of(&lasting.apply(network)?);
+    dynamics.is_above_layer = network.n_layers() > 1;
     for current in &lasting.currents {
         current
             .units

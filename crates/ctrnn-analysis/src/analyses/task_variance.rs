@@ -56,6 +56,7 @@ impl Answer for TaskVariance {
     type Options = NoOptions;
 
     const NEEDS_WHOLE: bool = true;
+    const TAKES_INPUTS: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "task_variance",
