@@ -56,7 +56,6 @@ impl Answer for TaskVariance {
     type Options = NoOptions;
 
     const NEEDS_WHOLE: bool = true;
-    const TAKES_INPUTS: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "task_variance",
@@ -126,11 +125,14 @@ impl Answer for TaskVariance {
         }
         let rows = normalised(&variances, &active);
         let clusters = clusters(rows.view(), MOST_CLUSTERS, study.seed);
+        let dynamics = &study.dynamics;
+        // A layer of several does not answer the task by itself.
+        let answers = !dynamics.is_above_layer && !dynamics.w_out.is_empty();
         Ok(Self {
-            lesions: (!study.dynamics.is_delayed)
+            lesions: (answers && !dynamics.is_delayed)
                 .then(|| lesions(study, &active, &clusters.labels))
                 .flatten(),
-            is_delayed: study.dynamics.is_delayed,
+            is_delayed: dynamics.is_delayed,
             clusters,
             names,
             variances,

@@ -137,11 +137,12 @@ pub fn slowest<'a>(dynamics: &Dynamics, points: &'a [FixedPoint]) -> Option<&'a 
 }
 
 /// Computes the gradient `[N]` of the difference of the two choices' readouts at the mean state; `None` without two
-/// choices.
+/// choices, or for a layer that is not read out.
 fn choice_axis(study: &Study) -> Option<Array1<f64>> {
     let layout = study.layout();
     let w_out = &study.dynamics.w_out;
     let weights = match layout.choices[..] {
+        _ if w_out.is_empty() => return None,
         [only] => w_out.row(only).to_owned(),
         [first, second] => &w_out.row(second) - &w_out.row(first),
         _ => return None,
