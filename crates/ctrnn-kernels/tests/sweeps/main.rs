@@ -213,6 +213,11 @@ fn gradients_are_portable<E: SweepElement>(kind: Kind, path: KernelPath, limit: 
     let expected = network.gradients(&network.forward(&portable), &portable);
     let (network, workspace) = (network.to::<E>(), Workspace::new(path));
     let gradients = network.gradients(&network.forward(&workspace), &workspace);
+    // The slope of the cubic is found from the rate, which determines it less and less well towards the extrema.
+    let limit = match kind.activation {
+        Activation::Cubic => 30.0 * limit,
+        _ => limit,
+    };
     for (p, name) in names().into_iter().enumerate() {
         assert_close(name, &gradients[p], &expected[p], limit, &kind, path);
     }
