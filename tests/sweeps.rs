@@ -62,11 +62,12 @@ fn each_is_done_once(project: &Project, folder: &str, n: usize) {
     assert_eq!(names.len(), n);
     for name in names {
         let events = project.text(format!("{folder}/{name}/events.jsonl"));
-        assert_eq!(
-            events.matches("\"event\":\"done\"").count(),
-            1,
-            "{name}: {events}"
-        );
+        let ends = events.matches("\"event\":\"done\"").count();
+        // A trial may end between the look of a driver at its folder and the start of its own process, which then finds nothing to do.
+        let last = project.text(format!("{folder}/{name}/checkpoints/last"));
+        let last: u64 = last.trim().trim_start_matches("step-").parse().unwrap();
+        let idle = events.matches(&format!("\"from_step\":{last},")).count();
+        assert_eq!(ends - idle, 1, "{name}: {events}");
     }
 }
 
