@@ -68,7 +68,7 @@ fn a_stack_is_checked_simulated_exported_and_explained() {
         .exits(0);
 }
 
-/// What needs inputs of the task is said to need the first layer; everything else is found for each layer.
+/// Analyses that need inputs of the task name the first layer; the others work on each layer.
 #[test]
 fn each_layer_is_analysed() {
     let project = trained();

@@ -28,7 +28,7 @@ fn project() -> Project {
 const NEWCOMER: &str = "base = \"base.toml\"\nseeds = 3\n[grid]\n\
     train.optimizer.lr = [1e-3, 3e-3, 1e-2]\nmodel.n_units = [8, 12]\n";
 
-/// What must be the same to the bit in two sweeps: by trial, the network, the final metrics and the log without its times.
+/// Returns, by trial, what is the same to the bit in two equal sweeps: the network, the final metrics and the log without its times.
 fn outcome(project: &Project, folder: &str) -> BTreeMap<String, Vec<Vec<u8>>> {
     let entries = fs::read_dir(project.path(folder)).unwrap();
     let runs = entries.map(|entry| entry.unwrap().path());

@@ -20,9 +20,9 @@ class Network:
     Raises
     ------
     FileNotFoundError
-        If there is no run, or no such weights.
+        If there is no run, or its weights are missing or damaged.
     ValueError
-        If the run cannot be read.
+        If its configuration cannot be read.
     """
 
     def __init__(self, run: str | PathLike[str], checkpoint: str | None = None) -> None: ...
@@ -32,7 +32,7 @@ class Network:
 
     @property
     def n_inputs(self) -> int:
-        """Number of inputs, I."""
+        """Number of inputs, I: of several layers, those of the first."""
 
     @property
     def n_outputs(self) -> int:
@@ -57,7 +57,8 @@ class Network:
     def step(self, state: ArrayLike, inputs: ArrayLike) -> NDArray[float64]:
         """Computes the state [unit] after one time step without noise, from `state` [unit] and `inputs` [input].
 
-        The state is the potentials in the voltage form and the rates in the rate form.
+        The state is the potentials in the voltage form and the rates in the rate form. Of several layers it is that of the last one, whose
+        inputs are the rates of the layer below it.
         """
 
     def jacobian(self, state: ArrayLike, inputs: ArrayLike) -> NDArray[float64]:

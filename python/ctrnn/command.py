@@ -36,7 +36,7 @@ def call(*words, progress=False):
 
 
 def start(words, progress):
-    """Starts a command; returns its process, and a list that collects its stderr, line by line, with the thread that does so."""
+    """Starts a command; returns its process and the thread that collects its stderr."""
     command = [sys.executable, "-m", "ctrnn", *map(str, words)]
     shows_bar = progress and sys.stderr is sys.__stderr__ and sys.stderr is not None and sys.stderr.isatty()
     if shows_bar:

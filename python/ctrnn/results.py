@@ -100,4 +100,3 @@ class Picture(str):
 
     def _repr_svg_(self):
         return str(self)
-

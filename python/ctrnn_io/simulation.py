@@ -64,7 +64,7 @@ def simulate(
     )
     weights, dt = weights or weights_of(run), {} if dt_ms is None else {"dt_ms": dt_ms}
     if "layers" not in run.model:
-        return simulate_layer(run.model | dt, with_exact_product(weights), inputs, conditions=conditions, **given)
+        return simulate_layer(run.model | dt, with_exact_product(weights), inputs, conditions, given)
     if any(value is not None for value in given.values()):
         raise ValueError("a network of several layers takes inputs and conditions, no initial states and no noise")
     results, last = {}, len(run.model["layers"]) - 1
@@ -72,9 +72,9 @@ def simulate(
         own = with_exact_product(weights_of_layer(weights, k))
         if k == last:
             own |= {name: w for name, w in weights.items() if name.startswith("output.")}
-        states = simulate_layer(model | dt, own, inputs, conditions=conditions)
+        states = simulate_layer(model | dt, own, inputs, conditions, {})
         inputs = states["rates"]
-        results |= states if k == last else {f"layers.{k}.{name}": states[name] for name in states if name not in ("outputs", "t_ms")}
+        results |= states if k == last else {f"layers.{k}.{name}": states[name] for name in states if name != "t_ms"}
     return results
 
 
@@ -88,20 +88,9 @@ def weights_of_layer(weights, k):
     }
 
 
-def simulate_layer(
-    model,
-    weights,
-    inputs,
-    *,
-    initial_state=None,
-    initial_utilisation=None,
-    initial_resources=None,
-    conditions=None,
-    preactivation_noise=None,
-    postactivation_noise=None,
-    input_noise=None,
-):
-    """Runs a network of one layer, or a layer, with its weights; see `simulate`. Without weights of a readout there are no `outputs`."""
+def simulate_layer(model, weights, inputs, conditions, given):
+    """Runs a network of one layer, or a layer, with its weights; `given` has the initial states and the noise by the names of `simulate`.
+    Without weights of a readout there are no `outputs`."""
     weights = {name: np.asarray(w, float) for name, w in weights.items()}
     inputs = np.asarray(inputs, float)
     n_units, n_inputs = weights["input.weight"].shape
@@ -110,16 +99,16 @@ def simulate_layer(
 
     shape = (*inputs.shape[:2], n_units)
     gain = gain_of(model, tau_of(model, weights))
-    u = seen_inputs(model, inputs, normals("input_noise", input_noise, inputs.shape))
-    eps, jump = noise_of(model, gain, normals("preactivation_noise", preactivation_noise, shape))
-    xi = model["noise"]["postactivation"] * normals("postactivation_noise", postactivation_noise, shape)
-    state = start(weights["initial_state"], initial_state, conditions, (len(inputs), n_units))
+    u = seen_inputs(model, inputs, normals("input_noise", given, inputs.shape))
+    eps, jump = noise_of(model, gain, normals("preactivation_noise", given, shape))
+    xi = model["noise"]["postactivation"] * normals("postactivation_noise", given, shape)
+    state = start(weights["initial_state"], given.get("initial_state"), conditions, (len(inputs), n_units))
 
     f, voltage = activation(np, model["activation"]), model["form"] == "voltage"
     driven = u @ weights["input.weight"].T + weights["recurrent.bias"] + eps
     past, by_delay = [], recurrent_by_delay(model, weights)
     potentials, rates = np.empty(shape), np.empty(shape)
-    synapses = Synapses(model, state.shape, initial_utilisation, initial_resources) if "synapses" in model else None
+    synapses = Synapses(model, state.shape, given.get("initial_utilisation"), given.get("initial_resources")) if "synapses" in model else None
     plastic = {name: np.empty(shape) for name in ("utilisation", "resources") if synapses}
     for t in range(shape[1]):
         rate = f(state) if voltage else state
@@ -228,7 +217,8 @@ def factor(covariance):
     return lower
 
 
-def normals(name, draws, shape):
+def normals(name, given, shape):
+    draws = given.get(name)
     if draws is None:
         return np.zeros(shape)
     if np.shape(draws) != shape:

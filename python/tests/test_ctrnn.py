@@ -150,6 +150,16 @@ class Networks(unittest.TestCase):
         first = self.net.forward(inputs, initial_state=start)["potentials"][:, 0]
         np.testing.assert_allclose(first[1], self.own_step(start[1], inputs[1, 0]), atol=1e-12)
 
+    def test_several_layers_take_the_inputs_of_the_first(self):
+        run = ctrnn.train(CONFIGS / "stack.toml", {"train.steps": 2}, run_dir=fresh("stack"), progress=False)
+        net = run.network
+        inputs = self.rng.normal(size=(2, 10, net.n_inputs))
+        found, expected = net.forward(inputs), ctrnn_io.simulate(run.path, inputs)
+        for name in ("outputs", "rates"):
+            np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-12)
+        with self.assertRaisesRegex(ValueError, f"time steps, {net.n_inputs}"):
+            net.forward(np.zeros((2, 10, net.n_inputs + 1)))
+
     def test_lists_other_types_and_orders_are_read(self):
         inputs = self.rng.integers(0, 2, size=(2, 4, self.net.n_inputs))
         expected = self.net.forward(inputs.astype(float))["rates"]

@@ -7,14 +7,17 @@ use crate::groups::{Group, by_title, groups, mean_course, numbers};
 use crate::plot::{Layer, Panel, Rgb, colour};
 use crate::{ArrayDoc, Arrays, Study};
 
+/// Documentation of the array of numbers of trials.
+pub const N_AVERAGED: ArrayDoc = ArrayDoc::new(
+    "n_averaged",
+    "[group]",
+    "trials",
+    "trials that are averaged: the longer half of a group whose trials differ in length",
+);
+
 /// Documentation of the arrays of numbers of trials and of errors that [`Courses::add_to`] adds.
 pub const COURSE_ARRAYS: [ArrayDoc; 2] = [
-    ArrayDoc::new(
-        "n_averaged",
-        "[group]",
-        "trials",
-        "trials that are averaged: the longer half of a group whose trials differ in length",
-    ),
+    N_AVERAGED,
     ArrayDoc::new(
         "course_error_{}",
         "[time, component]",

@@ -105,8 +105,7 @@ impl HeldInputs {
     /// the name says which. Channels that change during the epoch are held at 0 if that is in their range (no pulse, no
     /// movement), otherwise at their median over time. The inputs are those before noise is added, if the task can
     /// draw its trials without. Inputs are merged only if they are equal. Of more than
-    /// `options.most_inputs`, by default `most`,, those that are
-    /// held longest in each group are kept.
+    /// `options.most_inputs`, by default `most`, those that are held longest in each group are kept.
     ///
     /// # Errors
     /// If the trials have no epochs, a condition in `study.by` is unknown, or the given inputs cannot be read.

@@ -144,14 +144,18 @@ impl LayerStates {
     /// Returns the arrays by their names in `states.npz`, without the layer.
     pub fn arrays(&self) -> impl Iterator<Item = (&'static str, &Array)> {
         let states = [("potentials", &self.potentials), ("rates", &self.rates)];
-        states.into_iter().chain(named_synapses(&self.synapses))
+        let both = self.synapses.iter().flatten();
+        let synapses = ["utilisation", "resources"].into_iter().zip(both);
+        states.into_iter().chain(synapses)
     }
-}
 
-/// Returns utilisation and resources by their names in `states.npz`.
-fn named_synapses(synapses: &Option<[Array; 2]>) -> impl Iterator<Item = (&'static str, &Array)> {
-    let both = synapses.iter().flatten();
-    ["utilisation", "resources"].into_iter().zip(both)
+    /// Returns the arrays by their names in `states.npz`, without the layer.
+    fn into_arrays(self) -> impl Iterator<Item = (&'static str, Array)> {
+        let states = [("potentials", self.potentials), ("rates", self.rates)];
+        let both = self.synapses.into_iter().flatten();
+        let synapses = ["utilisation", "resources"].into_iter().zip(both);
+        states.into_iter().chain(synapses)
+    }
 }
 
 /// Simulates `network` on `inputs [B,T,I]`; `pass` sets noise and initial state.
@@ -323,24 +327,26 @@ impl States {
 
     /// Returns the arrays by their names in `states.npz`.
     pub fn into_arrays(self) -> BTreeMap<String, Array> {
-        let below: Vec<_> = (self.below_arrays())
-            .map(|(_, name, array)| (name, array.clone()))
-            .collect();
+        let layers = self.below.into_iter().enumerate();
+        let below = layers.flat_map(|(number, layer)| {
+            let arrays = layer.into_arrays();
+            arrays.map(move |(own, array)| (format!("layers.{number}.{own}"), array))
+        });
+        let last = LayerStates {
+            potentials: self.potentials,
+            rates: self.rates,
+            synapses: self.synapses,
+        };
         let t_ms = Array::f32(&[self.t_ms.len()], self.t_ms);
-        let synapses = (self.synapses.into_iter())
-            .flat_map(|both| ["utilisation", "resources"].into_iter().zip(both));
-        [
-            ("potentials", self.potentials),
-            ("rates", self.rates),
-            ("inputs", self.inputs),
-            ("outputs", self.outputs),
-            ("t_ms", t_ms),
-        ]
-        .into_iter()
-        .chain(synapses)
-        .map(|(name, array)| (name.to_owned(), array))
-        .chain(below)
-        .collect()
+        last.into_arrays()
+            .chain([
+                ("inputs", self.inputs),
+                ("outputs", self.outputs),
+                ("t_ms", t_ms),
+            ])
+            .map(|(name, array)| (name.to_owned(), array))
+            .chain(below)
+            .collect()
     }
 
     /// Returns the arrays of the layers below the last one: each with its name without and with the layer.

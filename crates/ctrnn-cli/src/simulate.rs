@@ -141,7 +141,7 @@ impl Job for SimulateJob<'_> {
         }
         shown.write_names(run, &network, &mut writer)?;
         writer.finish()?;
-        let n_units = run.model.layers().map(|layer| layer.n_units).sum();
+        let n_units = run.model.n_units_of_layers();
         Ok([n_trials, n_steps, n_units])
     }
 }

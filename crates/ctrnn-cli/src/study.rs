@@ -237,7 +237,7 @@ fn n_trials(run: &Run, asked: Option<u32>, terminal: &Terminal) -> usize {
 
 /// Computes the number of trials whose states fit into memory.
 fn fitting(run: &Run, max_steps: usize) -> usize {
-    let n_units: usize = run.model.layers().map(|layer| layer.n_units).sum();
+    let n_units = run.model.n_units_of_layers();
     (MOST_STATES / (max_steps * n_units).max(1)).max(8)
 }
 

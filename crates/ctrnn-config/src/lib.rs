@@ -28,6 +28,7 @@ mod suggestion;
 pub use conformance::{InputFile, canonical};
 pub use ctrnn_model::InputPath;
 pub use ctrnn_tasks::counted;
+pub use ctrnn_train::Metric;
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source, render_error};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
 pub use document::{MAX_CONFIG_BYTES, shortened};

@@ -478,17 +478,27 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
         return Err(problem.into());
     }
     let written = document.clone();
-    let mut decided = decide(document, is_toml, problems, reading, trained.as_ref())?;
-    if let Values::Run(run) = &mut decided {
-        run.notes.splice(..0, notes);
-        run.stage = stage;
-        if !run.config.train.stage.is_empty() {
-            return with_stages(decided, &written, reading);
+    match decide(document, is_toml, problems, reading, trained.as_ref())? {
+        Values::Run(mut run) => {
+            run.notes.splice(..0, notes);
+            run.stage = stage;
+            if run.config.train.stage.is_empty() {
+                return Ok(Values::Run(run));
+            }
+            with_stages(run, &written, reading)
         }
-    } else if let Values::Undecided { notes: own, .. } = &mut decided {
-        own.splice(..0, notes);
+        Values::Undecided {
+            resolved,
+            problem,
+            document,
+            ..
+        } => Ok(Values::Undecided {
+            resolved,
+            notes,
+            problem,
+            document,
+        }),
     }
-    Ok(decided)
 }
 
 /// Checks a document against the schema and its meaning; `problems` are those found before.
@@ -531,10 +541,11 @@ fn decide(
 }
 
 /// Resolves the stages of a run whose document, with overrides, is `written`.
-fn with_stages(decided: Values, written: &Node, reading: &Reading) -> Result<Values, ConfigErrors> {
-    let Values::Run(mut run) = decided else {
-        return Ok(decided);
-    };
+fn with_stages(
+    mut run: Box<Run>,
+    written: &Node,
+    reading: &Reading,
+) -> Result<Values, ConfigErrors> {
     let (settings, mut problems) = stages::settings(written, &run.config.train.stage);
     for settings in settings {
         let in_stage = |problem: Diagnostic| {
@@ -544,7 +555,7 @@ fn with_stages(decided: Values, written: &Node, reading: &Reading) -> Result<Val
         let (document, broken) = stages::overlaid(written, settings.index);
         let recorded = |channels| TrainedOn::recorded(&document, reading.data_root, channels);
         let trained = reading.trained.and_then(recorded);
-        match decide(document.clone(), true, broken, reading, trained.as_ref()) {
+        match decide(document, true, broken, reading, trained.as_ref()) {
             Err(errors) => problems.extend(errors.0.into_iter().map(in_stage)),
             Ok(Values::Undecided {
                 problem, document, ..
@@ -684,10 +695,8 @@ impl Check<'_> {
         let model = model.written_out();
         config.task = [(entry.name.clone(), table)].into();
         config.train.loss.name = Some(loss);
-        let mut number = 0;
         config.model = config.model.map_layers(|layer| {
-            let written = model.layer(number);
-            number += 1;
+            let written = model.layer(usize::from(layer.layer));
             CtrnnConfig {
                 dale: written.dale.clone(),
                 init: WeightInits {
@@ -778,8 +787,9 @@ impl Check<'_> {
     /// Returns the parts of the network that do not depend on the task: the time step, the frozen parameters, the
     /// covariance from a file.
     fn network(&mut self, config: &RunConfig) -> CtrnnConfig {
-        let mut number = 0;
         config.model.clone().map_layers(|layer| {
+            let number = usize::from(layer.layer);
+            let noise = (config.model).key_in_layer(number, "model.noise.preactivation");
             let mut layer = CtrnnConfig {
                 dt_ms: config.time.dt_ms,
                 integrator: config.time.integrator,
@@ -788,13 +798,7 @@ impl Check<'_> {
             };
             layer.init.file = None; // it is `Run::init_file`
             layer = self.with_areas(layer);
-            self.read_covariance(
-                &mut layer,
-                &config
-                    .model
-                    .key_in_layer(number, "model.noise.preactivation"),
-            );
-            number += 1;
+            self.read_covariance(&mut layer, &noise);
             layer
         })
     }

@@ -218,7 +218,10 @@ fn joined<B: Backend>(parts: &[&Trajectory<B>], n_steps: usize) -> Trajectory<B>
 }
 
 /// Returns the outputs `[trial, time, 0]` of a layer below the last one: not every backend works with empty tensors.
-fn no_outputs<B: Backend>([trials, steps]: [usize; 2], device: &B::Device) -> Tensor<B, 3> {
+pub(crate) fn no_outputs<B: Backend>(
+    [trials, steps]: [usize; 2],
+    device: &B::Device,
+) -> Tensor<B, 3> {
     host_tensor(
         TensorData::new(Vec::<f32>::new(), [trials, steps, 0]),
         device,

@@ -81,21 +81,10 @@ impl CtrnnConfig {
         let mut found = self.by_layer(|layer| {
             let mut found: Vec<_> = single_keys::conditions(layer).into_iter().collect();
             found.extend(low_rank::of_sizes(layer));
+            found.extend(softmax_of_one(layer));
             found
         });
         found.extend(single_keys::outputs(self));
-        if self.output_nonlinearity == OutputNonlinearity::Softmax && self.n_outputs == 1 {
-            let violation = Violation::new(
-                Topic::Readout,
-                "the softmax of a single output is 1 whatever the network does",
-                "write model.output_nonlinearity = \"sigmoid\"",
-            );
-            let violation = violation.at("model.output_nonlinearity", "");
-            found.push(match self.below.len() {
-                0 => violation,
-                last => violation.in_layer(last),
-            });
-        }
         found
     }
 
@@ -103,6 +92,20 @@ impl CtrnnConfig {
     pub fn violations_of_arrays(&self) -> Vec<Violation> {
         self.by_layer(arrays::all)
     }
+}
+
+/// Checks that a softmax has several outputs.
+fn softmax_of_one(config: &CtrnnConfig) -> Option<Violation> {
+    let is_broken =
+        config.output_nonlinearity == OutputNonlinearity::Softmax && config.n_outputs == 1;
+    is_broken.then(|| {
+        Violation::new(
+            Topic::Readout,
+            "the softmax of a single output is 1 whatever the network does",
+            "write model.output_nonlinearity = \"sigmoid\"",
+        )
+        .at("model.output_nonlinearity", "")
+    })
 }
 
 /// Checks that `alpha = dt / tau` lies in (0, 1], as Euler's method requires.

@@ -87,6 +87,11 @@ impl CtrnnConfig {
         self.below.len() + 1
     }
 
+    /// Returns the number of units of all layers together.
+    pub fn n_units_of_layers(&self) -> usize {
+        self.layers().map(|layer| layer.n_units).sum()
+    }
+
     /// Returns a layer, counted from the inputs up; the last one is this configuration.
     ///
     /// # Panics

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use burn::tensor::{Tensor, TensorData};
 use burn_ndarray::{NdArray, NdArrayDevice};
 use ctrnn_analysis::Dynamics;
+use ctrnn_cli::failure::DATA;
 use ctrnn_model::{
     CtrnnConfig, CtrnnModule, Forward, InitialState, Record, Trajectory, UnitState, host_tensor,
 };
@@ -24,8 +25,6 @@ use crate::of_value;
 type F64 = NdArray<f64>;
 
 const DEVICE: NdArrayDevice = NdArrayDevice::Cpu;
-/// Exit code of the errors of data that are missing.
-const MISSING: u8 = 4;
 
 /// Array of real numbers, or lists of them, of any type and order.
 struct Real<'py, D: Dimension>(PyArrayLike<'py, f64, D, AllowTypeChange>);
@@ -75,7 +74,7 @@ impl Network {
         py.detach(open).map_err(|failure| {
             let text = failure.render(false).trim_end().to_owned();
             match failure.exit_code {
-                MISSING => PyFileNotFoundError::new_err(text),
+                DATA => PyFileNotFoundError::new_err(text),
                 _ => PyValueError::new_err(text),
             }
         })
@@ -87,10 +86,10 @@ impl Network {
         self.config.n_units
     }
 
-    /// Number of inputs, I.
+    /// Number of inputs, I: of several layers, those of the first.
     #[getter]
     fn n_inputs(&self) -> usize {
-        self.config.n_inputs
+        self.config.first_layer().n_inputs
     }
 
     /// Number of outputs, O.
@@ -177,10 +176,10 @@ impl Network {
     ) -> PyResult<Bound<'py, PyDict>> {
         let [trials, steps, width] = <[usize; 3]>::try_from(inputs.0.as_array().shape())
             .expect("an array of three dimensions");
-        if width != self.config.n_inputs || trials == 0 || steps == 0 {
+        let n_inputs = self.n_inputs();
+        if width != n_inputs || trials == 0 || steps == 0 {
             return Err(of_value(format!(
-                "`inputs` has shape ({trials}, {steps}, {width}); expected (trials, time steps, {}), at least one of each",
-                self.config.n_inputs
+                "`inputs` has shape ({trials}, {steps}, {width}); expected (trials, time steps, {n_inputs}), at least one of each"
             )));
         }
         let state = initial_state.map(|state| self.given_state(&state, trials));
@@ -203,7 +202,7 @@ impl Network {
     fn __repr__(&self) -> String {
         format!(
             "Network({} inputs, {} units, {} outputs, dt {} ms, {}, trained for {} steps)",
-            self.config.n_inputs,
+            self.n_inputs(),
             self.config.n_units,
             self.config.n_outputs,
             self.config.dt_ms,

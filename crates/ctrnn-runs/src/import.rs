@@ -22,8 +22,8 @@ use serde_json::json;
 
 use crate::RunError;
 use crate::record::manifest::unnamed_layout;
-use crate::record::run_log::{Columns, RunLog};
-use crate::record::{Given, RunRecord, states, with_place};
+use crate::record::run_log::RunLog;
+use crate::record::{Given, RunRecord, columns, states, with_place};
 use crate::weights::weight_file::tensors_of;
 use arrays::{MatrixOf, vector_array};
 
@@ -213,10 +213,7 @@ pub fn record_import<B: TrainingBackend>(
     let mut trainer = trainer.map_err(|error| with_place(run, error))?;
     let mut record = RunRecord::create(path, run, given, device_name, trainer.network(), replace)?;
     let detail = json!({ "source": source, "assumed": imported.notes(run) });
-    let columns = Columns {
-        terms: trainer.term_names(),
-        ..Columns::default()
-    };
+    let columns = columns(run, trainer.term_names());
     RunLog::open(record.folder(), &columns)?.event("imported", detail)?;
     record.train(run, &mut trainer, &mut [], &|| None)?;
     Ok(())

@@ -118,7 +118,7 @@ impl RunRecord {
         let of_weights = digest::blake3(&initial.safetensors);
         let manifest = manifest(run, device, &of_weights, of_optimizer.as_deref())?;
         let resolved = run.kept().toml();
-        let header = metrics_header(&columns(run, term_names(run)));
+        let header = metrics_header(&columns(run, run.objective.term_names()));
         let mut lock = None;
         let fill = |staged: &Path| -> Result<(), RunError> {
             let taken = RunLock::acquire(staged, &Holder::this_process(&started))?;
@@ -213,7 +213,7 @@ impl RunRecord {
         folder.write(&folder.resolved(), resolved.as_bytes())?;
         notes.extend(note);
         notes.extend(effects(&changed, run, step));
-        let mut log = RunLog::open(&folder, &columns(run, term_names(run)))?;
+        let mut log = RunLog::open(&folder, &columns(run, run.objective.term_names()))?;
         if was_killed {
             log.event("killed", json!({ "pid": json.pid, "host": json.host }))?;
         }
@@ -397,13 +397,8 @@ pub fn note_abrupt_end(run: &RunFolder, exit_code: u8, reason: &str) -> Result<(
     json.store(run)
 }
 
-/// Returns the names of the loss terms of a run.
-fn term_names(run: &Run) -> Vec<String> {
-    run.objective.term_names()
-}
-
 /// Returns the columns of metrics.csv that depend on the run, given the `terms` of the loss in one of its stages.
-fn columns(run: &Run, terms: Vec<String>) -> Columns {
+pub(crate) fn columns(run: &Run, terms: Vec<String>) -> Columns {
     let of_stages = run.stages.iter().map(|stage| &stage.run);
     let mut columns = Columns {
         terms,
@@ -412,7 +407,7 @@ fn columns(run: &Run, terms: Vec<String>) -> Columns {
     };
     for stage in of_stages {
         let tasks = stage.task.mixed_tasks();
-        add_new(&mut columns.terms, term_names(stage));
+        add_new(&mut columns.terms, stage.objective.term_names());
         add_new(&mut columns.tasks, tasks);
     }
     columns
@@ -795,7 +790,6 @@ where
     let mut settings = stage.settings();
     let device = trainer.network().device();
     settings.objective = measured_objective::<B>(run, settings.objective, &device)?;
-    settings.check_every = trainer.check_every();
     let begun = trainer.begin_stage(&stage.run.model, stage.run.task.as_ref(), settings);
     begun.map_err(|error| with_place(&stage.run, error))
 }

@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ctrnn_config::{Code, ConfigErrors, Diagnostic, MAX_CONFIG_BYTES, Place, Source, word_like};
+use ctrnn_config::{
+    Code, ConfigErrors, Diagnostic, MAX_CONFIG_BYTES, Metric, Place, Source, word_like,
+};
 use ctrnn_files::read_at_most;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -17,13 +19,6 @@ use crate::random::Distribution;
 const MOST: i64 = MOST_TRIALS as i64;
 /// Keys of a sweep file.
 const KEYS: [&str; 7] = ["base", "name", "metric", "seeds", "grid", "list", "random"];
-const METRICS: [&str; 5] = [
-    "val.loss",
-    "val.accuracy",
-    "val.min_accuracy",
-    "val.task_accuracy",
-    "val.min_task_accuracy",
-];
 
 /// A sweep file, as written.
 #[derive(Clone, Debug)]
@@ -145,10 +140,13 @@ impl Reader<'_> {
         }
         let metric = self.text(table, "metric");
         if let Some((metric, span)) = &metric
-            && !METRICS.contains(&metric.as_str())
+            && Metric::ALL.iter().all(|known| known.name() != metric)
         {
             let message = format!("metric: {metric:?} is not a metric");
-            let help = format!("expected one of {}", METRICS.join(", "));
+            let help = format!(
+                "expected one of {}",
+                Metric::ALL.map(Metric::name).join(", ")
+            );
             self.problem(Code::UnknownWord, span.clone(), message, &help);
         }
         let name_key = self.text(table, "name");

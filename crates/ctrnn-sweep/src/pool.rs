@@ -93,7 +93,8 @@ pub struct Pool<'a> {
     settings: Settings,
     waiting: VecDeque<&'a Trial>,
     running: Vec<Running<'a>>,
-    elsewhere: Vec<&'a Trial>,
+    /// Trials that other processes run, and whether those are on this machine.
+    elsewhere: Vec<(&'a Trial, bool)>,
     attempts: BTreeMap<&'a str, u32>,
     end: PoolEnd<'a>,
     n_all: usize,
@@ -114,18 +115,23 @@ impl<'a> Pool<'a> {
             n_all: trials.len(),
         };
         for &trial in trials {
-            let status = Status::of(&sweep.run(trial));
-            match status.state {
-                State::Done => pool.end.n_done += 1,
-                State::Running => pool.elsewhere.push(trial),
-                State::Failed if !again && !status.is_worth_repeating() => {
-                    let reason = status.reason.unwrap_or_default();
-                    pool.end.failed.push((trial, reason));
-                }
-                State::Failed | State::Stopped | State::Waiting => pool.waiting.push_back(trial),
-            }
+            pool.place(trial, again);
         }
         pool
+    }
+
+    /// Puts a trial that this pool does not run where it belongs by its run folder; `again` as in [`Pool::new`].
+    fn place(&mut self, trial: &'a Trial, again: bool) {
+        let status = Status::of(&self.sweep.run(trial));
+        match status.state {
+            State::Done => self.end.n_done += 1,
+            State::Running => self.elsewhere.push((trial, status.is_here)),
+            State::Failed if !again && !status.is_worth_repeating() => {
+                let reason = status.reason.unwrap_or_default();
+                self.end.failed.push((trial, reason));
+            }
+            State::Failed | State::Stopped | State::Waiting => self.waiting.push_back(trial),
+        }
     }
 
     /// Runs all trials to their ends, or until a stop is requested. Failures do not stop the other trials.
@@ -181,7 +187,8 @@ impl<'a> Pool<'a> {
     fn fill(&mut self, watch: &mut dyn Watch) -> Result<(), SweepError> {
         loop {
             let others = if self.settings.counts_others {
-                self.elsewhere.len()
+                let here = self.elsewhere.iter().filter(|(_, is_here)| *is_here);
+                here.count()
             } else {
                 0
             };
@@ -268,7 +275,7 @@ impl<'a> Pool<'a> {
                 return Event::Done(trial, time);
             }
             State::Running => {
-                self.elsewhere.push(trial);
+                self.elsewhere.push((trial, status.is_here));
                 return Event::Elsewhere(trial);
             }
             State::Stopped | State::Failed | State::Waiting => {}
@@ -302,17 +309,8 @@ impl<'a> Pool<'a> {
 
     /// Looks at the trials that other processes run: those that have ended are done, or ours to continue.
     fn look_at_others(&mut self) {
-        for trial in std::mem::take(&mut self.elsewhere) {
-            let status = Status::of(&self.sweep.run(trial));
-            match status.state {
-                State::Running => self.elsewhere.push(trial),
-                State::Done => self.end.n_done += 1,
-                State::Failed if !status.is_worth_repeating() => {
-                    let reason = status.reason.unwrap_or_default();
-                    self.end.failed.push((trial, reason));
-                }
-                State::Failed | State::Stopped | State::Waiting => self.waiting.push_back(trial),
-            }
+        for (trial, _) in std::mem::take(&mut self.elsewhere) {
+            self.place(trial, false);
         }
     }
 

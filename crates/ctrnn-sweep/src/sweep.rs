@@ -181,7 +181,7 @@ impl Sweep {
     ///
     /// # Errors
     /// [`SweepError::ChangedBase`]
-    pub fn check_base(&self) -> Result<(), SweepError> {
+    fn check_base(&self) -> Result<(), SweepError> {
         match self.recorded()? {
             Some(recorded) if recorded.base_blake3 != self.base_blake3 => {
                 Err(SweepError::ChangedBase {

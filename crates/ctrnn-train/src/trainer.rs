@@ -540,13 +540,14 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
     /// Returns the ending of a run, or an error if the run is over without having met its required bound.
     fn ended(&self, ending: Ending) -> Result<Ending, TrainError> {
         let is_over = matches!(ending, Ending::AllSteps | Ending::NoProgress { .. });
-        let missed = self
-            .settings
-            .train
-            .stop
-            .as_ref()
-            .filter(|stop| is_over && stop.required && !stop.is_met(self.counters.last_metric));
+        let missed = self.missed().filter(|_| is_over);
         missed.map_or(Ok(ending), |stop| Err(self.target_missed(stop)))
+    }
+
+    /// Returns the stop rule if its bound is required and not met.
+    fn missed(&self) -> Option<&StopConfig> {
+        let stop = self.settings.train.stop.as_ref()?;
+        (stop.required && !stop.is_met(self.counters.last_metric)).then_some(stop)
     }
 
     fn target_missed(&self, stop: &StopConfig) -> TrainError {

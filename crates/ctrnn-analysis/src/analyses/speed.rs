@@ -3,6 +3,7 @@
 use ndarray::{Array2, ArrayView3, s};
 
 use super::{Answer, NoOptions, Unsuitable};
+use crate::courses::N_AVERAGED;
 use crate::epochs::Epochs;
 use crate::groups::{by_title, groups, mean_course, numbers};
 use crate::plot::{Figure, Layer, Rgb, up_to};
@@ -46,12 +47,7 @@ impl Answer for Speed {
             "1/ms",
             "distance per ms between successive states; interval k is between the states k and k + 1",
         ),
-        ArrayDoc::new(
-            "n_averaged",
-            "[group]",
-            "trials",
-            "trials that are averaged: the longer half of a group whose trials differ in length",
-        ),
+        N_AVERAGED,
         ArrayDoc::new(
             "course_error_{}",
             "[interval]",

@@ -25,11 +25,12 @@ impl ClampedSynapses {
     pub fn of<B: Backend>(
         network: &CtrnnModule<B>,
         clamped: &[(usize, f64)],
-        start: &UnitState<Tensor<B, 2>>,
+        start: impl FnOnce() -> UnitState<Tensor<B, 2>>,
         lengths: &[usize],
         n_steps: usize,
     ) -> Option<Self> {
         let synapses = PlasticSynapses::of(network.config()).filter(|_| !clamped.is_empty())?;
+        let start = start();
         let host = |x: &Tensor<B, 2>| {
             let values = x.to_data().iter::<f64>().collect();
             Array2::from_shape_vec(x.dims(), values).expect("a tensor has its shape")

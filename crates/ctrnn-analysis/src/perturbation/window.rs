@@ -213,8 +213,8 @@ impl<B: RecurrenceBackend> Runner<'_, B> {
         let network = &self.networks[active];
         let [n_trials, n_steps, _] = inputs.dims();
         let clamped: Vec<(usize, f64)> = self.perturbation.clamped_rates(active).collect();
-        let start = network.starting_states(forward, n_trials);
-        let synapses = ClampedSynapses::of(network, &clamped, &start, &forward.lengths, n_steps);
+        let start = || network.starting_states(forward, n_trials);
+        let synapses = ClampedSynapses::of(network, &clamped, start, &forward.lengths, n_steps);
         let transmitted = synapses.as_ref().map(|synapses| {
             let weights = self.network.weights();
             synapses.drive(

@@ -85,11 +85,12 @@ impl Figure {
     /// # Errors
     /// [`FigureError::Narrow`] if the labels alone are wider than the figure may be.
     pub fn styled(&self, style: &Style) -> Result<Self, FigureError> {
-        let beside = self.resized(style);
-        match (&beside, self.with_legend_below()) {
-            (Err(_), Some(below)) => below.resized(style).or(beside),
-            _ => beside,
-        }
+        self.resized(style).or_else(|narrow| {
+            let below = self.with_legend_below();
+            below
+                .and_then(|below| below.resized(style).ok())
+                .ok_or(narrow)
+        })
     }
 
     /// Returns the figure with the legends of all panels below them; `None` if there are none, or if entries of different

@@ -38,7 +38,7 @@ const BLOCK: usize = 256;
 /// Estimates the bytes for training; `states` is the number of values that a batch keeps for the backward pass.
 pub fn bytes(run: &Run, max_steps: usize, states: usize) -> f64 {
     let model = &run.model;
-    let n: usize = model.layers().map(|layer| layer.n_units).sum();
+    let n = model.n_units_of_layers();
     let (i, o) = (model.first_layer().n_inputs, model.n_outputs);
     let weights: f64 = model.layers().map(|layer| of_weights(run, layer)).sum();
     let rows = run.config.train.batch_size * (max_steps + 1);
@@ -66,7 +66,7 @@ fn of_weights(run: &Run, model: &CtrnnConfig) -> f64 {
 /// Counts the numbers in all validation trials, and those needed while a block of them runs.
 fn validation(run: &Run, max_steps: usize) -> [f64; 2] {
     let (i, o) = (run.model.first_layer().n_inputs, run.model.n_outputs);
-    let n: usize = run.model.layers().map(|layer| layer.n_units).sum();
+    let n = run.model.n_units_of_layers();
     let trials = run.config.validate.trials;
     let of_trial = i + o + mask_width(run);
     let held = match run.task.trial_set() {

@@ -33,7 +33,6 @@ pub struct Display<'a> {
     memory_mib: BTreeMap<Vec<String>, f64>,
     bars: Option<Bars>,
     is_plain: bool,
-    n_ended: usize,
 }
 
 struct Bars {
@@ -73,7 +72,6 @@ impl<'a> Display<'a> {
             memory_mib: BTreeMap::new(),
             bars,
             is_plain: terminal.progress() == ProgressStyle::Plain,
-            n_ended: 0,
         }
     }
 
@@ -111,9 +109,6 @@ impl Watch for Display<'_> {
             Event::Failed(trial, reason) => ("failed", trial, reason.clone()),
             Event::Elsewhere(trial) => ("elsewhere", trial, "another process trains it".to_owned()),
         };
-        if matches!(event, Event::Done(..) | Event::Failed(..)) {
-            self.n_ended += 1;
-        }
         if let Some(bar) = self
             .bars
             .as_mut()

@@ -34,13 +34,10 @@ impl Check<'_> {
     pub(super) fn with_connections(&mut self, network: CtrnnConfig) -> CtrnnConfig {
         let keys =
             |number| ["model.n_units", FILE, FRACTION].map(|key| network.key_in_layer(number, key));
-        let mut keys = (0..network.n_layers())
-            .map(keys)
-            .collect::<Vec<_>>()
-            .into_iter();
+        let keys: Vec<_> = (0..network.n_layers()).map(keys).collect();
         network.map_layers(|layer| {
-            let keys = keys.next().expect("as many layers");
-            self.with_connections_of_layer(layer, keys.each_ref().map(String::as_str))
+            let own = keys[usize::from(layer.layer)].each_ref();
+            self.with_connections_of_layer(layer, own.map(String::as_str))
         })
     }
 

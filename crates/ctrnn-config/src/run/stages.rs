@@ -102,8 +102,7 @@ pub(super) fn overlaid(document: &Node, index: usize) -> (Node, Vec<Diagnostic>)
     let stage = stages_in(document)[index].clone();
     let mut whole = document.clone();
     let mut problems = Vec::new();
-    let train = entry(&mut whole, "train", &stage.place);
-    train.table_mut().remove("stage");
+    train_of(&mut whole).table_mut().remove("stage");
     for (key, node) in stage.entries() {
         match key.as_str() {
             "steps" => set(train_of(&mut whole), "steps", node),
@@ -131,7 +130,7 @@ pub(super) fn overlaid(document: &Node, index: usize) -> (Node, Vec<Diagnostic>)
 
 fn train_of(document: &mut Node) -> &mut Node {
     let train = document.table_mut().get_mut("train");
-    train.expect("made before the keys of the stage are read")
+    train.expect("it has the stages")
 }
 
 /// Returns the table of a key, which is made if there is none.

@@ -39,16 +39,17 @@ impl CtrnnConfig {
 
     /// Returns true if training can change no entry of a parameter: it is frozen, or all factors of its updates are 0.
     pub fn is_held(&self, parameter: Parameter) -> bool {
-        let matrix = crate::Matrix::of(parameter);
-        let factors = match matrix {
-            Some(matrix) => parameter
-                .layer_in(self)
-                .connectivity
-                .of(matrix)
-                .plasticity
-                .clone(),
-            None => self.update_factors(parameter),
+        let are_zero = |factors: &[f64]| factors.iter().all(|&x| x == 0.0);
+        let has_no_update = match crate::Matrix::of(parameter) {
+            Some(matrix) => {
+                let connections = parameter.layer_in(self).connectivity.of(matrix);
+                connections.plasticity.as_deref().is_some_and(are_zero)
+            }
+            None => self
+                .update_factors(parameter)
+                .as_deref()
+                .is_some_and(are_zero),
         };
-        self.is_frozen(parameter) || factors.is_some_and(|all| all.iter().all(|&x| x == 0.0))
+        self.is_frozen(parameter) || has_no_update
     }
 }

@@ -11,7 +11,7 @@ mod plain;
 #[cfg(test)]
 mod plasticity_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 

@@ -7,6 +7,7 @@ use ctrnn_kernels::{Activation, Delays, Form, NoiseTarget, SynapseConstants, Uni
 use super::noise::one_by_one;
 use super::{ResultTensors, SweepTensors, primitive, tensor};
 use crate::activation::rates;
+use crate::lengths::no_outputs;
 use crate::parameters::host_tensor;
 
 /// A batch of trials between two time steps, all `[B,N]`.
@@ -260,10 +261,7 @@ pub(crate) fn sweep<B: Backend>(sweep: SweepTensors<B>) -> ResultTensors<B> {
     ResultTensors::<B> {
         outputs: Some(match readout {
             Some(_) => stack(outputs),
-            None => {
-                let none = TensorData::new(Vec::<f32>::new(), [steps, trials, 0]);
-                primitive(host_tensor::<B, 3>(none, &device))
-            }
+            None => primitive(no_outputs::<B>([steps, trials], &device)),
         }),
         rates: sweep.record.rates.then(|| stack(rates)),
         potentials: sweep.record.potentials.then(|| stack(potentials)),

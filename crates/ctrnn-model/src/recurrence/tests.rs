@@ -73,7 +73,7 @@ pub(super) fn values<const D: usize>(x: &Tensor<F64, D>) -> Vec<f64> {
     x.to_data().to_vec().unwrap()
 }
 
-pub(super) fn assert_close(found: &[f64], expected: &[f64], tolerance: f64) {
+pub(crate) fn assert_close(found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len());
     for (k, (a, b)) in found.iter().zip(expected).enumerate() {
         assert!(

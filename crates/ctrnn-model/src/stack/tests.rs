@@ -5,6 +5,7 @@ use burn_autodiff::Autodiff;
 use burn_ndarray::NdArray;
 
 use super::*;
+use crate::recurrence::tests::assert_close;
 use crate::{
     Activation, Dale, Form, LearnedTimeConstants, LowRank, NoiseAddress, NoiseLevels,
     RecurrenceBackend, TimeConstants, host_tensor,
@@ -74,16 +75,6 @@ fn pass<B: Backend>() -> Forward<B> {
 
 fn values<B: Backend, const D: usize>(x: &Tensor<B, D>) -> Vec<f64> {
     x.to_data().iter().collect()
-}
-
-fn assert_close(found: &[f64], expected: &[f64], tolerance: f64) {
-    assert_eq!(found.len(), expected.len());
-    for (k, (a, b)) in found.iter().zip(expected).enumerate() {
-        assert!(
-            (a - b).abs() <= tolerance * (1.0 + b.abs()),
-            "index {k}: {a} is not {b}"
-        );
-    }
 }
 
 #[test]

@@ -115,9 +115,11 @@ impl ProjectionPenalties {
 
 /// Returns penalties restricted to a part of the network; none without it.
 fn on_part(path: String, part: Option<Part>, penalties: Vec<Penalty>) -> Vec<Penalty> {
-    let part = part.into_iter().cycle();
-    let of_part = |(penalty, part)| Penalty::OfPart(path.clone(), part, Box::new(penalty));
-    penalties.into_iter().zip(part).map(of_part).collect()
+    let Some(part) = part else {
+        return Vec::new();
+    };
+    let of_part = |penalty| Penalty::OfPart(path.clone(), part.clone(), Box::new(penalty));
+    penalties.into_iter().map(of_part).collect()
 }
 
 impl Penalty {

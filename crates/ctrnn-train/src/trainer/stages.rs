@@ -46,6 +46,10 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         task: &'a dyn Task,
         settings: TrainSettings,
     ) -> Result<(), TrainError> {
+        let settings = TrainSettings {
+            check_every: self.settings.check_every,
+            ..settings
+        };
         let stage = settings.stage.clone().unwrap_or_else(single_stage);
         let validation = EvaluationTrials::of_validation(task, &settings)?;
         check_metrics(&settings, task, &validation)?;
@@ -64,11 +68,6 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         (self.made_ahead, self.has_padding) = (None, false);
         self.good = self.may_ever_roll_back().then(|| self.now());
         Ok(())
-    }
-
-    /// Returns the interval in steps at which loss and gradient norm are checked.
-    pub fn check_every(&self) -> u64 {
-        self.settings.check_every
     }
 
     /// Returns true if the present stage has ended and is not the last one.
@@ -107,9 +106,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             None => self.counters.step == self.last_step(),
         };
         let has_next = self.settings.stage.as_ref().is_some_and(|s| !s.is_last());
-        let stop = self.settings.train.stop.as_ref();
-        let is_missed =
-            stop.is_some_and(|stop| stop.required && !stop.is_met(self.counters.last_metric));
+        let is_missed = self.missed().is_some();
         if let Some(stage) = &mut self.counters.stage {
             stage.is_over = ends && has_next && !is_missed;
         }

@@ -384,11 +384,10 @@ fn eigenvalues(found: &FixedPoints) -> Figure {
         let (x, y) = values.map(|z| (z.re, z.im)).unzip();
         Layer::points(x, y, kind.colour).radius(0.45)
     };
-    let drawn = |k: usize| -> Vec<Layer> { kinds.iter().map(|kind| of(k, kind)).collect() };
-    let all: Vec<Layer> = shown.iter().flat_map(|&k| drawn(k)).collect();
-    let window = complex_window(&all);
-    for (place, &k) in shown.iter().enumerate() {
-        let mut layers = drawn(k);
+    let of_input = |&k: &usize| kinds.iter().map(|kind| of(k, kind)).collect();
+    let drawn: Vec<Vec<Layer>> = shown.iter().map(of_input).collect();
+    let window = complex_window(drawn.iter().flatten());
+    for (place, (&k, mut layers)) in shown.iter().zip(drawn).enumerate() {
         if place + 1 == shown.len().min(IN_A_ROW) {
             let named = layers.into_iter().zip(&kinds);
             layers = named.map(|(layer, kind)| layer.named(kind.name)).collect();

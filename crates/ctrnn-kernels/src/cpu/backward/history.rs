@@ -173,14 +173,15 @@ impl<'a, E: Element> History<'a, E> {
             return;
         };
         let units = self.plan.sweep.shape.units;
-        let mut sent = self.plan.workspace.zeros(padded(units));
+        let is_plastic = self.transmitted.is_some();
+        let mut sent = is_plastic.then(|| self.plan.workspace.zeros(padded(units)));
         for (block, delay) in self.delayed_rates.iter_mut().zip(&delays.steps()[1..]) {
             let before = t.saturating_sub(*delay);
             for m in 0..self.tile.trials {
                 let trial = self.tile.first + m;
-                if self.transmitted.is_some() {
+                if let Some(sent) = &mut sent {
                     let rows = self.plan.synapse_rows(before, trial);
-                    write_transmitted::<S>(&mut sent, rows.rates, rows.after);
+                    write_transmitted::<S>(sent, rows.rates, rows.after);
                     block.set_row::<S>(first + m, &sent[..units]);
                 } else {
                     let rates = self.plan.row(self.plan.saved.rates, before, trial);
