@@ -42,7 +42,7 @@ const PLAIN: &str = "seed = 1
     optimizer = { lr = 1e-9 }";
 
 /// Name, and what is set besides `PLAIN`; `FILE` stands for a file of connections or a covariance.
-const VARIANTS: [(&str, &[&str]); 35] = [
+const VARIANTS: [(&str, &[&str]); 38] = [
     ("plain", &[]),
     ("Dale abs", &["model.dale.parametrization=abs"]),
     ("Dale rectify", &["model.dale.parametrization=rectify"]),
@@ -64,6 +64,21 @@ const VARIANTS: [(&str, &[&str]); 35] = [
         "plasticity",
         &["model.connectivity.file=FILE/plasticity.npz"],
     ),
+    (
+        "two areas",
+        &[
+            TWO_AREAS,
+            "model.projections={\"a -> b\"={},\"b -> a\"={density=0.2}}",
+        ],
+    ),
+    (
+        "two areas, delay of 40 ms",
+        &[
+            TWO_AREAS,
+            "model.projections={\"a -> b\"={delay_ms=40},\"b -> a\"={density=0.2}}",
+        ],
+    ),
+    ("rank 2", &["model.low_rank={rank=2}"]),
     (
         "delay of a projection",
         &["model.connectivity.file=FILE/projection.npz"],
@@ -149,6 +164,8 @@ const VARIANTS: [(&str, &[&str]); 35] = [
     ),
     ("noise of the readout", &["model.noise.postactivation=0.1"]),
 ];
+
+const TWO_AREAS: &str = "model.areas={a={units=64},b={units=64,read_out=true}}";
 
 /// What the other networks with noise are compared with.
 const SHARED: &str = "noise, one sigma";

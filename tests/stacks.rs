@@ -1,5 +1,7 @@
 //! Networks of several layers through the program: training, resuming, simulation, export and analyses.
 
+use ctrnn_files::npz;
+
 use crate::project::Project;
 
 const STACK: &str = r#"
@@ -68,14 +70,25 @@ fn a_stack_is_checked_simulated_exported_and_explained() {
         .exits(0);
 }
 
-/// Analyses that need inputs of the task name the first layer; the others work on each layer.
+/// Every analysis works on every layer; for one above the first, the rates of the layer below are its inputs.
 #[test]
 fn each_layer_is_analysed() {
     let project = trained();
     project.run(&["analyze", "run", "all"]).exits(0);
     project
-        .run(&["analyze", "run", "fixed_points"])
-        .says(&["--layer 0"]);
+        .run(&[
+            "analyze",
+            "run",
+            "fixed_points",
+            "flow",
+            "lyapunov",
+            "spectrum",
+        ])
+        .exits(0)
+        .says(&[
+            "mean rate of the layer below",
+            "rates of the layer below, held as they are at the end",
+        ]);
     project
         .run(&["analyze", "run", "all", "--layer", "0"])
         .exits(0);
@@ -85,4 +98,42 @@ fn each_layer_is_analysed() {
         .run(&["analyze", "run", "pca", "--layer", "2"])
         .exits(2)
         .says(&["layers: 0 to 1"]);
+}
+
+/// A perturbation names the layer of its units; without one it is the last.
+#[test]
+fn a_layer_is_perturbed() {
+    let project = trained();
+    let rates = |to: &str, perturbation: &[&str]| {
+        let words = [
+            &["simulate", "run", "--trials", "4", "-o", to][..],
+            perturbation,
+        ]
+        .concat();
+        project.run(&words).exits(0);
+        let states = npz::read(&project.path(to)).unwrap();
+        let all = |name: &str| states[name].to_f64().unwrap();
+        [all("layers.0.rates"), all("rates")]
+    };
+    let intact = rates("intact.npz", &[]);
+    let first = rates("first.npz", &["--silence", "layers.0.all"]);
+    assert!(first[0].iter().all(|rate| *rate == 0.0 || rate.is_nan()));
+    assert_ne!(first[1], intact[1]);
+    let last = rates("last.npz", &["--silence", "all"]);
+    assert_eq!(format!("{:?}", last[0]), format!("{:?}", intact[0])); // NaN after the end of a trial
+    assert!(last[1].iter().all(|rate| *rate == 0.0 || rate.is_nan()));
+    project
+        .run(&["eval", "run", "--lesion", "layers.5.0"])
+        .exits(2)
+        .says(&["there is no layer 5", "layers: 0 to 1"]);
+    let of_first = [
+        "analyze",
+        "run",
+        "spectrum",
+        "--layer",
+        "0",
+        "--lesion",
+        "layers.0.3",
+    ];
+    project.run(&of_first).exits(0);
 }

@@ -119,8 +119,6 @@ pub trait Answer: Sized {
     const FOLLOWS_DYNAMICS: bool = false;
     /// True if the analysis runs the network or linearises it, which some of its units alone do not allow.
     const NEEDS_WHOLE: bool = false;
-    /// True if the analysis works with the inputs of the task as inputs of the network, which they are not for a layer above the first.
-    const TAKES_INPUTS: bool = false;
     /// True if the analysis groups or splits the trials by `study.by`.
     const SEES_GROUPS: bool = true;
     /// Documentation of each array of `<name>.npz`.
@@ -395,9 +393,6 @@ fn parsed<O: DeserializeOwned>(given: &Map<String, Value>) -> Result<O, String> 
 fn find<A: Answer>(study: &Study, options: &Map<String, Value>) -> Result<Findings, Unsuitable> {
     if A::FOLLOWS_DYNAMICS && study.dynamics.synapses.is_some() {
         return Err(Unsuitable::PlasticSynapses);
-    }
-    if A::TAKES_INPUTS && study.dynamics.is_above_layer {
-        return Err(Unsuitable::AboveLayer);
     }
     let options = parsed(options).expect("settings that check_options accepts");
     let answer = A::compute(study, &options)?;

@@ -2,9 +2,9 @@
 
 use ctrnn_model::{Activation, Form, OutputNonlinearity};
 use faer::c64;
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, Axis, s};
 
-use crate::{PlasticSynapses, Unsuitable};
+use crate::{PlasticSynapses, SynapseStates, Unsuitable};
 
 /// A network as a map from state to state. With `F(s, u)`, the target towards which the state moves,
 ///
@@ -14,6 +14,9 @@ use crate::{PlasticSynapses, Unsuitable};
 /// ```
 ///
 /// Fixed points are the states with `F(s, u) = s`: they depend on neither dt nor tau.
+///
+/// With short-term plasticity `W_rc` sees what the synapses transmit, `r u x`. Methods that take a state alone take the synapses to rest
+/// at its rates, as they do at every fixed point; [`joint_jacobian`](Self::joint_jacobian) is that of the whole state (s, u, x).
 #[derive(Clone, Debug)]
 pub struct Dynamics {
     /// Input weights `W_in [N,I]`.
@@ -44,13 +47,11 @@ pub struct Dynamics {
     pub input_baseline: f64,
     /// True if negative inputs are set to zero.
     pub rectifies_inputs: bool,
-    /// Short-term plasticity of the synapses, which the map of this type leaves out: analyses that follow the map refuse such networks.
+    /// Short-term plasticity of the synapses.
     pub synapses: Option<PlasticSynapses>,
     /// True if recurrent connections are delayed: then the next state depends on earlier ones, and the methods of this type that
     /// step or linearise the network describe the one without delays, which has the same fixed points.
     pub is_delayed: bool,
-    /// True for a layer above the first of a stack: its inputs are the rates of the layer below instead of those of the task.
-    pub is_above_layer: bool,
 }
 
 /// Factors of recurrent weights of low rank, `W_rc = F + left right' / N`.
@@ -85,11 +86,15 @@ impl Dynamics {
 
     /// Computes `W_in u + b`, with baseline and rectification of the inputs.
     pub fn input_drive(&self, input: &Array1<f64>) -> Array1<f64> {
-        let seen = input.mapv(|u| match u + self.input_baseline {
+        self.w_in.dot(&input.mapv(|u| self.seen_input(u))) + &self.bias
+    }
+
+    /// Returns an input with baseline and rectification.
+    pub fn seen_input(&self, u: f64) -> f64 {
+        match u + self.input_baseline {
             u if self.rectifies_inputs => u.max(0.0),
             u => u,
-        });
-        self.w_in.dot(&seen) + &self.bias
+        }
     }
 
     /// Computes the rates `r` of a state.
@@ -100,9 +105,21 @@ impl Dynamics {
         }
     }
 
+    /// Computes the drive `W_rc r + W_in u + b` at these rates, where synapses with short-term plasticity rest at them.
+    fn drive(&self, mut rates: Array1<f64>, input_drive: &Array1<f64>) -> Array1<f64> {
+        if let Some(synapses) = &self.synapses {
+            let SynapseStates {
+                utilisation,
+                resources,
+            } = synapses.at_rest(&rates);
+            rates *= &(utilisation * resources);
+        }
+        self.w_rc.dot(&rates) + input_drive
+    }
+
     /// Computes the target `F(s, u)` for `input_drive = W_in u + b`.
     pub fn target(&self, state: &Array1<f64>, input_drive: &Array1<f64>) -> Array1<f64> {
-        let drive = self.w_rc.dot(&self.rates(state)) + input_drive;
+        let drive = self.drive(self.rates(state), input_drive);
         match self.form {
             Form::Voltage => drive,
             Form::Rate => drive.mapv(|z| self.activation.value(z)),
@@ -117,14 +134,20 @@ impl Dynamics {
 
     /// Computes `dF/ds [N,N]`: `W_rc diag(f'(v))` in the voltage form, `diag(f'(z)) W_rc` in the rate form.
     pub fn jacobian(&self, state: &Array1<f64>, input_drive: &Array1<f64>) -> Array2<f64> {
+        let transmitted = match &self.synapses {
+            Some(synapses) => &self.w_rc * &synapses.slopes_at_rest(&self.rates(state)),
+            None => self.w_rc.clone(),
+        };
         match self.form {
-            Form::Voltage => &self.w_rc * &state.mapv(|v| self.activation.slope(v)),
-            Form::Rate => {
-                let z = self.w_rc.dot(state) + input_drive;
-                let slopes = z.mapv(|z| self.activation.slope(z));
-                &self.w_rc * &slopes.insert_axis(Axis(1))
-            }
+            Form::Voltage => transmitted * state.mapv(|v| self.activation.slope(v)),
+            Form::Rate => transmitted * self.target_slopes(state, input_drive).insert_axis(Axis(1)),
         }
+    }
+
+    /// Computes the slopes `f'(z)` of the targets in the rate form.
+    fn target_slopes(&self, state: &Array1<f64>, input_drive: &Array1<f64>) -> Array1<f64> {
+        let z = self.drive(state.clone(), input_drive);
+        z.mapv(|z| self.activation.slope(z))
     }
 
     /// Computes the Jacobian of one time step, `I + diag(gain) (dF/ds - I)`.
@@ -138,19 +161,98 @@ impl Dynamics {
         jacobian
     }
 
+    /// Computes the Jacobian of one time step of the whole state: that of [`step_jacobian`](Self::step_jacobian) or, with short-term
+    /// plasticity, the one of (s, u, x), `[3N, 3N]`, with the synapses in these states; if none are given, at rest.
+    pub fn joint_jacobian(
+        &self,
+        state: &Array1<f64>,
+        states: Option<&SynapseStates<Array1<f64>>>,
+        input_drive: &Array1<f64>,
+    ) -> Array2<f64> {
+        let Some(synapses) = &self.synapses else {
+            return self.step_jacobian(state, input_drive);
+        };
+        let n = self.n_units();
+        let rates = self.rates(state);
+        let rest = synapses.at_rest(&rates);
+        let states = states.unwrap_or(&rest);
+        let slopes = synapses.slopes(&rates, states);
+        let of_rates = match self.form {
+            Form::Voltage => state.mapv(|v| self.activation.slope(v)),
+            Form::Rate => Array1::ones(n),
+        };
+        let of_targets = match self.form {
+            Form::Voltage => Array1::ones(n),
+            Form::Rate => {
+                let transmitted = synapses.transmitted(&rates, states);
+                (self.w_rc.dot(&transmitted) + input_drive).mapv(|z| self.activation.slope(z))
+            }
+        };
+        let moved = (&of_targets * &self.gain).insert_axis(Axis(1));
+        let mut jacobian = Array2::zeros((3 * n, 3 * n));
+        for by in 0..3 {
+            let chain = |slopes: &Array1<f64>| match by {
+                0 => slopes * &of_rates,
+                _ => slopes.clone(),
+            };
+            let columns = by * n..(by + 1) * n;
+            let units = &self.w_rc * &chain(&slopes.transmitted[by]) * &moved;
+            jacobian.slice_mut(s![..n, columns.clone()]).assign(&units);
+            let of_synapses = [&slopes.utilisation[by], &slopes.resources[by]];
+            for (k, slopes) in of_synapses.into_iter().enumerate() {
+                let rows = (k + 1) * n..(k + 2) * n;
+                let mut part = jacobian.slice_mut(s![rows, columns.clone()]);
+                part.diag_mut().assign(&chain(slopes));
+            }
+        }
+        for i in 0..n {
+            jacobian[[i, i]] += 1.0 - self.gain[i];
+        }
+        jacobian
+    }
+
     /// Computes the readout `y = W_out r + b_out`, before the output nonlinearity.
     pub fn readout(&self, state: &Array1<f64>) -> Array1<f64> {
         self.w_out.dot(&self.rates(state)) + &self.bias_out
     }
 
-    /// Computes the states `[k, N]` after one time step from those in the rows of `states`.
-    pub fn next_of_all(&self, states: &Array2<f64>, input_drive: &Array1<f64>) -> Array2<f64> {
+    /// Computes the states `[k, N]` after one time step from those in the rows of `states`, whose synapses are in the states
+    /// `synapses [k, N]`, if they have any ([`rested`](Self::rested)); these are stepped, too.
+    pub fn next_of_all(
+        &self,
+        states: &Array2<f64>,
+        synapses: &mut Option<SynapseStates<Array2<f64>>>,
+        input_drive: &Array1<f64>,
+    ) -> Array2<f64> {
         let f = |z: f64| self.activation.value(z);
+        let mut rates = match self.form {
+            Form::Voltage => states.mapv(f),
+            Form::Rate => states.clone(),
+        };
+        if let (Some(plastic), Some(synapses)) = (&self.synapses, synapses) {
+            rates = plastic.transmit(rates.view(), synapses);
+        }
+        let drive = rates.dot(&self.w_rc.t()) + input_drive;
         let target = match self.form {
-            Form::Voltage => states.mapv(f).dot(&self.w_rc.t()) + input_drive,
-            Form::Rate => (states.dot(&self.w_rc.t()) + input_drive).mapv(f),
+            Form::Voltage => drive,
+            Form::Rate => drive.mapv(f),
         };
         states + &((target - states) * &self.gain)
+    }
+
+    /// Returns the synapses of the states in the rows of `states [k, N]` at rest; none without short-term plasticity.
+    pub fn rested(&self, states: &Array2<f64>) -> Option<SynapseStates<Array2<f64>>> {
+        let synapses = self.synapses.as_ref()?;
+        let mut rest = SynapseStates {
+            utilisation: states.clone(),
+            resources: states.clone(),
+        };
+        for (k, state) in states.outer_iter().enumerate() {
+            let own = synapses.at_rest(&self.rates(&state.to_owned()));
+            rest.utilisation.row_mut(k).assign(&own.utilisation);
+            rest.resources.row_mut(k).assign(&own.resources);
+        }
+        Some(rest)
     }
 
     /// Computes `dF/du [N,I]`: `W_in` in the voltage form, `diag(f'(z)) W_in` in the rate form; the columns of inputs
@@ -162,8 +264,7 @@ impl Dynamics {
         match self.form {
             Form::Voltage => weights,
             Form::Rate => {
-                let z = self.w_rc.dot(state) + self.input_drive(input);
-                let slopes = z.mapv(|z| self.activation.slope(z));
+                let slopes = self.target_slopes(state, &self.input_drive(input));
                 weights * slopes.insert_axis(Axis(1))
             }
         }
@@ -193,6 +294,7 @@ impl Dynamics {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use ctrnn_model::{CtrnnConfig, ShortTermPlasticity};
 
     /// Creates a network of weights `w` without inputs, whose steps reach their target: `s' = F(s)`.
     pub fn map(w: Array2<f64>, activation: Activation, form: Form) -> Dynamics {
@@ -214,7 +316,6 @@ pub mod tests {
             rectifies_inputs: false,
             synapses: None,
             is_delayed: false,
-            is_above_layer: false,
         }
     }
 
@@ -240,6 +341,70 @@ pub mod tests {
                         assert!(error < 1e-8, "{activation:?} {form:?} {i} {j} {error}");
                     }
                 }
+            }
+        }
+    }
+
+    /// Returns the synapses of as many units, of which those with even numbers facilitate.
+    pub fn half_plastic(n_units: usize) -> Option<PlasticSynapses> {
+        PlasticSynapses::of(&CtrnnConfig {
+            short_term_plasticity: Some(ShortTermPlasticity::Half),
+            dt_ms: 10.0,
+            ..CtrnnConfig::new(1, n_units, 1)
+        })
+    }
+
+    /// The Jacobian of units and synapses, away from rest and at it, where that of the units alone is the one of slow units.
+    #[test]
+    fn joint_jacobians_agree_with_finite_differences() {
+        let w = Array2::from_shape_fn((3, 3), |(i, j)| ((3 * i + j) as f64 * 0.7).sin());
+        let drive = ndarray::array![0.1, 0.2, -0.3];
+        for form in [Form::Voltage, Form::Rate] {
+            let mut dynamics = map(w.clone(), Activation::Softplus, form);
+            dynamics.gain = ndarray::array![0.2, 0.5, 1.0];
+            dynamics.synapses = half_plastic(3);
+            let state = ndarray::array![3.0, 8.0, 15.0];
+            let states = SynapseStates {
+                utilisation: ndarray::array![0.3, 0.6, 0.9],
+                resources: ndarray::array![0.9, 0.4, 0.2],
+            };
+            let step = |whole: &Array1<f64>| {
+                let rows = |k: usize| {
+                    let part = whole.slice(s![3 * k..3 * k + 3]);
+                    part.to_owned().insert_axis(Axis(0))
+                };
+                let mut synapses = Some(SynapseStates {
+                    utilisation: rows(1),
+                    resources: rows(2),
+                });
+                let next = dynamics.next_of_all(&rows(0), &mut synapses, &drive);
+                let synapses = synapses.unwrap();
+                let parts = [next, synapses.utilisation, synapses.resources];
+                parts.iter().flatten().copied().collect::<Array1<f64>>()
+            };
+            let whole = [&state, &states.utilisation, &states.resources];
+            let whole: Array1<f64> = whole.into_iter().flatten().copied().collect();
+            let jacobian = dynamics.joint_jacobian(&state, Some(&states), &drive);
+            for j in 0..9 {
+                let moved = |by: f64| {
+                    let mut whole = whole.clone();
+                    whole[j] += by;
+                    step(&whole)
+                };
+                let difference = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+                let error = (&jacobian.column(j) - &difference).mapv(f64::abs).sum();
+                assert!(error < 1e-7, "{form:?} {j} {error}");
+            }
+            let jacobian = dynamics.jacobian(&state, &drive);
+            for j in 0..3 {
+                let moved = |by: f64| {
+                    let mut state = state.clone();
+                    state[j] += by;
+                    dynamics.target(&state, &drive)
+                };
+                let difference = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+                let error = (&jacobian.column(j) - &difference).mapv(f64::abs).sum();
+                assert!(error < 1e-7, "{form:?} {j} {error}");
             }
         }
     }
@@ -296,7 +461,7 @@ pub mod tests {
         for form in [Form::Voltage, Form::Rate] {
             let mut dynamics = map(w.clone(), Activation::Tanh, form);
             dynamics.gain = ndarray::array![0.2, 0.5, 1.0];
-            let all = dynamics.next_of_all(&states, &drive);
+            let all = dynamics.next_of_all(&states, &mut None, &drive);
             for (state, next) in states.outer_iter().zip(all.outer_iter()) {
                 let error = &dynamics.next(&state.to_owned(), &drive) - &next;
                 assert!(error.iter().all(|x| x.abs() < 1e-15));

@@ -7,8 +7,7 @@ mod tests;
 
 use std::collections::HashSet;
 
-use ctrnn_tasks::Layout;
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, Array3, Axis, s};
 
 pub use self::by_hand::HeldOptions;
 use self::by_hand::read_rows;
@@ -18,7 +17,7 @@ use crate::evidence::{column, level_name};
 use crate::groups::Group;
 use crate::study::{span, steps_of};
 use crate::text::{listed, short, spoken};
-use crate::{ArrayDoc, Arrays, Study, Unsuitable};
+use crate::{ArrayDoc, Arrays, Study, SynapseStates, Unsuitable};
 
 /// Names of conditions that are told apart however many values they have.
 const CONTEXTS: [&str; 3] = ["context", "rule", "task"];
@@ -107,11 +106,14 @@ impl HeldInputs {
     /// draw its trials without. Inputs are merged only if they are equal. Of more than
     /// `options.most_inputs`, by default `most`, those that are held longest in each group are kept.
     ///
+    /// The inputs of a layer above the first are the rates of the layer below, held as they are at the end of each epoch. Its groups are
+    /// the cells of all conditions that have changed the inputs of the task by then, since the layer below may remember them.
+    ///
     /// # Errors
     /// If the trials have no epochs, a condition in `study.by` is unknown, or the given inputs cannot be read.
     pub fn of(study: &Study, options: &HeldOptions, most: usize) -> Result<Self, Unsuitable> {
         if !options.inputs.is_empty() {
-            return Self::by_hand(&options.inputs, study.batch.n_inputs);
+            return Self::by_hand(&options.inputs, study.n_inputs());
         }
         let medians = study.shared.medians.get_or_init(|| Medians::of(study));
         let mut collected = Collected::default();
@@ -185,9 +187,15 @@ impl HeldInputs {
 }
 
 impl HeldInput {
-    /// Describes the values of the input by the names of the channels that are not 0.
-    pub fn channels(&self, layout: &Layout) -> String {
-        let values = self.input.iter().zip(&layout.inputs);
+    /// Describes the values of the input: by the names of the channels that are not 0 or, for a layer above the first, by the mean of the
+    /// rates below.
+    pub fn channels(&self, study: &Study) -> String {
+        if study.rates_below.is_some() {
+            let mean = self.input.mean().unwrap_or(0.0);
+            return format!("mean rate of the layer below {}", short(mean));
+        }
+        let names = study.input_names();
+        let values = self.input.iter().zip(&names);
         let named = values.filter(|(u, _)| **u != 0.0);
         let named: Vec<String> = named
             .map(|(u, name)| format!("{} {}", spoken(name), short(*u)))
@@ -221,8 +229,8 @@ impl HeldInput {
         study.states_at(&places, most)
     }
 
-    /// Computes the mean over trials of the last state in the epochs with this input.
-    pub fn mean_end(&self, study: &Study) -> Array1<f64> {
+    /// Returns the trial and the time step at the end of each of the epochs with this input; of all trials if it was given by the user.
+    fn ends(&self, study: &Study) -> Vec<(usize, usize)> {
         let end = |place: &Place, b: usize| {
             let steps = steps_of(&study.batch, b, place.epoch);
             Some((b, steps.last()?))
@@ -231,16 +239,37 @@ impl HeldInput {
             let ends = place.trials.iter().filter_map(|&b| end(place, b));
             ends.collect::<Vec<_>>()
         });
-        let mut ends: Vec<(usize, usize)> = ends.collect();
         if self.places.is_empty() {
             let last = |b: usize| Some((b, study.batch.n_steps[b].checked_sub(1)?));
-            ends = (0..study.batch.n_trials).filter_map(last).collect();
+            return (0..study.batch.n_trials).filter_map(last).collect();
         }
-        let n = ends.len();
-        let states = study.states_at(&ends, n);
+        ends.collect()
+    }
+
+    /// Computes the mean over trials of the last state in the epochs with this input.
+    pub fn mean_end(&self, study: &Study) -> Array1<f64> {
+        let ends = self.ends(study);
+        let states = study.states_at(&ends, ends.len());
         states
             .mean_axis(Axis(0))
             .unwrap_or_else(|| Array1::zeros(study.dynamics.n_units()))
+    }
+
+    /// Computes the means of the synapses' states, as [`mean_end`](Self::mean_end); `None` without short-term plasticity or trials.
+    pub fn mean_end_synapses(&self, study: &Study) -> Option<SynapseStates<Array1<f64>>> {
+        let synapses = study.synapses.as_ref()?;
+        let ends = self.ends(study);
+        let mean = |all: &Array3<f64>| {
+            let rows = ends
+                .iter()
+                .map(|&(b, t)| all.slice(s![b, t, ..]).to_owned());
+            let sum = rows.reduce(|sum, row| sum + row)?;
+            Some(sum / ends.len() as f64)
+        };
+        Some(SynapseStates {
+            utilisation: mean(&synapses.utilisation)?,
+            resources: mean(&synapses.resources)?,
+        })
     }
 }
 
@@ -261,18 +290,19 @@ impl Collected {
     fn add_epoch(&mut self, study: &Study, medians: &Medians, e: usize, grouping: Grouping) {
         let Grouping {
             groups,
+            shown,
             telling,
             by,
         } = grouping;
         let epoch = medians.epochs[e];
-        self.add_stimuli(study, medians, e, &telling);
+        self.add_stimuli(study, medians, e, &shown);
         let others: Vec<String> = telling
             .into_iter()
             .filter(|name| !by.contains(name))
             .collect();
         let n_groups = groups.len();
         let changes = |b: &usize| {
-            let input = medians.inputs[*b][e].as_ref();
+            let input = medians.held()[*b][e].as_ref();
             input.is_some_and(|input| !input.is_constant)
         };
         if groups.iter().any(|group| group.trials.iter().any(changes)) {
@@ -300,9 +330,9 @@ impl Collected {
     }
 
     /// Adds the conditions that change the input of an epoch, other than contexts.
-    fn add_stimuli(&mut self, study: &Study, medians: &Medians, e: usize, telling: &[String]) {
+    fn add_stimuli(&mut self, study: &Study, medians: &Medians, e: usize, shown: &[String]) {
         let is_stimulus = |name: &&String| !CONTEXTS.contains(&name.as_str());
-        let found = telling.iter().filter(is_stimulus).filter_map(|condition| {
+        let found = shown.iter().filter(is_stimulus).filter_map(|condition| {
             Some(Stimulus {
                 condition: condition.clone(),
                 epoch: medians.epochs[e],
@@ -347,6 +377,9 @@ impl Collected {
         }
         let n = self.inputs.len();
         let mut notes: Vec<String> = Vec::new();
+        if study.rates_below.is_some() {
+            notes.push("the inputs are the rates of the layer below, held as they are at the end of each epoch".to_owned());
+        }
         for (conditions, epochs) in joined(&self.at_median) {
             notes.push(format!(
                 "{conditions} at the median in {epochs}; --by tells the values apart"

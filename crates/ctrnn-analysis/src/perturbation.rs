@@ -17,9 +17,12 @@ use thiserror::Error;
 
 pub use window::{Window, forward_perturbed};
 
-/// Perturbation of a network during a simulation; the default is none.
+/// Perturbation of a network during a simulation; the default is none. That of a stack is the one of its last layer, and holds those of
+/// the layers below.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Perturbation {
+    /// Perturbations of the layers below the last one of a stack, from the inputs up; missing ones are none.
+    pub below: Vec<Perturbation>,
     /// Lesioned units: their outgoing weights are zero.
     pub lesioned: Vec<Lesion>,
     /// Recurrent connections, from presynaptic to postsynaptic units, that are zero.
@@ -116,19 +119,36 @@ impl Perturbation {
         *self == Self::default()
     }
 
-    /// Checks that no lesion, cut or clamp has a window if connections are delayed.
+    /// Returns the perturbation of a layer of a stack, counted from the inputs up, as that of a network of its own.
+    #[must_use]
+    pub fn of_layer(&self, number: usize, n_layers: usize) -> Self {
+        if number + 1 < n_layers {
+            return self.below.get(number).cloned().unwrap_or_default();
+        }
+        Self {
+            below: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// Checks that no lesion, cut or clamp has a window if connections of its layer are delayed.
     ///
     /// # Errors
     /// [`PerturbationError::Delayed`].
     pub fn check_delays(&self, config: &CtrnnConfig) -> Result<(), PerturbationError> {
-        let has_window = self.held_windows().any(|when| *when != Window::Always);
-        if has_window && config.longest_delay_ms().is_some() {
+        let layers = self.below.iter().zip(&config.below);
+        let all = layers.chain([(self, config)]);
+        let is_delayed = |(own, config): (&Self, &CtrnnConfig)| {
+            let has_window = own.held_windows().any(|when| *when != Window::Always);
+            has_window && config.longest_delay_ms().is_some()
+        };
+        if all.into_iter().any(is_delayed) {
             return Err(PerturbationError::Delayed);
         }
         Ok(())
     }
 
-    /// Checks that all units exist, and that no unit is held in two ways at once.
+    /// Checks that all units exist, and that no unit is held in two ways at once; of a stack, those of the last layer.
     ///
     /// # Errors
     /// Names the first unit that does not exist or is held in two ways.
@@ -157,10 +177,13 @@ impl Perturbation {
         Ok(())
     }
 
-    /// Returns the windows of all parts.
+    /// Returns the windows of all parts, in all layers.
     fn windows(&self) -> impl Iterator<Item = &Window> {
-        let currents = self.currents.iter().map(|current| &current.when);
-        self.held_windows().chain(currents)
+        let layers = self.below.iter().chain([self]);
+        layers.flat_map(|layer| {
+            let currents = layer.currents.iter().map(|current| &current.when);
+            layer.held_windows().chain(currents)
+        })
     }
 
     /// Returns the windows of lesions, cuts and clamps, in the order of [`Active`].
@@ -200,10 +223,11 @@ impl Perturbation {
         lasting.cut.retain(|cut| lasts(&cut.when));
         lasting.clamped.retain(|clamp| lasts(&clamp.when));
         lasting.currents.retain(|current| lasts(&current.when));
+        lasting.below = self.below.iter().map(Self::lasting).collect();
         lasting
     }
 
-    /// Returns the network with all lesions, cuts and clamps, as if they acted all the time; of a stack, the last layer alone.
+    /// Returns a network of one layer with all lesions, cuts and clamps, as if they acted all the time.
     ///
     /// # Errors
     /// See [`CtrnnModule::from_weights`].
@@ -211,8 +235,7 @@ impl Perturbation {
         &self,
         network: &CtrnnModule<B>,
     ) -> Result<CtrnnModule<B>, ModelError> {
-        let last = network.layer(network.n_layers() - 1);
-        self.applied(&vec![true; self.held_windows().count()], &last)
+        self.applied(&vec![true; self.held_windows().count()], network)
     }
 
     /// Returns the network with the active lesions, cuts and clamps. It has the effective weights of the original and no
@@ -229,8 +252,11 @@ impl Perturbation {
             return Ok(network.clone());
         }
         let (config, mut weights) = unconstrained(network);
-        let values =
-            |weights: &Weights, p: Parameter| weights[&p.name()].iter::<f64>().collect::<Vec<_>>();
+        // A layer below the last one has no readout.
+        let values = |weights: &Weights, p: Parameter| match weights.get(&p.name()) {
+            Some(data) => data.iter::<f64>().collect::<Vec<_>>(),
+            None => Vec::new(),
+        };
         let mut w_rc = self.recurrent_weights(active, &weights);
         let mut w_out = values(&weights, Parameter::OUTPUT_WEIGHT);
         let mut bias = values(&weights, Parameter::RECURRENT_BIAS);
@@ -248,6 +274,9 @@ impl Perturbation {
             (Parameter::OUTPUT_BIAS, bias_out),
         ];
         for (p, values) in changed {
+            if !weights.contains_key(&p.name()) {
+                continue;
+            }
             let data = TensorData::new(values, p.shape(&config)).convert::<B::FloatElem>();
             weights.insert(p.name().to_owned(), data);
         }

@@ -274,7 +274,6 @@ impl Dynamics {
             rectifies_inputs: config.input.rectify,
             synapses: PlasticSynapses::of(config),
             is_delayed: config.longest_delay_ms().is_some(),
-            is_above_layer: number > 0,
         }
     }
 }

@@ -29,6 +29,8 @@ pub struct Study<'a> {
     pub rates: Array3<f64>,
     /// Outputs of the network, `[trial, time, output]`.
     pub outputs: Array3<f64>,
+    /// Rates of the layer below `[trial, time, unit]`, which are the inputs of a layer above the first of a stack; none for the first.
+    pub rates_below: Option<Array3<f64>>,
     /// States of the synapses `[trial, time, unit]`, with short-term plasticity.
     pub synapses: Option<SynapseStates<Array3<f64>>>,
     /// Sign of each unit, +1 or -1, under Dale's law.
@@ -91,11 +93,12 @@ impl Study<'_> {
 
     /// Returns the names of the inputs of the network: those of the task, or the units of the layer below.
     pub(crate) fn input_names(&self) -> Vec<String> {
-        if self.dynamics.is_above_layer {
-            let units = 0..self.dynamics.w_in.ncols();
-            return units.map(|unit| format!("unit {unit}")).collect();
+        match &self.rates_below {
+            Some(rates) => (0..rates.dim().2)
+                .map(|unit| format!("unit {unit}"))
+                .collect(),
+            None => self.layout().inputs,
         }
-        self.layout().inputs
     }
 
     /// Returns the names of the outputs that the network drives; none for a layer below the last one.
@@ -160,7 +163,20 @@ impl Study<'_> {
         })
     }
 
-    /// Returns the inputs `[time, input]` of a trial.
+    /// Returns the number of inputs of the network, or of the analysed layer of a stack.
+    pub(crate) fn n_inputs(&self) -> usize {
+        (self.rates_below.as_ref()).map_or(self.batch.n_inputs, |rates| rates.dim().2)
+    }
+
+    /// Returns the inputs `[time, input]` of the network in a trial: those of the task, or the rates of the layer below.
+    pub(crate) fn network_inputs(&self, b: usize) -> Array2<f64> {
+        match &self.rates_below {
+            Some(rates) => (rates.slice(ndarray::s![b, ..self.batch.n_steps[b], ..])).to_owned(),
+            None => self.inputs(b),
+        }
+    }
+
+    /// Returns the inputs `[time, input]` of the task in a trial.
     pub fn inputs(&self, b: usize) -> Array2<f64> {
         let width = self.batch.n_inputs;
         let rows = self.batch.rows(&self.batch.inputs, b, width);
@@ -217,8 +233,12 @@ impl Study<'_> {
     /// Returns the arrays that name or number the positions along some axes.
     pub(crate) fn axis_arrays(&self, has_axis: impl Fn(&str) -> bool) -> BTreeMap<String, Array> {
         let signs = self.signs.as_deref();
-        let mut arrays =
-            channel_arrays(self.layout(), self.dynamics.n_units(), signs, &self.groups);
+        let layout = Layout {
+            inputs: self.input_names(),
+            outputs: self.output_names(),
+            ..self.layout()
+        };
+        let mut arrays = channel_arrays(layout, self.dynamics.n_units(), signs, &self.groups);
         let t_ms = self.times_ms(self.batch.max_steps).to_array();
         arrays.insert("t_ms".to_owned(), t_ms);
         let axes = [

@@ -15,11 +15,6 @@ pub enum Unsuitable {
         "the network has short-term plasticity: its state is that of the units and of their synapses, and this analysis knows the units alone"
     )]
     PlasticSynapses,
-    /// The analysis works with the inputs of the task, which only the first layer of a stack receives.
-    #[error(
-        "the layer receives the rates of the layer below, and this analysis works with the inputs of the task, which only the first layer receives: --layer 0"
-    )]
-    AboveLayer,
     /// A decomposition did not converge.
     #[error(transparent)]
     NotConverged(#[from] NotConverged),

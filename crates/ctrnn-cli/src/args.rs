@@ -508,7 +508,7 @@ pub enum Recorded {
 #[command(next_help_heading = "Perturbations")]
 pub struct PerturbArgs {
     /// Set the rates of these units to 0: e:0.25@stimulus. UNITS: 3,8-11, all, e, i, sign:+, area:NAME, a cell type,
-    /// cluster:0, GROUP:FRACTION. WINDOW: ms, such as 200..400, or an epoch.
+    /// cluster:0, GROUP:FRACTION; in a layer below the last one layers.0.UNITS. WINDOW: ms, such as 200..400, or an epoch.
     #[arg(long, value_name = "UNITS[@WINDOW]")]
     pub silence: Vec<String>,
     /// Set the outgoing weights of these units to zero; their own rates go on: 3,8-11@200..400.

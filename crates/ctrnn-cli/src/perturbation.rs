@@ -33,11 +33,11 @@ pub fn perturbation<B: Backend>(
     if args.given().is_empty() {
         return Ok(Perturbation::default());
     }
-    let groups = Groups {
+    let layers = network.layers().map(|layer| Groups {
         clusters: folder.analysis().join("task_variance.npz"),
-        ..Groups::of(network, run.config.seed)
-    };
-    let found = parsed(args, &groups, run.clock)?;
+        ..Groups::of(layer, run.config.seed)
+    });
+    let found = parsed(args, &layers.collect::<Vec<_>>(), run.clock)?;
     let config = network.config();
     let checked = found.check_delays(config);
     checked.map_err(|error| refused(&error, config.n_units))?;
@@ -58,35 +58,58 @@ fn refused(error: &PerturbationError, n_units: usize) -> Failure {
     Failure::new(USAGE, "C036", error.to_string(), help)
 }
 
-fn parsed(args: &PerturbArgs, groups: &Groups, clock: Clock) -> Result<Perturbation, Failure> {
-    let n_units = groups.n_units;
-    let words = |option, words: &[String]| {
-        let words = words.iter().map(|word| Word {
+/// Parses the perturbations of a network whose layers have these groups, from the inputs up.
+fn parsed(args: &PerturbArgs, layers: &[Groups], clock: Clock) -> Result<Perturbation, Failure> {
+    let mut words: Vec<Vec<Word>> = layers.iter().map(|_| Vec::new()).collect();
+    for (option, word) in args.given() {
+        let (layer, own) = layer_of(option, word, layers.len())?;
+        words[layer].push(Word {
             option,
-            word: word.clone(),
-            groups,
+            word: own.to_owned(),
+            groups: &layers[layer],
             clock,
         });
-        words.collect::<Vec<_>>()
+    }
+    let of_layers = words.iter().zip(layers);
+    let of_layers = of_layers.map(|(words, groups)| parsed_layer(words, groups.n_units));
+    let mut below = of_layers.collect::<Result<Vec<_>, Failure>>()?;
+    let last = below.pop().unwrap_or_default();
+    if below.iter().all(Perturbation::is_none) {
+        below.clear();
+    }
+    Ok(Perturbation { below, ..last })
+}
+
+/// Splits a word of a perturbation into the layer of its units and the rest: `layers.0.3,8-11`; without a layer it is the last one.
+fn layer_of<'a>(option: &str, word: &'a str, n_layers: usize) -> Result<(usize, &'a str), Failure> {
+    let split = (word.strip_prefix("layers.")).and_then(|rest| rest.split_once('.'));
+    let Some((number, own)) = split else {
+        return Ok((n_layers - 1, word));
     };
-    let silenced = words("--silence", &args.silence);
-    let silenced = silenced.iter().map(|word| word.clamp_to(Some(0.0)));
-    let clamped = words("--clamp", &args.clamp);
-    let clamped = clamped.iter().map(|word| word.clamp_to(None));
+    let layer = number.parse().ok().filter(|layer| *layer < n_layers);
+    layer.map(|layer| (layer, own)).ok_or_else(|| {
+        let what = format!("{option} {word}: there is no layer {number}");
+        let help = match n_layers {
+            1 => "the network has one layer: leave `layers.` out".to_owned(),
+            n => format!("layers: 0 to {}", n - 1),
+        };
+        Failure::new(USAGE, "C036", what, help)
+    })
+}
+
+/// Parses the perturbations of a layer.
+fn parsed_layer(words: &[Word], n_units: usize) -> Result<Perturbation, Failure> {
+    let of = |option: &'static str| words.iter().filter(move |word| word.option == option);
+    let silenced = of("--silence").map(|word| word.clamp_to(Some(0.0)));
+    let clamped = of("--clamp").map(|word| word.clamp_to(None));
     let found = Perturbation {
-        lesioned: words("--lesion", &args.lesion)
-            .iter()
-            .map(Word::lesion)
-            .collect::<Result<_, _>>()?,
-        cut: words("--cut", &args.cut)
-            .iter()
-            .map(Word::cut)
-            .collect::<Result<_, _>>()?,
+        lesioned: of("--lesion").map(Word::lesion).collect::<Result<_, _>>()?,
+        cut: of("--cut").map(Word::cut).collect::<Result<_, _>>()?,
         clamped: silenced.chain(clamped).collect::<Result<_, _>>()?,
-        currents: words("--current", &args.current)
-            .iter()
+        currents: of("--current")
             .map(Word::current)
             .collect::<Result<_, _>>()?,
+        below: Vec::new(),
     };
     let checked = found.check(n_units);
     checked.map_err(|error| refused(&error, n_units))?;
@@ -554,7 +577,47 @@ mod tests {
 
     fn read(args: &PerturbArgs) -> Result<Perturbation, String> {
         let clock = Clock::new(20.0).unwrap();
-        parsed(args, &groups(), clock).map_err(|failure| failure.render(false))
+        parsed(args, &[groups()], clock).map_err(|failure| failure.render(false))
+    }
+
+    /// A word names the layer of its units; without one it is the last.
+    #[test]
+    fn words_name_a_layer() {
+        let layers = [
+            Groups {
+                n_units: 5,
+                signs: None,
+                ..groups()
+            },
+            groups(),
+        ];
+        let clock = Clock::new(20.0).unwrap();
+        let args = |silence: &[&str]| PerturbArgs {
+            silence: words(silence),
+            cut: words(&["layers.0.0-1>2@delay"]),
+            ..PerturbArgs::default()
+        };
+        let found = parsed(&args(&["layers.0.4", "4", "layers.1.e"]), &layers, clock);
+        let found = found.map_err(|failure| failure.render(false)).unwrap();
+        assert_eq!(found.below[0].clamped[0].units, [4]);
+        assert_eq!(found.below[0].cut[0].pre, [0, 1]);
+        let units: Vec<usize> = found
+            .clamped
+            .iter()
+            .map(|clamp| clamp.units.len())
+            .collect();
+        assert_eq!((units, found.cut.len()), (vec![1, 20], 0));
+        assert!(found.epochs().contains("delay"));
+        for (word, problem) in [
+            ("layers.2.4", "there is no layer 2"),
+            ("layers.0.5", "there is no unit 5"),
+            ("layers.0.e", "e and i under Dale's law"),
+        ] {
+            let refused = parsed(&args(&[word]), &layers, clock)
+                .unwrap_err()
+                .render(false);
+            assert!(refused.contains(problem), "{refused}");
+        }
     }
 
     fn words(words: &[&str]) -> Vec<String> {
@@ -571,6 +634,7 @@ mod tests {
             silence: words(&["6@400.."]),
         };
         let expected = Perturbation {
+            below: Vec::new(),
             lesioned: vec![
                 Lesion {
                     units: vec![3, 8, 9],

@@ -356,13 +356,10 @@ impl<'a> Job for StudyJob<'a> {
         };
         let perturbation = perturbation(&args.perturb, &network, run, &loaded.folder)?;
         let layer = layer(args, &run.model, "the network")?;
-        let lasting = lasting_dynamics(&perturbation, &network, run, &batch, terminal)?;
-        let dynamics = if layer == network.n_layers() - 1 {
-            lasting
-        } else {
-            Dynamics::of_layer(&network, layer)
-        };
+        let dynamics = lasting_dynamics(&perturbation, &network, layer, run, &batch, terminal)?;
         let mut states = pass(&network, run, &batch, noise(), &perturbation)?;
+        let below = layer.checked_sub(1).map(|below| &states.below[below].rates);
+        let rates_below = below.map(three_dimensional);
         take_layer(&mut states, layer);
         let signs = network.config().layer(layer).signs(Matrix::Recurrent);
         let others = peers.iter().map(|(name, peer)| {
@@ -398,6 +395,7 @@ impl<'a> Job for StudyJob<'a> {
             potentials: three_dimensional(&states.potentials),
             rates: three_dimensional(&states.rates),
             outputs: three_dimensional(&states.outputs),
+            rates_below,
             synapses: states
                 .synapses
                 .as_ref()
@@ -561,11 +559,12 @@ fn pass<B: RecurrenceBackend>(
     run(forward)
 }
 
-/// Returns the dynamics of a network with those perturbations that last all the time, and prints a note on others: what
+/// Returns the dynamics of a layer of a network with those perturbations that last all the time, and prints a note on others: what
 /// is computed from the dynamics, such as fixed points, does not see them.
 fn lasting_dynamics<B: RecurrenceBackend>(
     perturbation: &Perturbation,
     network: &CtrnnModule<B>,
+    layer: usize,
     run: &Run,
     batch: &TrialBatch,
     terminal: &Terminal,
@@ -580,8 +579,8 @@ fn lasting_dynamics<B: RecurrenceBackend>(
     if lasting != *perturbation {
         terminal.note("perturbations with a window are seen in the states of the trials; what is computed from the weights, such as fixed points, leaves them out");
     }
-    let mut dynamics = Dynamics::of(&lasting.apply(network)?);
-    dynamics.is_above_layer = network.n_layers() > 1;
+    let lasting = lasting.of_layer(layer, network.n_layers());
+    let mut dynamics = Dynamics::of(&lasting.apply(&network.layer(layer))?);
     for current in &lasting.currents {
         current
             .units

@@ -402,7 +402,7 @@ fn bad(message: String, source: &Arc<Source>, span: Range<usize>) -> Diagnostic 
     )
 }
 
-/// Splits `a.b.c`, which starts at byte `offset` of the override.
+/// Splits `a.b.c`, which starts at byte `offset` of the override. A part in quotes may have any characters: `a."b -> c".d`.
 fn parse_key(
     text: &str,
     offset: usize,
@@ -410,21 +410,29 @@ fn parse_key(
 ) -> Result<Vec<(String, Range<usize>)>, Diagnostic> {
     let mut start = offset;
     let mut parts = Vec::new();
-    for part in text.split('.') {
+    for part in split_parts(text) {
         let span = start..start + part.len();
         start = span.end + 1;
         let is_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if part.is_empty() || !part.chars().all(is_key) {
+        let quoted = ['"', '\''].iter().find_map(|&quote| {
+            let inner = part.strip_prefix(quote)?.strip_suffix(quote)?;
+            (!inner.contains(quote)).then_some(inner)
+        });
+        let name = quoted.or_else(|| part.chars().all(is_key).then_some(part));
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
             let message = format!(
                 "{:?} in {:?} is not a key",
                 shortened(part),
                 shortened(&source.text)
             );
-            return Err(bad(message, source, span).help(
-                "a key is made of names with dots between, for instance train.optimizer.lr",
-            ));
-        }
-        parts.push((part.to_owned(), span));
+            let help = if part.contains("->") {
+                "a name with other characters is in quotes: 'model.projections.\"a -> b\".density=0.2'"
+            } else {
+                "a key is made of names with dots between, for instance train.optimizer.lr"
+            };
+            return Err(bad(message, source, span).help(help));
+        };
+        parts.push((name.to_owned(), span));
     }
     if parts.len() > MAX_DEPTH {
         let message = format!("a key of {} parts", parts.len());
@@ -432,6 +440,19 @@ fn parse_key(
             .help("no key has so many; `train-ctrnn config schema` shows them all"));
     }
     Ok(parts)
+}
+
+/// Splits a key at the dots that are not in quotes.
+fn split_parts(text: &str) -> impl Iterator<Item = &str> {
+    let mut open = None;
+    text.split(move |c: char| {
+        match open {
+            Some(quote) if quote == c => open = None,
+            None if c == '"' || c == '\'' => open = Some(c),
+            _ => {}
+        }
+        c == '.' && open.is_none()
+    })
 }
 
 /// Parses the value that starts at byte `offset` of the override.

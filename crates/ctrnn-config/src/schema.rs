@@ -417,8 +417,11 @@ pub(crate) fn unknown_key(
     } else {
         format!("did you mean {meant}? ")
     };
-    Diagnostic::new(Code::UnknownKey, format!("unknown key {}", shortened(path)))
-        .help(format!("{meant}{}", list_keys(schema, parent, table)))
+    let unknown = Diagnostic::new(Code::UnknownKey, format!("unknown key {}", shortened(path)));
+    if parent.starts_with("model.layer[") && ["areas", "projections"].contains(&split(path).1) {
+        return unknown.help("a network has areas or several layers; within a layer, connectivity.file gives masks and signs, dale an excitatory fraction");
+    }
+    unknown.help(format!("{meant}{}", list_keys(schema, parent, table)))
 }
 
 /// Lists the keys of a table: "Keys of [model]: ..."

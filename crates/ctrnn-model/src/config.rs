@@ -145,9 +145,6 @@ pub struct CtrnnConfig {
     /// Groups of units by area and cell type, once the areas are resolved ([`CtrnnConfig::resolved`]).
     #[serde(skip)]
     pub groups: Vec<UnitGroup>,
-    /// Factor of every update of the parameters of each unit, from those of its area; absent: all are 1.
-    #[serde(skip)]
-    pub unit_plasticity: Option<Vec<f64>>,
 }
 
 impl Default for CtrnnConfig {
@@ -181,7 +178,6 @@ impl Default for CtrnnConfig {
             integrator: Integrator::Euler,
             frozen: Vec::new(),
             groups: Vec::new(),
-            unit_plasticity: None,
         }
     }
 }

@@ -92,6 +92,21 @@ impl CtrnnConfig {
         self.layers().map(|layer| layer.n_units).sum()
     }
 
+    /// Returns the multiplications of a time step of a trial by recurrent matrices, or their factors, and by the input weights between
+    /// layers.
+    pub fn multiplications(&self) -> usize {
+        let of_layer = |layer: &Self| {
+            let recurrent = match &layer.low_rank {
+                Some(low_rank) if low_rank.has_full() => layer.n_units + 2 * low_rank.rank,
+                Some(low_rank) => 2 * low_rank.rank,
+                None => layer.n_units,
+            };
+            let below = if layer.layer == 0 { 0 } else { layer.n_inputs };
+            layer.n_units * (recurrent + below)
+        };
+        self.layers().map(of_layer).sum()
+    }
+
     /// Returns a layer, counted from the inputs up; the last one is this configuration.
     ///
     /// # Panics
@@ -312,8 +327,9 @@ impl<B: Backend> CtrnnModule<B> {
 }
 
 impl<B: Backend> Forward<B> {
-    /// Returns the pass of a layer below the last one.
-    fn of_layer(&self, number: usize) -> Self {
+    /// Returns the pass of a layer below the last one, which records its rates.
+    #[must_use]
+    pub fn of_layer(&self, number: usize) -> Self {
         let start = self.below.get(number);
         let noise = match (start, &self.noise) {
             (Some(start), _) => start.noise.clone(),

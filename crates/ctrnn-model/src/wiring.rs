@@ -281,7 +281,6 @@ impl CtrnnConfig {
             areas: free.areas,
             projections: free.projections,
             groups: free.groups,
-            unit_plasticity: free.unit_plasticity,
             init: free.init,
             ..self
         }

@@ -304,6 +304,7 @@ impl Drawn {
             potentials: array(&states.potentials),
             rates: array(&states.rates),
             outputs: array(&states.outputs),
+            rates_below: None,
             synapses: states
                 .synapses
                 .as_ref()

@@ -55,9 +55,7 @@ pub struct FixedPoints {
 
 impl Answer for FixedPoints {
     type Options = Search;
-    const FOLLOWS_DYNAMICS: bool = true;
     const NEEDS_WHOLE: bool = true;
-    const TAKES_INPUTS: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         HELD_ARRAYS[0],
         HELD_ARRAYS[1],
@@ -96,6 +94,18 @@ impl Answer for FixedPoints {
             shape: "[point, unit]",
             unit: "",
             meaning: "state: potentials, or rates in the rate form",
+        },
+        ArrayDoc {
+            name: "utilisation",
+            shape: "[point, unit]",
+            unit: "",
+            meaning: "utilisation u of the synapses at the point, with short-term plasticity",
+        },
+        ArrayDoc {
+            name: "resources",
+            shape: "[point, unit]",
+            unit: "",
+            meaning: "resources x of the synapses at the point, likewise",
         },
         ArrayDoc {
             name: "readouts",
@@ -149,7 +159,7 @@ impl Answer for FixedPoints {
             name: "eigenvalues_real",
             shape: "[point, mode]",
             unit: "",
-            meaning: "eigenvalues of the Jacobian of one time step by falling modulus, real parts",
+            meaning: "eigenvalues of the Jacobian of one time step by falling modulus, real parts; with short-term plasticity three for each unit",
         },
         ArrayDoc {
             name: "eigenvalues_imag",
@@ -179,7 +189,7 @@ impl Answer for FixedPoints {
             name: "right_real",
             shape: "[point, mode, unit]",
             unit: "",
-            meaning: "unit right eigenvectors of the leading modes, real parts",
+            meaning: "unit right eigenvectors of the leading modes, real parts; with short-term plasticity the entries of the units",
         },
         ArrayDoc {
             name: "right_imag",
@@ -245,14 +255,13 @@ impl Answer for FixedPoints {
         let found = held.inputs.iter().map(under);
         let found: Vec<Found> = found.collect::<Result<_, Unsuitable>>()?;
         let places: Vec<(usize, usize)> = study.visited_steps().collect();
-        let layout = study.layout();
         Ok(Self {
             pca: Pca::of(study.states_at(&places, MOST_OBSERVED).view())?,
             selection: SelectionVectors::of(study, &held, &found),
             channels: held
                 .inputs
                 .iter()
-                .map(|held| held.channels(&layout))
+                .map(|held| held.channels(study))
                 .collect(),
             trajectories: held
                 .inputs
@@ -330,6 +339,18 @@ impl FixedPoints {
             .map(|(_, point)| self.dynamics.readout(&point.state));
         let q: Vec<f64> = self.points().map(|(_, point)| point.q).collect();
         let input_index: Vec<usize> = self.points().map(|(k, _)| k).collect();
+        let arrays = match &self.dynamics.synapses {
+            None => arrays,
+            Some(synapses) => {
+                let rest = || {
+                    let states = self.points().map(|(_, point)| &point.state);
+                    states.map(|state| synapses.at_rest(&self.dynamics.rates(state)))
+                };
+                arrays
+                    .with("utilisation", &table(rest().map(|own| own.utilisation), n))
+                    .with("resources", &table(rest().map(|own| own.resources), n))
+            }
+        };
         arrays
             .with("input_index", &input_index)
             .with("states", &table(states, n))
@@ -346,8 +367,12 @@ impl FixedPoints {
     fn arrays_of_modes(&self, mut arrays: Arrays) -> Arrays {
         let points: Vec<(usize, &FixedPoint)> = self.points().collect();
         let (n, dynamics) = (self.dynamics.n_units(), &self.dynamics);
+        let n_modes = points
+            .first()
+            .map_or(n, |(_, point)| point.modes.values.len());
         let value = |of: &dyn Fn(c64) -> f64| {
-            Array2::from_shape_fn((points.len(), n), |(i, j)| of(points[i].1.modes.values[j]))
+            let shape = (points.len(), n_modes);
+            Array2::from_shape_fn(shape, |(i, j)| of(points[i].1.modes.values[j]))
         };
         let vector = |is_left: bool, part: fn(&c64) -> f64| {
             let shape = (points.len(), n.min(point::N_MODES), n);

@@ -49,7 +49,6 @@ impl Answer for Flow {
     type Options = Options;
     const FOLLOWS_DYNAMICS: bool = true;
     const NEEDS_WHOLE: bool = true;
-    const TAKES_INPUTS: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc {
             name: "axes",
@@ -112,8 +111,7 @@ impl Answer for Flow {
             [N_PLACES, N_ARROWS]
                 .map(|n| flow_field(&study.dynamics, &drive, &pca.mean, axes, ranges, n))
         });
-        let layout = study.layout();
-        let channels = held.inputs.iter().map(|held| held.channels(&layout));
+        let channels = held.inputs.iter().map(|held| held.channels(study));
         Ok(Self {
             fields: fields.collect(),
             axes: axes.to_owned(),
@@ -271,7 +269,8 @@ pub fn flow_field(
 ) -> FlowField {
     FlowField::on_grid(ranges, n, |grid| {
         let states = grid.dot(&axes) + origin;
-        let moved = (dynamics.next_of_all(&states, input_drive) - &states) / dynamics.dt_ms;
+        let next = dynamics.next_of_all(&states, &mut dynamics.rested(&states), input_drive);
+        let moved = (next - &states) / dynamics.dt_ms;
         [moved.dot(&axes.t()), moved]
     })
 }

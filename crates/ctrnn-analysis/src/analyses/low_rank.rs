@@ -23,7 +23,7 @@ use crate::arrays::ArrayDoc;
 use crate::courses::{COURSE_ARRAYS, Courses, projected};
 use crate::gaussian_mixture::{Mixture, mixtures};
 use crate::held_inputs::{HELD_ARRAYS, HeldOptions};
-use crate::linear_algebra::{eigenvalues, least_squares};
+use crate::linear_algebra::{Svd, eigenvalues, least_squares, svd};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Ticks, colour, panel_mm};
 use crate::text::{listed, rounded, short, spoken};
 use crate::{Arrays, Factors, Study};
@@ -31,6 +31,9 @@ use flow::{ReducedFlow, reduced_flow};
 
 /// Largest number of panels in a row.
 const IN_A_ROW: usize = 4;
+/// Share of the mean square of the drive of a layer above the first that its input axes hold, and the largest number of these.
+const DRIVE_SHARE: f64 = 0.99;
+const MOST_DRIVES: usize = 8;
 /// Units for each loading of a population: fewer say nothing about its covariance.
 const UNITS_PER_LOADING: usize = 5;
 
@@ -85,7 +88,6 @@ pub struct LowRank {
 }
 
 impl Answer for LowRank {
-    const TAKES_INPUTS: bool = true;
     type Options = Options;
 
     const ARRAYS: &'static [ArrayDoc] = &[
@@ -124,7 +126,7 @@ impl Answer for LowRank {
             "input_axis_names",
             "[input axis]",
             "",
-            "names of the input axes: the columns of W_in, and the bias if there is one",
+            "names of the input axes: the columns of W_in, or the principal axes of the drive of a layer above the first, and the bias if there is one",
         ),
         ArrayDoc::new(
             "explained",
@@ -211,14 +213,15 @@ impl Answer for LowRank {
                 "the recurrent weights have no factors: model.low_rank trains a network with some, and a perturbed one has lost them",
             ));
         };
-        let (names, vectors) = vectors(study, &factors);
+        let input_axes = input_axes(study)?;
+        let (names, vectors) = vectors(study, &factors, &input_axes);
         let n = study.dynamics.n_units() as f64;
         let overlaps = vectors.t().dot(&vectors) / n;
         let sizes = overlaps.diag().mapv(f64::sqrt);
         let rank = factors.left.ncols();
         let product = overlaps.slice(s![rank..2 * rank, ..rank]);
         let eigenvalues = eigenvalues(product)?.into_iter();
-        let (input_axes, coordinates, explained) = coordinates(study, &factors)?;
+        let (input_axes, coordinates, explained) = coordinates(study, &factors, input_axes)?;
         let kappa = coordinates.slice(s![.., .., ..rank]).to_owned();
         let loadings = loadings(&vectors, &sizes);
         let most = (loadings.nrows() / (UNITS_PER_LOADING * loadings.ncols().max(1))).max(1);
@@ -334,29 +337,63 @@ impl Answer for LowRank {
     }
 }
 
-/// Returns the vectors of a network as columns `[N, K]`, with their names.
-fn vectors(study: &Study, factors: &Factors) -> (Vec<String>, Array2<f64>) {
-    let layout = study.layout();
+/// Returns the input axes as columns `[N, K]`, with their names: the columns of `W_in`. A layer above the first has too many: its input axes
+/// are the principal axes of the drive that it receives over all trials, which hold [`DRIVE_SHARE`] of its mean square, each as long
+/// as the root mean square of the drive along it.
+fn input_axes(study: &Study) -> Result<(Vec<String>, Array2<f64>), Unsuitable> {
     let dynamics = &study.dynamics;
+    if study.rates_below.is_none() {
+        let names = study.input_names();
+        let names = names.iter().map(|name| spoken(name));
+        return Ok((names.collect(), dynamics.w_in.clone()));
+    }
+    let n = dynamics.n_units();
+    let mut moments = Array2::<f64>::zeros((n, n));
+    for b in 0..study.batch.n_trials {
+        let seen = (study.network_inputs(b)).mapv(|rate| dynamics.seen_input(rate));
+        let drive = seen.dot(&dynamics.w_in.t());
+        moments += &drive.t().dot(&drive);
+    }
+    let Svd { u, s: sizes, .. } = svd(moments.view())?;
+    let whole = sizes.sum();
+    let mut held = 0.0;
+    let needed = sizes.iter().take_while(|&&size| {
+        let is_needed = held < DRIVE_SHARE * whole;
+        held += size;
+        is_needed
+    });
+    let n_axes = needed.count().min(MOST_DRIVES);
+    let n_states = study.batch.n_steps.iter().sum::<usize>().max(1) as f64;
+    let lengths = sizes
+        .slice(s![..n_axes])
+        .mapv(|size| (size / n_states).sqrt());
+    let names = (1..=n_axes).map(|k| format!("drive {k}"));
+    Ok((
+        names.collect(),
+        u.slice(s![.., ..n_axes]).to_owned() * &lengths,
+    ))
+}
+
+/// Returns the vectors of a network as columns `[N, K]`, with their names.
+fn vectors(
+    study: &Study,
+    factors: &Factors,
+    input_axes: &(Vec<String>, Array2<f64>),
+) -> (Vec<String>, Array2<f64>) {
+    let dynamics = &study.dynamics;
+    let (input_names, inputs) = input_axes;
     let numbered =
         |side: &'static str| (1..=factors.left.ncols()).map(move |r| format!("{side} {r}"));
-    let inputs = layout
-        .inputs
-        .iter()
-        .map(|name| format!("input {}", spoken(name)));
-    let outputs = layout
-        .outputs
-        .iter()
-        .map(|name| format!("output {}", spoken(name)));
+    let outputs = study.output_names().into_iter();
     let names = numbered("left")
         .chain(numbered("right"))
-        .chain(inputs)
-        .chain(outputs);
+        .chain(input_names.iter().map(|name| format!("input {name}")))
+        .chain(outputs.map(|name| format!("output {}", spoken(&name))));
     let readouts = dynamics.w_out.t().mapv(|w| w * dynamics.n_units() as f64);
     let parts = [
         factors.left.view(),
         factors.right.view(),
-        dynamics.w_in.view(),
+        inputs.view(),
         readouts.view(),
     ];
     let columns = concatenate(Axis(1), &parts).expect("vectors have an entry for each unit");
@@ -368,16 +405,11 @@ fn vectors(study: &Study, factors: &Factors) -> (Vec<String>, Array2<f64>) {
 fn coordinates(
     study: &Study,
     factors: &Factors,
+    (mut names, inputs): (Vec<String>, Array2<f64>),
 ) -> Result<(Vec<String>, Array3<f64>, f64), Unsuitable> {
     let dynamics = &study.dynamics;
-    let mut names: Vec<String> = study
-        .layout()
-        .inputs
-        .iter()
-        .map(|name| spoken(name))
-        .collect();
     let bias = dynamics.bias.view().insert_axis(Axis(1));
-    let mut parts = vec![factors.left.view(), dynamics.w_in.view()];
+    let mut parts = vec![factors.left.view(), inputs.view()];
     if dynamics.bias.iter().any(|&b| b != 0.0) {
         parts.push(bias);
         names.push("bias".to_owned());

@@ -64,7 +64,6 @@ impl Answer for Lyapunov {
     type Options = Options;
     const FOLLOWS_DYNAMICS: bool = true;
     const NEEDS_WHOLE: bool = true;
-    const TAKES_INPUTS: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc {
             name: "exponents_per_s",
@@ -283,7 +282,7 @@ fn pieces(study: &Study, n_steps: usize) -> Result<Vec<Piece>, Unsuitable> {
         if left == 0 {
             break;
         }
-        let inputs = study.inputs(b);
+        let inputs = study.network_inputs(b);
         let n = (inputs.nrows() - 1).min(left);
         left -= n;
         found.push(Piece {

@@ -38,6 +38,7 @@ pub fn study(task: &dyn Task, batch: TrialBatch, outputs: Array3<f64>) -> Study<
         potentials: states.clone(),
         rates: states,
         outputs,
+        rates_below: None,
         synapses: None,
         signs: None,
         groups: Vec::new(),

@@ -39,8 +39,6 @@ pub struct Spectrum {
     /// timescale; `None` if that is not finite.
     pub modes: Vec<Option<Vec<Mode>>>,
     dt_ms: f64,
-    /// True for a network with short-term plasticity, which is not linearised.
-    is_plastic: bool,
     is_delayed: bool,
 }
 
@@ -57,7 +55,6 @@ impl Answer for Spectrum {
     type Options = Options;
     const BASIS: Basis = Basis::Trials;
     const NEEDS_WHOLE: bool = true;
-    const TAKES_INPUTS: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc {
             name: "{}_real",
@@ -92,10 +89,8 @@ impl Answer for Spectrum {
         let before = study.before.as_ref().map(|network| of(&network.w_rc));
         let before = before.transpose()?;
         let after = of(&study.dynamics.w_rc)?;
-        let is_plastic = study.dynamics.synapses.is_some();
         let is_delayed = study.dynamics.is_delayed;
-        // The network linearised in the units alone would be another one.
-        let held = if is_plastic || is_delayed {
+        let held = if is_delayed {
             None
         } else {
             HeldInputs::if_any(study, &options.held, 24)?
@@ -107,7 +102,6 @@ impl Answer for Spectrum {
             after,
             modes: modes.collect::<Result<_, Unsuitable>>()?,
             held,
-            is_plastic,
             dt_ms: study.dynamics.dt_ms,
             is_delayed,
         })
@@ -125,7 +119,9 @@ impl Answer for Spectrum {
             return arrays;
         };
         let table = |of: &dyn Fn(&Mode) -> f64| {
-            Array2::from_shape_fn((held.inputs.len(), self.after.len()), |(k, j)| {
+            let n_modes = self.modes.iter().flatten().map(Vec::len).next();
+            let n_modes = n_modes.unwrap_or(self.after.len());
+            Array2::from_shape_fn((held.inputs.len(), n_modes), |(k, j)| {
                 self.modes[k].as_ref().map_or(f64::NAN, |own| of(&own[j]))
             })
         };
@@ -160,17 +156,10 @@ impl Answer for Spectrum {
             Some(format!("{}: {what}", held.name))
         });
         let notes = self.held.iter().flat_map(|held| held.notes.iter().cloned());
-        let left_out = if self.is_plastic {
-            Some(format!(
-                "no time scales of the linearised network: {}",
-                Unsuitable::PlasticSynapses
-            ))
-        } else {
-            self.is_delayed.then(|| {
-                "recurrent connections are delayed: time scales of the linearised network are left out"
-                    .to_owned()
-            })
-        };
+        let left_out = self.is_delayed.then(|| {
+            "recurrent connections are delayed: time scales of the linearised network are left out"
+                .to_owned()
+        });
         self.stages()
             .map(radius)
             .chain(place)
@@ -275,7 +264,11 @@ fn modes(study: &Study, held: &HeldInput) -> Result<Option<Vec<Mode>>, Unsuitabl
         return Ok(None);
     }
     let drive = study.dynamics.input_drive(&held.input);
-    let found = eigenvalues(study.dynamics.step_jacobian(&mean, &drive).view())?;
+    let synapses = held.mean_end_synapses(study);
+    let jacobian = study
+        .dynamics
+        .joint_jacobian(&mean, synapses.as_ref(), &drive);
+    let found = eigenvalues(jacobian.view())?;
     let mode = |m: &c64| Mode {
         timescale_ms: study.dynamics.timescale_ms(*m),
         is_growing: m.re.hypot(m.im) > 1.0,

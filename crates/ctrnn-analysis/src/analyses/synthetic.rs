@@ -161,6 +161,7 @@ impl Synthetic {
             potentials: self.rates.clone(),
             rates: self.rates.clone(),
             outputs: self.outputs.clone(),
+            rates_below: None,
             synapses: None,
             signs: None,
             groups: Vec::new(),
@@ -193,7 +194,6 @@ fn still(n_units: usize) -> Dynamics {
         rectifies_inputs: false,
         synapses: None,
         is_delayed: false,
-        is_above_layer: false,
     }
 }
 

@@ -127,7 +127,7 @@ impl Answer for TaskVariance {
         let clusters = clusters(rows.view(), MOST_CLUSTERS, study.seed);
         let dynamics = &study.dynamics;
         // A layer of several does not answer the task by itself.
-        let answers = !dynamics.is_above_layer && !dynamics.w_out.is_empty();
+        let answers = study.rates_below.is_none() && !dynamics.w_out.is_empty();
         Ok(Self {
             lesions: (answers && !dynamics.is_delayed)
                 .then(|| lesions(study, &active, &clusters.labels))

@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{Clock, Condition, Meaning, Trial, value_bits};
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, s};
 use rayon::prelude::*;
 
 use super::CONTEXTS;
 use crate::evidence::column;
 use crate::groups::{Group, of_all};
 use crate::linear_algebra::least_squares;
-use crate::study::span;
+use crate::study::{span, steps_of};
 use crate::{Study, Unsuitable};
 
 /// Largest number of combinations of conditions whose inputs are held one by one.
@@ -19,7 +19,7 @@ const MOST_CROSSED: usize = 8;
 
 /// Input of a trial in an epoch.
 pub(super) struct EpochInput {
-    /// Median over the time steps, or the rest at 0 of a channel that changes, `[I]`.
+    /// Median over the time steps, or the rest at 0 of a channel that changes, `[I]`; of the rates of a layer below, those at the end.
     pub median: Vec<f64>,
     /// True if the input is the same at all time steps.
     pub is_constant: bool,
@@ -28,17 +28,24 @@ pub(super) struct EpochInput {
 /// Trials of an epoch in groups.
 pub(super) struct Grouping {
     pub groups: Vec<Group>,
-    /// Conditions that change the inputs of the epoch.
+    /// Conditions that change the inputs of the task in the epoch.
+    pub shown: Vec<String>,
+    /// Conditions that tell the inputs of the network apart: those shown in the epoch; for a layer above the first, in any epoch up to it.
     pub telling: Vec<String>,
     /// Conditions that tell the groups apart.
     pub by: Vec<String>,
 }
 
+/// Inputs `[trial][epoch]`; `None` if the trial lacks the epoch.
+type EpochInputs = Vec<Vec<Option<EpochInput>>>;
+
 /// Inputs of every trial in every epoch.
 pub(crate) struct Medians {
     pub(super) epochs: Vec<&'static str>,
-    /// Inputs `[trial][epoch]`; `None` if the trial lacks the epoch.
-    pub(super) inputs: Vec<Vec<Option<EpochInput>>>,
+    /// Inputs of the task.
+    inputs: EpochInputs,
+    /// Rates of the layer below, for a layer above the first.
+    below: Option<EpochInputs>,
     /// Numbers of the trials of each condition.
     conditions: Vec<Vec<usize>>,
 }
@@ -60,14 +67,21 @@ impl Medians {
                 .map(|epoch| epoch_input(&trial, epoch, has_rest))
                 .collect()
         };
+        let inputs = (0..study.batch.n_trials).into_par_iter().map(of_trial);
         Self {
-            inputs: (0..study.batch.n_trials)
-                .into_par_iter()
-                .map(of_trial)
-                .collect(),
+            inputs: inputs.collect(),
+            below: study
+                .rates_below
+                .as_ref()
+                .map(|_| rates_below(study, &epochs)),
             conditions: conditions(study),
             epochs,
         }
+    }
+
+    /// Returns the inputs that are held: those of the task, or the rates of the layer below.
+    pub(super) fn held(&self) -> &EpochInputs {
+        self.below.as_ref().unwrap_or(&self.inputs)
     }
 
     /// Groups the trials that have an epoch, by `study.by` or the conditions that change its inputs.
@@ -77,7 +91,18 @@ impl Medians {
         if study.by.is_empty() && !kept.iter().all(|b| is_catch(study, *b)) {
             kept.retain(|b| !is_catch(study, *b));
         }
-        let telling = self.telling_conditions(study, e, &kept);
+        let shown = self.telling_conditions(study, e, &kept);
+        let mut telling = shown.clone();
+        if self.below.is_some() {
+            for earlier in (0..e).rev() {
+                let names = self.telling_conditions(study, earlier, &kept).into_iter();
+                telling.extend(
+                    names
+                        .filter(|name| !telling.contains(name))
+                        .collect::<Vec<_>>(),
+                );
+            }
+        }
         let by = if study.by.is_empty() {
             few(study, &kept, &telling)
         } else {
@@ -96,12 +121,13 @@ impl Medians {
         groups.retain(|group| !group.trials.is_empty());
         Ok(Grouping {
             groups,
+            shown,
             telling,
             by,
         })
     }
 
-    /// Returns the names of a smallest set of conditions of which the inputs of an epoch are a function, those with the
+    /// Returns the names of a smallest set of conditions of which the inputs of the task in an epoch are a function, those with the
     /// fewest values first.
     fn telling_conditions(&self, study: &Study, e: usize, trials: &HashSet<usize>) -> Vec<String> {
         let columns = &study.batch.conditions;
@@ -117,7 +143,7 @@ impl Medians {
             .iter()
             .filter_map(|own| {
                 let own: Vec<usize> = own.iter().copied().filter(|b| trials.contains(b)).collect();
-                let median = self.median_over_trials(e, &own)?;
+                let median = median_over_trials(&self.inputs, e, &own)?;
                 Some((own[0], median.iter().map(|u| value_bits(*u)).collect()))
             })
             .collect();
@@ -140,26 +166,19 @@ impl Medians {
         kept.into_iter().map(|k| columns[k].0.clone()).collect()
     }
 
-    /// Computes the median over trials that have the epoch; `None` if there are none.
-    fn median_over_trials(&self, e: usize, trials: &[usize]) -> Option<Vec<f64>> {
-        let known = trials.iter().filter_map(|&b| self.inputs[b][e].as_ref());
-        let rows: Vec<&[f64]> = known.map(|input| &input.median[..]).collect();
-        median_of_rows(&rows)
-    }
-
     /// Computes the change of the input per unit of a condition's value; `None` if that is the same in all trials.
     pub(super) fn change(&self, study: &Study, e: usize, condition: &str) -> Option<Array1<f64>> {
         let values = column(&study.batch, condition)?;
         let rows = self.conditions.iter().filter_map(|own| {
             let value = values[own[0]];
             let is_shown = value.is_finite() && !is_catch(study, own[0]);
-            let input = self.median_over_trials(e, own).filter(|_| is_shown)?;
+            let input = median_over_trials(self.held(), e, own).filter(|_| is_shown)?;
             Some((value, Array1::from(input)))
         });
         let rows: Vec<(f64, Array1<f64>)> = rows.collect();
         let mean = rows.iter().map(|(x, _)| x).sum::<f64>() / rows.len() as f64;
         let square: f64 = rows.iter().map(|(x, _)| (x - mean).powi(2)).sum();
-        let none = Array1::zeros(study.batch.n_inputs);
+        let none = Array1::zeros(study.n_inputs());
         let sum = rows
             .iter()
             .fold(none, |sum, (x, input)| sum + input * (x - mean));
@@ -175,7 +194,7 @@ impl Medians {
                 .copied()
                 .filter(|b| is_here.contains(b))
                 .collect();
-            self.median_over_trials(e, &own)
+            median_over_trials(self.held(), e, &own)
         });
         let rows: Vec<Vec<f64>> = rows.collect();
         let rows: Vec<&[f64]> = rows.iter().map(|row| &row[..]).collect();
@@ -183,7 +202,8 @@ impl Medians {
     }
 
     /// Returns an input that stands for some trials: that of the median condition if the inputs are a linear function of
-    /// these conditions, otherwise that of the trial nearest to it, with its number.
+    /// these conditions, otherwise that of the trial nearest to it, with its number. Without such conditions the rates of a layer below
+    /// differ by noise alone: then it is their median.
     pub(super) fn typical(
         &self,
         study: &Study,
@@ -193,12 +213,13 @@ impl Medians {
     ) -> Option<(Array1<f64>, Option<usize>)> {
         let median = self.median_over_conditions(e, trials)?;
         let known = trials.iter().filter_map(|&b| {
-            let input = self.inputs[b][e].as_ref()?;
+            let input = self.held()[b][e].as_ref()?;
             Some((b, Array1::from(input.median.clone())))
         });
         let known: Vec<(usize, Array1<f64>)> = known.collect();
         let is_same = known.iter().all(|(_, input)| *input == median);
-        if is_same || is_linear(study, &known, conditions) {
+        let differs_by_noise = self.below.is_some() && conditions.is_empty();
+        if is_same || differs_by_noise || is_linear(study, &known, conditions) {
             return Some((median, None));
         }
         let distance = |input: &Array1<f64>| (input - &median).mapv(|x| x * x).sum();
@@ -318,6 +339,27 @@ fn epoch_input(trial: &Trial, epoch: &str, has_rest: bool) -> Option<EpochInput>
         median: (0..width).map(median).collect(),
         is_constant,
     })
+}
+
+/// Returns the rates of the layer below at the end of every epoch.
+fn rates_below(study: &Study, epochs: &[&'static str]) -> EpochInputs {
+    let rates = study.rates_below.as_ref();
+    let at_end = |b: usize, epoch: &str| {
+        let last = steps_of(&study.batch, b, epoch).last()?;
+        Some(EpochInput {
+            median: rates?.slice(s![b, last, ..]).to_vec(),
+            is_constant: true,
+        })
+    };
+    let of_trial = |b: usize| epochs.iter().map(|epoch| at_end(b, epoch)).collect();
+    (0..study.batch.n_trials).map(of_trial).collect()
+}
+
+/// Computes the median over trials that have the epoch; `None` if there are none.
+fn median_over_trials(inputs: &EpochInputs, e: usize, trials: &[usize]) -> Option<Vec<f64>> {
+    let known = trials.iter().filter_map(|&b| inputs[b][e].as_ref());
+    let rows: Vec<&[f64]> = known.map(|input| &input.median[..]).collect();
+    median_of_rows(&rows)
 }
 
 /// Computes the median of each column; `None` without rows.

@@ -5,6 +5,7 @@ use ndarray::Array3;
 
 use super::*;
 use crate::analyses::observer;
+use crate::evidence::column;
 
 fn held(task: &dyn Task, n_trials: usize) -> (HeldInputs, Vec<Vec<f64>>) {
     let batch = observer::batch(task, n_trials);
@@ -53,4 +54,55 @@ fn a_walk_is_held_without_movement() {
     assert_eq!(held.inputs[0].input.to_vec(), [0.0, 0.0]);
     let notes = held.notes.join("\n");
     assert!(notes.contains("the inputs change during walk"), "{notes}");
+}
+
+/// A layer above the first is held at the rates below at the end of each epoch, for each cell of the conditions that have been shown by then:
+/// the sample during the delay, and sample and test in the end.
+#[test]
+fn a_layer_above_is_held_at_the_rates_below() {
+    let task = DelayedMatchToSample {
+        n_directions: 2,
+        ..DelayedMatchToSample::default()
+    };
+    let batch = observer::batch(&task, 40);
+    let shape = (batch.n_trials, batch.max_steps, batch.n_outputs);
+    let sample = column(&batch, "sample_deg").unwrap().to_vec();
+    let mut study = observer::study(&task, batch, Array3::zeros(shape));
+    let rate = |b: usize, t: usize| t as f64 + sample[b] + 0.001 * b as f64;
+    study.rates_below = Some(Array3::from_shape_fn((shape.0, shape.1, 3), |(b, t, _)| {
+        rate(b, t)
+    }));
+    let held = HeldInputs::of(&study, &HeldOptions::default(), 100).unwrap();
+    let names: Vec<&str> = held.inputs.iter().map(|own| &own.name[..]).collect();
+    let of = |epoch: &str| names.iter().filter(|name| name.starts_with(epoch)).count();
+    assert_eq!(
+        ["fixation", "sample", "delay", "test"].map(of),
+        [1, 2, 2, 4],
+        "{names:?}"
+    );
+    for own in &held.inputs {
+        let place = &own.places[0];
+        assert_eq!(own.input.len(), 3);
+        let rows: Vec<f64> = (place.trials.iter())
+            .map(|&b| rate(b, steps_of(&study.batch, b, place.epoch).end - 1))
+            .collect();
+        let [low, high] = [rows[0], rows[rows.len() - 1]];
+        assert!(
+            (low..=high).contains(&own.input[0]),
+            "{} {low} {high}",
+            own.input
+        );
+    }
+    assert!(
+        held.notes
+            .join(" ")
+            .contains("the rates of the layer below")
+    );
+    assert!(
+        held.stimuli
+            .iter()
+            .all(|own| own.epoch != "delay" && own.change.len() == 3)
+    );
+    let told = held.inputs[0].channels(&study);
+    assert!(told.starts_with("mean rate of the layer below"), "{told}");
 }

@@ -1,7 +1,8 @@
 use burn::backend::NdArray;
+use burn::tensor::Tensor;
 use ctrnn_files::Array;
 use ctrnn_model::{
-    Activation, CtrnnConfig, Dale, Forward, InitialState, Noise, NoiseAddress, NoiseLevels,
+    Activation, CtrnnConfig, Dale, Forward, InitialState, Noise, NoiseAddress, NoiseLevels, Record,
     ShortTermPlasticity, SynapseKind,
 };
 
@@ -314,4 +315,70 @@ fn plastic_synapses_follow_the_rate_of_a_clamp() {
     let next = u + 20.0 / 1500.0 * (0.15 - u) + emitted * 0.15 * (1.0 - u);
     x += 20.0 / 200.0 * (1.0 - x) - emitted * u * x;
     assert_near(&of(&held.outputs)[5..], &[2.0 * next * x]);
+}
+
+/// Each layer has perturbations of its own: the stack gives what its layers give one after the other, with the same noise.
+#[test]
+fn layers_are_perturbed_one_by_one() {
+    let layer = |n_inputs, n_units, n_outputs| CtrnnConfig {
+        noise: NoiseLevels {
+            preactivation: 0.1.into(),
+            ..NoiseLevels::default()
+        },
+        ..CtrnnConfig::new(n_inputs, n_units, n_outputs)
+    };
+    let config = CtrnnConfig::stacked(vec![layer(1, 4, 0), layer(4, 3, 2)]);
+    let stack: CtrnnModule<B> = config.init(3, &Default::default()).unwrap();
+    let below = Perturbation {
+        lesioned: lesion(1, Window::Always).lesioned,
+        ..clamp(0, 2.0, Window::Steps(3..7))
+    };
+    let both = Perturbation {
+        below: vec![below.clone()],
+        ..current(Window::Steps(2..5))
+    };
+    both.check_delays(&config).unwrap();
+    assert_eq!(both.latest_start(), Some(3));
+    assert_eq!(both.lasting().below[0].lesioned.len(), 1);
+    assert!(both.lasting().below[0].clamped.is_empty());
+    let inputs: Tensor<B, 3> = Tensor::ones([2, 10, 1], &Default::default());
+    let forward = Forward {
+        noise: Noise::Drawn(NoiseAddress::default()),
+        record: Record::ALL,
+        ..Forward::default()
+    };
+    let values = |tensor: &Tensor<B, 3>| tensor.to_data().iter::<f64>().collect::<Vec<f64>>();
+    let run = |perturbation: &Perturbation| {
+        forward_perturbed(&stack, perturbation, &[], inputs.clone(), &forward).unwrap()
+    };
+    let found = run(&both);
+    let pass = |network: &CtrnnModule<B>, own: &Perturbation, seen, pass: &Forward<B>| {
+        forward_perturbed(network, own, &[], seen, pass).unwrap()
+    };
+    let first = pass(
+        &stack.layer(0),
+        &below,
+        inputs.clone(),
+        &forward.of_layer(0),
+    );
+    let rates = first.rates.unwrap();
+    let second = pass(
+        &stack.layer(1),
+        &current(Window::Steps(2..5)),
+        rates.clone(),
+        &forward,
+    );
+    assert_eq!(values(&found.outputs), values(&second.outputs));
+    assert_eq!(
+        values(found.below[0].rates.as_ref().unwrap()),
+        values(&rates)
+    );
+    let clamped = rates.slice([0..2, 3..7, 0..1]);
+    assert_eq!(values(&clamped), vec![2.0; 8]);
+    let none = stack.forward(inputs.clone(), &forward);
+    assert_eq!(
+        values(&run(&Perturbation::default()).outputs),
+        values(&none.outputs)
+    );
+    assert_ne!(values(&none.outputs), values(&second.outputs));
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use ctrnn_model::{
-    CtrnnModule, Forward, ModelError, Record, RecurrenceBackend, Trajectory, cat_rows, host_tensor,
+    CtrnnModule, Forward, ModelError, RecurrenceBackend, Trajectory, cat_rows, host_tensor,
     map_rows,
 };
 use ctrnn_tasks::Timeline;
@@ -77,7 +77,7 @@ pub fn forward_perturbed<B: RecurrenceBackend>(
     forward: &Forward<B>,
 ) -> Result<Trajectory<B>, ModelError> {
     if network.n_layers() > 1 {
-        return last_layer_perturbed(network, perturbation, timelines, inputs, forward);
+        return layers_perturbed(network, perturbation, timelines, inputs, forward);
     }
     let [n_trials, n_steps, _] = inputs.dims();
     let unknown = Timeline::default();
@@ -125,31 +125,34 @@ pub fn forward_perturbed<B: RecurrenceBackend>(
     Ok(in_order(parts, &order))
 }
 
-/// Runs a stack whose last layer is perturbed: the layers below are those of the unperturbed pass.
-fn last_layer_perturbed<B: RecurrenceBackend>(
+/// Runs a perturbed stack, layer by layer.
+fn layers_perturbed<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
     perturbation: &Perturbation,
     timelines: &[Timeline],
     inputs: Tensor<B, 3>,
     forward: &Forward<B>,
 ) -> Result<Trajectory<B>, ModelError> {
-    let recorded = Forward {
-        record: Record {
-            rates: true,
-            ..forward.record
-        },
-        ..forward.clone()
+    let n_layers = network.n_layers();
+    let run = |number: usize, seen: Tensor<B, 3>, pass: &Forward<B>| {
+        let own = perturbation.of_layer(number, n_layers);
+        forward_perturbed(&network.layer(number), &own, timelines, seen, pass)
     };
-    let below = network.forward(inputs, &recorded).below;
-    let seen = below.last().and_then(|layer| layer.rates.clone());
+    let (mut seen, mut below) = (inputs, Vec::new());
+    for number in 0..n_layers - 1 {
+        let mut states = run(number, seen, &forward.of_layer(number))?;
+        seen = states.rates.clone().expect("a layer records its rates");
+        if !forward.record.rates {
+            states.rates = None;
+        }
+        below.push(states);
+    }
     let of_last = Forward {
         below: Vec::new(),
         ..forward.clone()
     };
-    let last = network.layer(network.n_layers() - 1);
-    let seen = seen.expect("rates are recorded");
-    let perturbed = forward_perturbed(&last, perturbation, timelines, seen, &of_last)?;
-    Ok(Trajectory { below, ..perturbed })
+    let last = run(n_layers - 1, seen, &of_last)?;
+    Ok(Trajectory { below, ..last })
 }
 
 /// Groups trials by their courses.

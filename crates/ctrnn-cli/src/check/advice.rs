@@ -1,6 +1,6 @@
 //! Advice on the device on which a configuration is expected to train faster.
 //!
-//! The time of a step is estimated for both devices from its work, `6 B T N^2` operations in the recurrence and its
+//! The time of a step is estimated for both devices from its work, `6 B T N^2` operations in the recurrence of each layer and its
 //! gradients, so that the advice does not depend on the load of the machine; a measured time that is shorter replaces
 //! the estimate. `docs/performance.md` has the measurements behind the constants.
 
@@ -47,8 +47,8 @@ fn advice_of(run: &Run, max_steps: usize, measured_ms: f64, has_gpu: bool) -> St
     if let Some(feature) = run.model.without_gpu_kernels() {
         return format!("cpu: {feature} has kernels only there");
     }
-    let n = run.model.n_units as f64;
-    let work = run.config.train.batch_size as f64 * max_steps as f64 * 6.0 * n * n;
+    let products = (run.config.train.batch_size * max_steps) as f64;
+    let work = products * 6.0 * run.model.multiplications() as f64;
     let threads = in_training(run);
     let cpu = 1e3 * work / (CPU_RATE * threads as f64);
     let gpu = GPU_LAUNCHES_MS + GPU_TIME_STEP_MS * max_steps as f64 + 1e3 * work / GPU_RATE;

@@ -65,6 +65,9 @@ impl Check<'_> {
             return network.with_areas();
         }
         self.report_violations(violations);
+        // Areas that are not there are not missed a second time.
+        let is_of_areas = |word: &String| network.areas.get(word).is_some() || word.contains("->");
+        network.frozen.retain(|word| !is_of_areas(word));
         network.areas = Named::default();
         network.projections = Named::default();
         network
@@ -243,6 +246,41 @@ motor = { units = 4, excitatory_fraction = 0.5, inputs = ["fixation", "*_context
             let found = refused(key);
             assert!(found.contains(message) && found.contains(help), "{found}");
         }
+    }
+
+    /// Broken areas are one mistake, also where other keys name them.
+    #[test]
+    fn broken_areas_are_told_once() {
+        let unknown = AREAS.replace("\"sensory -> motor\"", "\"sensori -> motor\"");
+        let frozen = format!("{unknown}[train]\nfreeze = [\"sensory\", \"motor -> sensory\"]");
+        let told = refused(&frozen);
+        assert_eq!(told.matches("error[").count(), 1, "{told}");
+        assert!(told.contains("\"sensori\" in model.projections"), "{told}");
+    }
+
+    /// The key of a projection is in quotes, as in a file.
+    #[test]
+    fn projections_are_overridden() {
+        for key in ["\"sensory -> motor\"", "'sensory -> motor'"] {
+            let density = format!("model.projections.{key}.density=0.25");
+            let run = read(AREAS, &[&density]).unwrap();
+            let projection = run.model.projections.get("sensory -> motor").unwrap();
+            assert_eq!(projection.density, Some(0.25));
+            assert_eq!(projection.from.as_deref(), Some("pyr"));
+        }
+        let whole = read(
+            AREAS,
+            &["model.projections={\"motor -> motor\"={density=0.5}}"],
+        )
+        .unwrap();
+        assert_eq!(whole.model.projections.len(), 1);
+        read(AREAS, &["~model.projections.\"sensory -> motor\""]).unwrap();
+        let bare = read(AREAS, &["model.projections.sensory -> motor.density=0.25"]);
+        let told = bare.unwrap_err().to_string();
+        assert!(
+            told.contains("a name with other characters is in quotes"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -164,7 +164,12 @@ mod tests {
         let tanh = STACK.replace("dale = {}", "dale = {}\nactivation = \"tanh\"");
         insta::assert_snapshot!(refused(&tanh, &[]));
         let areas = STACK.replace("dale = {}", "dale = {}\nareas = { a = { units = 6 } }");
-        assert!(refused(&areas, &[]).contains("unknown key model.layer[1].areas"));
+        let told = refused(&areas, &[]);
+        assert!(told.contains("unknown key model.layer[1].areas"), "{told}");
+        assert!(
+            told.contains("a network has areas or several layers"),
+            "{told}"
+        );
         let frozen = format!("{STACK}[train]\nfreeze = [\"layers.2.recurrent\"]");
         insta::assert_snapshot!(refused(&frozen, &[]));
         let softmax = STACK.replace("dale = {}", "dale = {}\noutput_nonlinearity = \"softmax\"");

@@ -1,6 +1,7 @@
 //! Learning rates of areas: the factor of every update of the parameters that belong to their units.
 
 use super::Direction;
+use super::resolution::unless_full;
 use crate::{CtrnnConfig, Parameter, Role};
 
 impl CtrnnConfig {
@@ -25,16 +26,21 @@ impl CtrnnConfig {
         own.unwrap_or(1.0)
     }
 
+    /// Returns the factor of every update of the parameters of each unit, from those of its area; `None`: all are 1.
+    pub(super) fn unit_plasticity(&self) -> Option<Vec<f64>> {
+        unless_full(self.of_groups(|group| self.plasticity_of_area(&group.area)))
+    }
+
     /// Returns the factor of every update of each entry of a parameter that has entries for the units: biases, initial states and
     /// time constants. `None`: all are 1. Those of weights are in [`Synapses`](crate::Synapses).
     pub fn update_factors(&self, parameter: Parameter) -> Option<Vec<f64>> {
-        let of_units = self.unit_plasticity.as_ref()?;
+        let of_units = self.unit_plasticity()?;
         let is_of_units = matches!(
             parameter.role,
             Role::RecurrentBias | Role::InitialState | Role::TimeConstants
         );
         let n: usize = parameter.shape(self).iter().product();
-        is_of_units.then(|| of_units.iter().copied().cycle().take(n).collect())
+        is_of_units.then(|| of_units.into_iter().cycle().take(n).collect())
     }
 
     /// Returns true if training can change no entry of a parameter: it is frozen, or all factors of its updates are 0.

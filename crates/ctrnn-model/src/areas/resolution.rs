@@ -71,8 +71,6 @@ impl CtrnnConfig {
             self.connectivity.signs = Some(self.of_groups(sign));
         }
         self.tau_ms = self.tau_of_groups();
-        let plasticity = self.of_groups(|group| self.plasticity_of_area(&group.area));
-        self.unit_plasticity = unless_full(plasticity);
         self.connect_areas();
         self
     }
@@ -101,8 +99,8 @@ impl CtrnnConfig {
                 output[channel * n..][units.clone()].fill(1.0);
             }
         }
-        let of_units = self.unit_plasticity.iter().flatten();
-        let of_inputs = of_units.flat_map(|&factor| vec![factor; inputs.len()]);
+        let of_units = self.unit_plasticity().into_iter().flatten();
+        let of_inputs = of_units.flat_map(|factor| vec![factor; inputs.len()]);
         self.connectivity.input.plasticity = unless_full(of_inputs.collect());
         for (matrix, mask) in [(Matrix::Input, input), (Matrix::Output, output)] {
             self.connectivity.of_mut(matrix).mask = unless_full(mask);
@@ -235,6 +233,6 @@ pub(super) fn is_name_of(name: &str, channel: &str) -> bool {
 }
 
 /// Returns the values unless all of them are 1.
-fn unless_full(values: Vec<f64>) -> Option<Vec<f64>> {
+pub(super) fn unless_full(values: Vec<f64>) -> Option<Vec<f64>> {
     values.iter().any(|&x| x != 1.0).then_some(values)
 }

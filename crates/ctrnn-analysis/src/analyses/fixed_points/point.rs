@@ -1,7 +1,7 @@
 //! A fixed or slow point, and the linearisation around it.
 
 use faer::c64;
-use ndarray::Array1;
+use ndarray::{Array1, s};
 
 use crate::Dynamics;
 use crate::linear_algebra::{Modes, NotConverged, modes};
@@ -29,7 +29,8 @@ pub struct FixedPoint {
     /// Number of marginal modes, with a time scale above 200 time constants.
     pub n_marginal: usize,
     /// Eigenvalues of the Jacobian of one time step in order of falling modulus, and the eigenvectors of the leading
-    /// ones.
+    /// ones. With short-term plasticity it is that of units and synapses, and of the eigenvectors those entries are kept that belong to
+    /// the units.
     pub modes: Modes,
 }
 
@@ -44,7 +45,11 @@ impl FixedPoint {
         state: Array1<f64>,
         [q, fixed_q]: [f64; 2],
     ) -> Result<Self, NotConverged> {
-        let modes = modes(dynamics.step_jacobian(&state, input_drive).view(), N_MODES)?;
+        let jacobian = dynamics.joint_jacobian(&state, None, input_drive);
+        let mut modes = modes(jacobian.view(), N_MODES)?;
+        for vector in modes.left.iter_mut().chain(&mut modes.right) {
+            *vector = vector.slice(s![..state.len()]).to_owned();
+        }
         let gain = dynamics.gain.mean().unwrap_or(1.0);
         let growth = |m: &c64| m.norm().ln() / gain;
         let count =

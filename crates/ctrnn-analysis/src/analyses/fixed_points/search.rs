@@ -280,10 +280,10 @@ impl Found {
 mod tests {
     use ctrnn_files::npz;
     use ctrnn_model::{Activation, Form};
-    use ndarray::Array2;
+    use ndarray::{Array2, Axis};
 
     use super::*;
-    use crate::dynamics::tests::map;
+    use crate::dynamics::tests::{half_plastic, map};
 
     fn states(n: usize, n_units: usize, scale: f64) -> Array2<f64> {
         let mut rng = Rng::new(Key::new(3, Stream::Eval, 0), 0, 0);
@@ -341,6 +341,92 @@ mod tests {
         assert!(found[0].state.iter().all(|v| v.abs() < 1e-9));
         assert!(!found[0].is_stable(), "|0.5 + 0.9 i| = 1.03");
         assert!((found[0].modes.values[0].im.abs() - 0.9).abs() < 1e-9);
+    }
+
+    /// A facilitating unit that drives itself is bistable. States (v, u, x) and moduli of the six eigenvalues by numpy: Newton's method on the
+    /// map of Masse et al. (2019) from a grid of starts, and central differences of it.
+    #[test]
+    fn facilitation_holds_a_unit_active() {
+        let expected: [(f64, f64, [f64; 6]); 3] = [
+            (
+                0.109182093368,
+                0.369753834793,
+                [
+                    0.995296797664,
+                    0.991330327332,
+                    0.961943768539,
+                    0.951978402999,
+                    0.949654246062,
+                    0.918915617684,
+                ],
+            ),
+            (
+                14.548959624687,
+                3.296528515782,
+                [
+                    0.973937581394,
+                    0.971489533872,
+                    0.938411685414,
+                    0.912119630169,
+                    0.912119630169,
+                    0.905924111392,
+                ],
+            ),
+            (
+                0.487854040112,
+                0.454155510778,
+                [
+                    1.006720646714,
+                    0.990743036831,
+                    0.974348990747,
+                    0.952500263552,
+                    0.949195079907,
+                    0.917614813027,
+                ],
+            ),
+        ];
+        for form in [Form::Voltage, Form::Rate] {
+            let w = ndarray::array![[4.2, -0.5], [0.8, 0.4]];
+            let dynamics = Dynamics {
+                bias: ndarray::array![0.1, 0.3],
+                gain: Array1::from_elem(2, 0.1),
+                tau_ms: Array1::from_elem(2, 100.0),
+                dt_ms: 10.0,
+                synapses: half_plastic(2),
+                ..map(w, Activation::Relu, form)
+            };
+            let visited = Array2::from_shape_fn((40, 2), |(k, i)| [0.4, 0.1][i] * k as f64);
+            let mut points = search(&dynamics, &visited).points;
+            points.sort_by(|a, b| {
+                (a.n_unstable.cmp(&b.n_unstable)).then(a.state[0].total_cmp(&b.state[0]))
+            });
+            assert_eq!(points.len(), 3, "{form:?}");
+            for (point, (first, second, moduli)) in points.iter().zip(expected) {
+                assert!(point.is_fixed && point.n_marginal == 0);
+                assert!((point.state[0] - first).abs() < 1e-9, "{}", point.state);
+                assert!((point.state[1] - second).abs() < 1e-9, "{}", point.state);
+                let found: Vec<f64> = point.modes.values.iter().map(|m| m.norm()).collect();
+                assert_eq!(found.len(), 6);
+                for (found, expected) in found.iter().zip(moduli) {
+                    assert!((found - expected).abs() < 1e-8, "{found} {expected}");
+                }
+                assert_eq!(point.modes.right[0].len(), 2);
+            }
+            assert_eq!(points[2].n_unstable, 1);
+            // Pushed off the unstable point, units and synapses end at either stable one.
+            let drive = dynamics.bias.clone();
+            let rest = dynamics.rested(&points[2].state.clone().insert_axis(Axis(0)));
+            for (push, end) in [(-0.05, 0), (0.05, 1)] {
+                let mut states = points[2].state.clone().insert_axis(Axis(0));
+                states[[0, 0]] += push;
+                let mut synapses = rest.clone();
+                for _ in 0..6000 {
+                    states = dynamics.next_of_all(&states, &mut synapses, &drive);
+                }
+                let error = (&states.row(0) - &points[end].state).mapv(f64::abs).sum();
+                assert!(error < 1e-6, "{states}");
+            }
+        }
     }
 
     /// `h' = h` in two of three dimensions: every point of a plane is fixed and marginal within the plane. A saddle

@@ -99,7 +99,8 @@ pub struct Followed {
 }
 
 impl Followed {
-    /// Follows up to 8 of the visited states for 100 time constants, at most 1000 time steps.
+    /// Follows up to 8 of the visited states for 100 time constants, at most 1000 time steps; synapses with short-term plasticity start at
+    /// rest.
     pub fn from(
         dynamics: &Dynamics,
         drive: &Array1<f64>,
@@ -110,11 +111,12 @@ impl Followed {
         let n = visited.nrows().min(N_FOLLOWED);
         let chosen: Vec<usize> = (0..n).map(|k| k * visited.nrows() / n).collect();
         let mut states = visited.select(Axis(0), &chosen);
+        let mut synapses = dynamics.rested(&states);
         let slowest = dynamics.tau_ms.iter().copied().fold(0.0, f64::max);
         let n_steps = (FOLLOWED_TAUS * slowest / dynamics.dt_ms) as usize;
         let mut rows: Vec<Array1<f64>> = Vec::new();
         for _ in 0..n_steps.clamp(1, FOLLOWED_STEPS) {
-            states = dynamics.next_of_all(&states, drive);
+            states = dynamics.next_of_all(&states, &mut synapses, drive);
             let from = |state: ndarray::ArrayView1<f64>| {
                 distance(&state.to_owned(), &region.mean) / region.radius
             };
@@ -125,7 +127,7 @@ impl Followed {
             }
         }
         let gain = dynamics.gain.mean().unwrap_or(1.0);
-        let moved = dynamics.next_of_all(&states, drive) - &states;
+        let moved = dynamics.next_of_all(&states, &mut synapses, drive) - &states;
         let speed = |row: ndarray::ArrayView1<f64>| row.dot(&row).sqrt() / gain / region.radius;
         let has_settled = moved.outer_iter().map(|row| speed(row) < SETTLED);
         let left_at = |k: usize| {

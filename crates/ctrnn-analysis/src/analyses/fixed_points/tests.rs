@@ -1,17 +1,20 @@
-use ctrnn_files::npz;
-use ctrnn_model::{Activation, Form};
+use burn::backend::NdArray;
+use ctrnn_files::{Array, npz};
+use ctrnn_model::{Activation, CtrnnConfig, Form, Forward};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{
     BatchRequest, Clock, Condition, ConditionOrder, ContextDecision, FlipFlop, GoNogo, Task,
     TrialBatch,
 };
-use ndarray::{Array1, Array2, Array3, Axis, array, s};
+use ndarray::{Array1, Array2, Array3, Axis, array, concatenate, s};
 
 use super::*;
 use crate::analyses::lyapunov::Lyapunov;
+use crate::analyses::observer;
 use crate::dynamics::tests::map;
 use crate::held_inputs::HeldOptions;
-use crate::{Answer, Shared};
+use crate::linear_algebra::eigenvalues;
+use crate::{Answer, Shared, simulate, three_dimensional};
 
 /// Runs a network on some trials of a task, from states that are 0.
 fn study(task: &dyn Task, dynamics: Dynamics, n_trials: usize) -> Study<'_> {
@@ -52,6 +55,7 @@ fn study(task: &dyn Task, dynamics: Dynamics, n_trials: usize) -> Study<'_> {
         potentials,
         rates,
         outputs,
+        rates_below: None,
         synapses: None,
         signs: None,
         groups: Vec::new(),
@@ -192,7 +196,7 @@ fn inputs_by_hand_are_read() {
     let held = of("1,0,0,0.25,0,0,0; 0,0,0,0,0,0,-1e-3").unwrap();
     assert_eq!(held.table().row(1)[6], -1e-3);
     assert_eq!(
-        held.inputs[0].channels(&study.layout()),
+        held.inputs[0].channels(&study),
         "fixation 1, motion left 0.25"
     );
     for (text, word) in [
@@ -365,5 +369,76 @@ fn exponents_under_held_inputs() {
     assert!(!found.held_exponents.is_empty());
     for exponents in found.held_exponents.iter().flatten() {
         assert!((exponents[0] - 50.0 * (1.0f64 - 0.002).ln()).abs() < 1e-9);
+    }
+}
+
+/// A layer above the first, whose layer below rests by the end of each epoch: its fixed point is where the stack comes to rest, and its
+/// eigenvalues are some of those of a time step of both layers (by central differences).
+#[test]
+fn a_layer_rests_where_its_stack_does() {
+    let task = GoNogo {
+        fixation_ms: 4000.0.into(),
+        stimulus_ms: 4000.0.into(),
+        delay_ms: 4000.0.into(),
+        response_ms: 4000.0.into(),
+        input_noise: 0.0,
+        ..GoNogo::default()
+    };
+    let batch = observer::batch(&task, 4);
+    let layer = |sizes: [usize; 3], tau: f64| {
+        let [inputs, units, outputs] = sizes;
+        let mut layer = CtrnnConfig::new(inputs, units, outputs);
+        (layer.tau_ms, layer.activation) = (tau.into(), Activation::Tanh);
+        layer.init.spectral_radius = Some(0.5.into());
+        layer
+    };
+    let sizes = [[batch.n_inputs, 5, 0], [5, 4, batch.n_outputs]];
+    let layers = vec![layer(sizes[0], 40.0), layer(sizes[1], 60.0)];
+    let network = CtrnnConfig::stacked(layers).init::<NdArray<f64>>(3, &Default::default());
+    let network = network.unwrap();
+    let shape = [batch.n_trials, batch.max_steps, batch.n_inputs];
+    let inputs = Array::f32(&shape, batch.inputs.clone());
+    let states = simulate(&network, &inputs, Forward::default());
+    let [first, second] = [0, 1].map(|k| Dynamics::of_layer(&network, k));
+    let study = Study {
+        dynamics: second.clone(),
+        potentials: three_dimensional(&states.potentials),
+        rates: three_dimensional(&states.rates),
+        rates_below: Some(three_dimensional(&states.below[0].rates)),
+        ..observer::study(&task, batch, three_dimensional(&states.outputs))
+    };
+    let below = three_dimensional(&states.below[0].potentials);
+    let found = FixedPoints::compute(&study, &Search::default()).unwrap();
+    assert!(found.held.inputs.len() >= 4, "{:?}", names(&found.held));
+    for (held, found) in found.held.inputs.iter().zip(&found.found) {
+        let [point] = &found.points[..] else {
+            panic!("{}: {} points", held.name, found.points.len());
+        };
+        let (b, epoch) = (held.places[0].trials[0], held.places[0].epoch);
+        let t = crate::study::steps_of(&study.batch, b, epoch).end - 1;
+        let ends = [&below, &study.potentials].map(|all| all.slice(s![b, t, ..]).to_owned());
+        let distance = (&point.state - &ends[1]).mapv(f64::abs).sum();
+        assert!(distance < 1e-9, "{}: {distance}", held.name);
+        let input: Array1<f64> = study.inputs(b).row(t).to_owned();
+        let step = |whole: &Array1<f64>| {
+            let below = first.next(&whole.slice(s![..5]).to_owned(), &first.input_drive(&input));
+            let drive = second.input_drive(&first.rates(&below));
+            let own = second.next(&whole.slice(s![5..]).to_owned(), &drive);
+            concatenate![Axis(0), below, own]
+        };
+        let whole = concatenate![Axis(0), ends[0], ends[1]];
+        let jacobian = Array2::from_shape_fn((9, 9), |(i, j)| {
+            let moved = |by: f64| {
+                let mut whole = whole.clone();
+                whole[j] += by;
+                step(&whole)[i]
+            };
+            (moved(1e-6) - moved(-1e-6)) / 2e-6
+        });
+        let of_stack = eigenvalues(jacobian.view()).unwrap();
+        for value in &point.modes.values {
+            let nearest = of_stack.iter().map(|other| (other - value).norm());
+            assert!(nearest.fold(f64::INFINITY, f64::min) < 1e-7);
+        }
     }
 }
