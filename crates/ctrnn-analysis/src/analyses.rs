@@ -114,8 +114,8 @@ pub trait Answer: Sized {
     const BASIS: Basis = Basis::FiniteStates;
     /// True if the analysis compares with other runs.
     const SEES_PEERS: bool = false;
-    /// True if the analysis follows the map of [`Dynamics`](crate::Dynamics) from state to state, which knows potentials or rates but
-    /// not the synapses of short-term plasticity.
+    /// True if the analysis follows trajectories of the map of [`Dynamics`](crate::Dynamics), which takes the synapses of short-term
+    /// plasticity to rest at each state.
     const FOLLOWS_DYNAMICS: bool = false;
     /// True if the analysis runs the network or linearises it, which some of its units alone do not allow.
     const NEEDS_WHOLE: bool = false;

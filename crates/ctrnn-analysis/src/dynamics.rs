@@ -71,6 +71,11 @@ impl Dynamics {
         self.w_rc.nrows()
     }
 
+    /// Returns the number of variables of the state: N, or 3 N with the utilisation and the resources of plastic synapses.
+    pub fn n_states(&self) -> usize {
+        self.n_units() * if self.synapses.is_some() { 3 } else { 1 }
+    }
+
     /// Checks that the state determines the next one.
     ///
     /// # Errors

@@ -246,7 +246,7 @@ impl Answer for FixedPoints {
             .dynamics
             .check_undelayed("the stability of a fixed point needs")?;
         let held = HeldInputs::of(study, &options.held, 24)?;
-        let search = options.limited(study.dynamics.n_units(), held.inputs.len());
+        let search = options.limited(&study.dynamics, held.inputs.len());
         let under = |held: &HeldInput| {
             let drive = study.dynamics.input_drive(&held.input);
             let visited = held.visited(study, MOST_VISITED);
@@ -367,9 +367,7 @@ impl FixedPoints {
     fn arrays_of_modes(&self, mut arrays: Arrays) -> Arrays {
         let points: Vec<(usize, &FixedPoint)> = self.points().collect();
         let (n, dynamics) = (self.dynamics.n_units(), &self.dynamics);
-        let n_modes = points
-            .first()
-            .map_or(n, |(_, point)| point.modes.values.len());
+        let n_modes = dynamics.n_states();
         let value = |of: &dyn Fn(c64) -> f64| {
             let shape = (points.len(), n_modes);
             Array2::from_shape_fn(shape, |(i, j)| of(points[i].1.modes.values[j]))

@@ -38,6 +38,8 @@ pub struct Spectrum {
     /// Modes of the network linearised under each input, at the mean state at the end of its epochs, by falling
     /// timescale; `None` if that is not finite.
     pub modes: Vec<Option<Vec<Mode>>>,
+    /// Number of modes of the linearised network.
+    n_states: usize,
     dt_ms: f64,
     is_delayed: bool,
 }
@@ -102,6 +104,7 @@ impl Answer for Spectrum {
             after,
             modes: modes.collect::<Result<_, Unsuitable>>()?,
             held,
+            n_states: study.dynamics.n_states(),
             dt_ms: study.dynamics.dt_ms,
             is_delayed,
         })
@@ -119,9 +122,7 @@ impl Answer for Spectrum {
             return arrays;
         };
         let table = |of: &dyn Fn(&Mode) -> f64| {
-            let n_modes = self.modes.iter().flatten().map(Vec::len).next();
-            let n_modes = n_modes.unwrap_or(self.after.len());
-            Array2::from_shape_fn((held.inputs.len(), n_modes), |(k, j)| {
+            Array2::from_shape_fn((held.inputs.len(), self.n_states), |(k, j)| {
                 self.modes[k].as_ref().map_or(f64::NAN, |own| of(&own[j]))
             })
         };

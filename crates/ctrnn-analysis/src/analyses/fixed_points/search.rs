@@ -98,14 +98,15 @@ pub struct Found {
 impl Search {
     /// Returns the search with its limits for each of `n_inputs` inputs of a network set.
     #[must_use]
-    pub fn limited(&self, n_units: usize, n_inputs: usize) -> Self {
-        let size = ((n_units + SMALL) as f64).powi(3) * n_inputs.max(1) as f64;
-        let within = |work: f64, [least, most]: [usize; 2]| {
+    pub fn limited(&self, dynamics: &Dynamics, n_inputs: usize) -> Self {
+        let within = |work: f64, n: usize, [least, most]: [usize; 2]| {
+            let size = ((n + SMALL) as f64).powi(3) * n_inputs.max(1) as f64;
             Some(((work / size) as usize).clamp(least, most))
         };
+        let [units, all] = [dynamics.n_units(), dynamics.n_states()];
         Self {
-            starts: self.starts.or(within(WORK_OF_STARTS, [24, 2000])),
-            points: self.points.or(within(WORK_OF_POINTS, [8, 500])),
+            starts: self.starts.or(within(WORK_OF_STARTS, units, [24, 2000])),
+            points: self.points.or(within(WORK_OF_POINTS, all, [8, 500])),
             ..self.clone()
         }
     }
@@ -138,7 +139,7 @@ impl Search {
         seed: u64,
     ) -> Result<Found, NotConverged> {
         assert!(visited.nrows() > 0, "a search needs a visited state");
-        let limited = self.limited(dynamics.n_units(), 1);
+        let limited = self.limited(dynamics, 1);
         let [most_starts, most_points] =
             [limited.starts, limited.points].map(|limit| limit.unwrap_or(1).max(1));
         let problem = Problem {
