@@ -49,7 +49,7 @@ fn efficacies_are_analysed_and_what_follows_the_units_alone_is_refused() {
         found["efficacy_facilitating"].shape(),
         found["resources_depressing"].shape()
     );
-    for name in ["fixed_points", "flow", "lyapunov"] {
+    for name in ["flow", "lyapunov"] {
         project
             .run(&["analyze", "run", name, "-o", "no"])
             .exits(2)
@@ -58,6 +58,14 @@ fn efficacies_are_analysed_and_what_follows_the_units_alone_is_refused() {
     project
         .run(&["analyze", "run", "all", "-o", "all", "--trials", "60"])
         .exits(0);
+    let points = project.arrays("all/fixed_points.npz");
+    let [n_points, n_units] = points["utilisation"].shape()[..] else {
+        panic!("a matrix");
+    };
+    assert!(n_points > 0);
+    assert_eq!(points["eigenvalues_real"].shape(), [n_points, 3 * n_units]);
+    let spectrum = project.arrays("all/spectrum.npz");
+    assert_eq!(spectrum["timescales_ms"].shape()[1], 3 * n_units);
     // The synapses of a silent unit stay at rest.
     project
         .run(&["simulate", "run", "--silence", "3", "-o", "silent.npz"])

@@ -1,7 +1,5 @@
 //! Networks of several layers through the program: training, resuming, simulation, export and analyses.
 
-use ctrnn_files::npz;
-
 use crate::project::Project;
 
 const STACK: &str = r#"
@@ -111,7 +109,7 @@ fn a_layer_is_perturbed() {
         ]
         .concat();
         project.run(&words).exits(0);
-        let states = npz::read(&project.path(to)).unwrap();
+        let states = project.arrays(to);
         let all = |name: &str| states[name].to_f64().unwrap();
         [all("layers.0.rates"), all("rates")]
     };
