@@ -25,6 +25,11 @@ impl Study<'_> {
         for states in [&mut self.potentials, &mut self.rates] {
             *states = states_of(states, &units);
         }
+        if let Some(synapses) = &mut self.synapses {
+            for states in [&mut synapses.utilisation, &mut synapses.resources] {
+                *states = states_of(states, &units);
+            }
+        }
         self.dynamics = self.dynamics.of_units(&units);
         self.before = self.before.as_ref().map(|before| before.of_units(&units));
         if let Some(signs) = &mut self.signs {
@@ -65,6 +70,10 @@ impl Dynamics {
             w_out: self.w_out.select(Axis(1), units),
             gain: self.gain.select(Axis(0), units),
             tau_ms: self.tau_ms.select(Axis(0), units),
+            synapses: self
+                .synapses
+                .as_ref()
+                .map(|synapses| synapses.of_units(units)),
             ..self.clone()
         }
     }
@@ -77,7 +86,8 @@ mod tests {
     use ndarray::Array3;
 
     use crate::analyses::{NoOptions, observer};
-    use crate::{Analysis, Answer};
+    use crate::dynamics::tests::half_plastic;
+    use crate::{Analysis, Answer, SynapseStates};
 
     /// Three units, of which the last two are the area b.
     #[test]
@@ -99,6 +109,11 @@ mod tests {
             group("b", Some("pv"), 2..3),
         ];
         study.rates.index_axis_mut(ndarray::Axis(2), 2).fill(0.5);
+        study.dynamics.synapses = half_plastic(3);
+        study.synapses = Some(SynapseStates {
+            utilisation: study.rates.clone(),
+            resources: study.rates.clone(),
+        });
         let whole = study.dynamics.clone();
         assert!(!study.restrict_to_area("c"));
         assert_eq!(study.area_names(), ["a", "b"]);
@@ -110,6 +125,13 @@ mod tests {
         assert_eq!(study.dynamics.w_out[[0, 1]], whole.w_out[[0, 2]]);
         assert_eq!(study.rates.dim().2, 2);
         assert_eq!(study.rates[[0, 0, 1]], 0.5);
+        assert_eq!(study.synapses.as_ref().unwrap().resources, study.rates);
+        let synapses = study.dynamics.synapses.take().unwrap(); // those of unit 1, which depress, and of unit 2
+        assert_eq!(synapses.facilitate, [false, true]);
+        assert_eq!(
+            synapses.at_rest(&ndarray::Array1::zeros(2)).utilisation,
+            ndarray::array![0.45, 0.15]
+        );
         assert_eq!(study.groups[1].units, 1..2);
         let rates = Analysis::named("rates").unwrap().run(&study).unwrap();
         let types = format!("{:?}", rates.arrays["unit_types"]);

@@ -40,6 +40,16 @@ impl PlasticSynapses {
         })
     }
 
+    /// Returns the synapses of some units.
+    #[must_use]
+    pub(crate) fn of_units(&self, units: &[usize]) -> Self {
+        let constants = self.constants.each_ref();
+        Self {
+            constants: constants.map(|values| units.iter().map(|&unit| values[unit]).collect()),
+            facilitate: units.iter().map(|&unit| self.facilitate[unit]).collect(),
+        }
+    }
+
     /// Returns the states at which synapses rest while the rates are constant, with `e` the spikes of a time step at rate r and `g_u`, `g_x`
     /// the fractions `dt / tau`:
     ///

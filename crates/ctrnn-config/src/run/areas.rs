@@ -264,7 +264,8 @@ motor = { units = 4, excitatory_fraction = 0.5, inputs = ["fixation", "*_context
         for key in ["\"sensory -> motor\"", "'sensory -> motor'"] {
             let density = format!("model.projections.{key}.density=0.25");
             let run = read(AREAS, &[&density]).unwrap();
-            let projection = run.model.projections.get("sensory -> motor").unwrap();
+            let projections = run.model.projections.get("sensory -> motor").unwrap();
+            let projection = &projections.all()[0];
             assert_eq!(projection.density, Some(0.25));
             assert_eq!(projection.from.as_deref(), Some("pyr"));
         }
