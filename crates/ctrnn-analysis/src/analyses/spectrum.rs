@@ -9,9 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, Basis, Unsuitable};
 use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, HeldOptions, drawn_of};
 use crate::linear_algebra::eigenvalues;
-use crate::plot::{
-    Figure, Layer, Marker, Panel, Rgb, Ticks, beside, colour, drawable, range_of,
-};
+use crate::plot::{Figure, Layer, Marker, Panel, Rgb, Ticks, beside, colour, drawable, range_of};
 use crate::text::short;
 use crate::{ArrayDoc, Arrays, Study};
 
