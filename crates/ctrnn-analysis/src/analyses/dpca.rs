@@ -318,10 +318,17 @@ impl Dpca {
             .filter(|&m| !of_set(m).is_empty())
             .collect();
         sets.sort_by(|&a, &b| variances[b].total_cmp(&variances[a]));
+        let n_sets = sets.len();
         sets.truncate(ROWS);
         let n_columns = sets.iter().map(|&m| of_set(m).len()).max().unwrap_or(1);
         let mut figure = Figure::new(&vec![36.0; n_columns], &vec![26.0; sets.len()]);
         figure.title = format!("{} trials of a condition", self.numbers());
+        if n_sets > sets.len() {
+            figure.title += &format!(
+                "; the largest {} of {n_sets} parts of the variance",
+                sets.len()
+            );
+        }
         for (row, &m) in sets.iter().enumerate() {
             let own = of_set(m);
             let last = own.len() - 1;

@@ -82,7 +82,7 @@ fn each_group_of_by_has_its_own() {
         found.figures()[0]
             .1
             .to_svg()
-            .contains(">context = motion</text>")
+            .contains(">context = motion;")
     );
 }
 

@@ -1,7 +1,7 @@
 //! Tests of the layout of figures.
 
 use super::*;
-use crate::plot::{Axis, ColourMap, HeatMap, Marker, colour};
+use crate::plot::{Axis, ColourMap, HeatMap, Marker, Style, colour};
 
 fn figure() -> Figure {
     let line = Layer::line(vec![0.0, 1.0, 2.0], vec![0.0, f64::NAN, 4.0], colour(0));
