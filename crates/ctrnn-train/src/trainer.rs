@@ -139,6 +139,10 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         };
         let validation = EvaluationTrials::of_validation(task, &settings)?;
         check_metrics(&settings, task, &validation)?;
+        let counters = match &settings.stage {
+            Some(stage) if counters.stage.is_none() => counters.at_stage(stage),
+            _ => counters,
+        };
         let begun = Self {
             network,
             optimizer,

@@ -6,7 +6,7 @@ use ctrnn_train::{
     Bound, Loss, LossConfig, Metric, Objective, Optimizer, PopulationKl, TrainConfig,
 };
 
-use super::Check;
+use super::check::Check;
 use crate::diagnostic::{Code, Diagnostic};
 
 impl Check<'_> {

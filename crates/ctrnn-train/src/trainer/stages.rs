@@ -16,7 +16,7 @@ use crate::settings::{Carried, StageSettings, TrainSettings};
 impl Counters {
     /// Returns the counters at the beginning of a stage: bests of the validations stay until the first validation of the stage
     /// replaces them, and everything that `train.stop` counts starts again.
-    fn at_stage(mut self, stage: &StageSettings) -> Self {
+    pub(super) fn at_stage(mut self, stage: &StageSettings) -> Self {
         self.stage = Some(StageProgress {
             index: stage.index,
             first_step: self.step,
