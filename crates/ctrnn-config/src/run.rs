@@ -9,9 +9,11 @@ mod task;
 mod trained_on;
 mod training;
 mod unused;
+mod validation_sets;
 
 pub use stages::{Stage, StageChoice};
 pub use unused::KEYS_OF_DRAWN_WEIGHTS;
+pub use validation_sets::SetTask;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -59,6 +61,8 @@ pub struct Run {
     pub input_files: Vec<InputFile>,
     /// The stages of the training; empty for one training.
     pub stages: Vec<Stage>,
+    /// Tasks of the validation sets that have keys of their own for it.
+    pub set_tasks: Vec<SetTask>,
     /// The name of the stage that was read in place of the whole training ([`StageChoice`]).
     pub stage: Option<String>,
     document: Node,
@@ -143,6 +147,8 @@ pub struct Reading<'a> {
     pub trained: Option<&'a dyn Fn() -> Option<TrainedChannels>>,
     /// The stage that is read in place of the whole training.
     pub stage: StageChoice<'a>,
+    /// The validation set that is read in place of the main one, with its task in place of that of the training.
+    pub validation: Option<&'a str>,
 }
 
 /// Inputs and outputs of a network that was trained on trials from files.
@@ -166,6 +172,7 @@ impl<'a> Reading<'a> {
             programs: Programs::NEVER,
             trained: None,
             stage: StageChoice::All,
+            validation: None,
         }
     }
 
@@ -341,6 +348,8 @@ impl Run {
     pub fn data_files(&self) -> Vec<PathBuf> {
         let mut files = self.task.input_files();
         files.extend(layers::files(&self.config.model));
+        let of_sets = self.set_tasks.iter();
+        files.extend(of_sets.flat_map(|set| set.task.input_files()));
         files.extend(self.stages.iter().flat_map(|stage| stage.run.data_files()));
         files
     }
@@ -363,8 +372,12 @@ impl Run {
             }
             for stage in &mut self.config.train.stage {
                 let tables = stage.task.iter_mut().chain(&mut stage.model);
+                let tables = tables.chain(&mut stage.validate);
                 tables.for_each(|(_, value)| replace_string(value, &from, &to));
             }
+            let sets = self.config.validate.sets.values_mut();
+            sets.flat_map(|set| &mut set.task)
+                .for_each(|(_, value)| replace_string(value, &from, &to));
             layers::change_files(&mut self.config.model, |file| {
                 if file.0 == *path {
                     file.0.clone_from(named);
@@ -421,6 +434,15 @@ impl Run {
     pub fn origin(&self, key: &str) -> Origin {
         origin(&self.document, key)
     }
+
+    /// Adds the input files of a part of the run, a stage or a validation set.
+    fn add_input_files(&mut self, part: &Run) {
+        for file in &part.input_files {
+            if !self.input_files.contains(file) {
+                self.input_files.push(file.clone());
+            }
+        }
+    }
 }
 
 fn origin(document: &Node, key: &str) -> Origin {
@@ -453,6 +475,7 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
         data_root,
         trained,
         stage,
+        validation,
         ..
     } = *reading;
     if let Some(root) = data_root.filter(|root| !root.is_dir()) {
@@ -462,6 +485,7 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
     let source = Arc::new(source);
     let (mut document, mut problems) = Node::parse(&source);
     let stage = stages::choose(&mut document, stage)?;
+    validation_sets::choose(&mut document, validation)?;
     let trained = trained.and_then(|channels| TrainedOn::recorded(&document, data_root, channels));
     let is_toml = problems.is_empty();
     let mut overrides = overrides::parse(overrides, &mut problems);
@@ -477,7 +501,7 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
         return Err(problem.into());
     }
     let written = document.clone();
-    match decide(document, is_toml, problems, reading, trained.as_ref())? {
+    match decide_with_sets(document, is_toml, problems, reading, trained.as_ref())? {
         Values::Run(mut run) => {
             run.notes.splice(..0, notes);
             run.stage = stage;
@@ -539,6 +563,56 @@ fn decide(
     })
 }
 
+/// Checks a document like [`decide`], and its validation sets.
+fn decide_with_sets(
+    document: Node,
+    is_toml: bool,
+    problems: Vec<Diagnostic>,
+    reading: &Reading,
+    trained: Option<&TrainedOn>,
+) -> Result<Values, ConfigErrors> {
+    let written = document.clone();
+    let mut run = match decide(document, is_toml, problems, reading, trained)? {
+        Values::Run(run) => run,
+        undecided => return Ok(undecided),
+    };
+    let sets = run.config.validate.sets.iter();
+    let with_task = sets.filter(|(_, set)| !set.task.is_empty());
+    let names: Vec<String> = with_task.map(|(name, _)| name.clone()).collect();
+    let mut problems = Vec::new();
+    for name in names {
+        let in_set = |problem: Diagnostic| {
+            let message = format!("in validate.{name}: {}", problem.message);
+            Diagnostic { message, ..problem }
+        };
+        let document = validation_sets::overlaid(&written, &name);
+        match decide_part(document, Vec::new(), reading) {
+            Err(errors) => problems.extend(errors.0.into_iter().map(in_set)),
+            Ok(Values::Run(set)) => match validation_sets::other_trials(&run, &name, &set) {
+                Some(problem) => problems.push(in_set(problem)),
+                None => run.add_set(name, *set),
+            },
+            Ok(undecided) => return Ok(undecided),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(Values::Run(run));
+    }
+    problems.sort_by_key(reading_order);
+    Err(ConfigErrors(problems))
+}
+
+/// Checks the document of a part of a run, a stage or a validation set; `problems` are those found before.
+fn decide_part(
+    document: Node,
+    problems: Vec<Diagnostic>,
+    reading: &Reading,
+) -> Result<Values, ConfigErrors> {
+    let recorded = |channels| TrainedOn::recorded(&document, reading.data_root, channels);
+    let trained = reading.trained.and_then(recorded);
+    decide(document, true, problems, reading, trained.as_ref())
+}
+
 /// Resolves the stages of a run whose document, with overrides, is `written`.
 fn with_stages(
     mut run: Box<Run>,
@@ -554,7 +628,7 @@ fn with_stages(
         let (document, broken) = stages::overlaid(written, settings.index);
         let recorded = |channels| TrainedOn::recorded(&document, reading.data_root, channels);
         let trained = reading.trained.and_then(recorded);
-        match decide(document, true, broken, reading, trained.as_ref()) {
+        match decide_with_sets(document, true, broken, reading, trained.as_ref()) {
             Err(errors) => problems.extend(errors.0.into_iter().map(in_stage)),
             Ok(Values::Undecided {
                 problem, document, ..
@@ -571,11 +645,7 @@ fn with_stages(
                 problems.extend(stages::other_network(&run, &stage).map(in_stage));
                 let given = &run.config.train.stage[settings.index];
                 run.config.train.stage[settings.index] = stages::written_out(given, &run, &stage);
-                for file in &stage.input_files {
-                    if !run.input_files.contains(file) {
-                        run.input_files.push(file.clone());
-                    }
-                }
+                run.add_input_files(&stage);
                 run.stages.push(Stage {
                     settings,
                     run: *stage,

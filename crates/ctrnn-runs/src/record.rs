@@ -11,18 +11,19 @@ pub mod tensorboard_log;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use ctrnn_config::{InitialWeights, Run, TrainedChannels, check_resume, counted, differences};
 use ctrnn_files::{
-    FileError, Holder, RunFolder, RunJson, RunLock, RunState, TensorFile, digest, host_name,
-    refuse_if_held,
+    FileError, Holder, RunFolder, RunJson, RunLock, RunState, TensorFile, atomic, digest,
+    host_name, refuse_if_held,
 };
-use ctrnn_model::RecurrenceBackend;
+use ctrnn_model::{CtrnnModule, RecurrenceBackend};
 use ctrnn_train::{
-    Ending, EvaluationTrials, Observer, StopRequest, TrainError, Trainer, check_metrics,
+    Ending, Observer, StopRequest, TrainError, Trainer, ValidationSet, check_metrics,
 };
 use serde_json::json;
 
@@ -30,12 +31,13 @@ use crate::RunError;
 use crate::checkpoint::{Checkpoint, CheckpointWriter, WEIGHTS};
 use crate::record::machine_history::note_changes;
 use crate::record::manifest::{OPTIMIZER_BLAKE3, manifest, note_channels, note_stage};
-use crate::record::model_files::{weight_metadata, write_model};
+use crate::record::model_files::{ModelFiles, weight_metadata, write_model};
 use crate::record::result::{remove_result, write_result};
 use crate::record::resumed::{changes_json, effects, parts_header, recorded};
 use crate::record::run_log::{Columns, RunLog, cut_metrics, metrics_header, now};
-use crate::record::run_trainer::{begin_stage, with_place};
+use crate::record::run_trainer::{begin_stage, has_monitors, with_place};
 use crate::record::tensorboard_log::TensorBoardLog;
+use crate::weights::weight_file::safetensors_bytes;
 
 /// User input to a run, kept byte for byte.
 #[derive(Clone, Debug, Default)]
@@ -323,7 +325,7 @@ impl RunRecord {
         write_model(&self.folder, run, trainer.network(), step)?;
         match &ended {
             Ok(Ending::Asked(_)) => {}
-            _ => write_result(&self.folder, trainer.counters(), run.config.checkpoint.best)?,
+            _ => write_result(&self.folder, trainer.counters(), run)?,
         }
         Ok(ended?)
     }
@@ -395,16 +397,18 @@ pub fn note_abrupt_end(run: &RunFolder, exit_code: u8, reason: &str) -> Result<(
 
 /// Returns the columns of metrics.csv that depend on the run, given the `terms` of the loss in one of its stages.
 pub(crate) fn columns(run: &Run, terms: Vec<String>) -> Columns {
-    let of_stages = run.stages.iter().map(|stage| &stage.run);
     let mut columns = Columns {
         terms,
-        tasks: run.task.mixed_tasks(),
+        tasks: Vec::new(),
         has_stages: !run.stages.is_empty(),
+        has_monitors: has_monitors(run),
     };
-    for stage in of_stages {
-        let tasks = stage.task.mixed_tasks();
-        add_new(&mut columns.terms, stage.objective.term_names());
-        add_new(&mut columns.tasks, tasks);
+    for part in std::iter::once(run).chain(run.stages.iter().map(|stage| &stage.run)) {
+        add_new(&mut columns.terms, part.objective.term_names());
+        add_new(&mut columns.tasks, part.task.mixed_tasks());
+        for set in &part.set_tasks {
+            add_new(&mut columns.tasks, set.task.mixed_tasks());
+        }
     }
     columns
 }
@@ -433,9 +437,9 @@ impl Drop for RunRecord {
 /// Checks that the metrics of a run can be measured: a run that keeps another one could not be resumed any more.
 fn check_measurable(run: &Run) -> Result<(), RunError> {
     for run in std::iter::once(run).chain(run.stages.iter().map(|stage| &stage.run)) {
-        let (task, settings) = (run.task.as_ref(), run.settings());
-        let trials = EvaluationTrials::of_validation(task, &settings)?;
-        check_metrics(&settings, task, &trials).map_err(|error| with_place(run, error))?;
+        let settings = run.settings();
+        let sets = ValidationSet::all(&run.tasks(), &settings)?;
+        check_metrics(&settings, &sets).map_err(|error| with_place(run, error))?;
     }
     Ok(())
 }

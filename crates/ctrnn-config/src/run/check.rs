@@ -41,6 +41,7 @@ impl Check<'_> {
         self.report_violations(model.violations_of_table());
         self.check_training(&config.train);
         self.check_stop(&config.train);
+        self.check_validation_sets(&config);
         let clock = self
             .is_sound(&["time.dt_ms"])
             .then(|| Clock::new(config.time.dt_ms).ok())??;
@@ -97,6 +98,7 @@ impl Check<'_> {
             notes: Vec::new(),
             input_files: Vec::new(),
             stages: Vec::new(),
+            set_tasks: Vec::new(),
             stage: None,
             document: self.document.clone(),
         })))

@@ -60,14 +60,14 @@ fn replace_string(value: &mut serde_json::Value, from: &str, to: &str) {
 }
 
 /// The files of a network: its weights, and the metadata that a reader needs.
-struct ModelFiles {
+pub struct ModelFiles {
     weights: Weights,
-    safetensors: Vec<u8>,
+    pub safetensors: Vec<u8>,
     json: String,
 }
 
 impl ModelFiles {
-    fn of<B: Backend>(run: &Run, network: &CtrnnModule<B>, step: u64) -> Self {
+    pub fn of<B: Backend>(run: &Run, network: &CtrnnModule<B>, step: u64) -> Self {
         let weights = network.weights();
         let resolved = portable_json(run);
         let description = json!({
@@ -84,7 +84,7 @@ impl ModelFiles {
         }
     }
 
-    fn write(&self, folder: &Path) -> Result<(), FileError> {
+    pub fn write(&self, folder: &Path) -> Result<(), FileError> {
         atomic::write(&folder.join("weights.safetensors"), &self.safetensors)?;
         atomic::write(&folder.join("model.json"), self.json.as_bytes())
     }

@@ -146,7 +146,7 @@ where
     let mut settings = stage.settings();
     let device = trainer.network().device();
     settings.objective = measured_objective::<B>(run, settings.objective, &device)?;
-    let begun = trainer.begin_stage(&stage.run.model, stage.run.task.as_ref(), settings);
+    let begun = trainer.begin_stage(&stage.run.model, &stage.run.tasks(), settings);
     begun.map_err(|error| with_place(&stage.run, error))
 }
 
@@ -176,19 +176,28 @@ where
         ..stage.map_or_else(|| run.settings(), Stage::settings)
     };
     settings.objective = measured_objective::<B>(whole, settings.objective, device)?;
-    let task = run.task.as_ref();
+    let tasks = run.tasks();
     let Some(checkpoint) = checkpoint else {
         let drawn = initial_network::<B>(whole, device)?;
         let network = CtrnnModule::from_weights(&run.model, &drawn.weights(), device)?;
         let rule = run.config.train.optimizer.clone();
         let optimizer = initial_optimizer(whole, device)?.with_rule(rule);
-        let trainer = Trainer::resume(network, optimizer, Counters::default(), task, settings);
-        return trainer.map_err(|error| with_place(run, error));
+        let trainer = Trainer::resume(network, optimizer, Counters::default(), &tasks, settings);
+        let trainer = trainer.map_err(|error| with_place(run, error))?;
+        return Ok(if has_monitors(whole) {
+            trainer.with_drift_from(&drawn.weights(), None)
+        } else {
+            trainer
+        });
     };
     let network = CtrnnModule::from_weights(&run.model, &checkpoint.weights, device)?;
     let optimizer = optimizer_of(run, &checkpoint.optimizer, device)?;
-    let trainer = Trainer::resume(network, optimizer, checkpoint.counters, task, settings);
+    let trainer = Trainer::resume(network, optimizer, checkpoint.counters, &tasks, settings);
     let mut trainer = trainer.map_err(|error| with_place(run, error))?;
+    if has_monitors(whole) {
+        let begun_with = initial_network::<B>(whole, device)?.weights();
+        trainer = trainer.with_drift_from(&begun_with, checkpoint.validated.as_ref());
+    }
     if let Some(progress) = progress.filter(|progress| progress.is_over) {
         begin_stage(whole, progress.index + 1, &mut trainer)?;
         return Ok(trainer);
@@ -201,6 +210,13 @@ where
         optimizer: optimizer_of(run, &good.optimizer, device)?,
         counters: good.counters,
     }))
+}
+
+/// Returns true if a validation of the run, in any of its stages, has monitors.
+pub fn has_monitors(run: &Run) -> bool {
+    let stages = run.stages.iter().map(|stage| &stage.run);
+    let mut parts = std::iter::once(run).chain(stages);
+    parts.any(|part| part.config.validate.monitors)
 }
 
 /// Returns a stage of a run, to which a checkpoint belongs.
@@ -219,7 +235,7 @@ fn stage_at(run: &Run, index: usize) -> Result<&Stage, RunError> {
 /// Locates an error about metrics that are never measured at the keys that name them; returns any other error
 /// unchanged.
 pub fn with_place(run: &Run, error: TrainError) -> RunError {
-    let few = run.config.validate.trials;
+    let set_of = |metrics: &[(&str, Metric)]| metrics.first().and_then(|(_, m)| m.set.clone());
     let problems = |metrics: Vec<(&str, Metric)>, why: &str, help: &dyn Fn(&str) -> String| {
         let problem = |(key, metric): (&str, Metric)| {
             let message = format!("{key} = {:?} can never be measured: {why}", metric.name());
@@ -229,12 +245,15 @@ pub fn with_place(run: &Run, error: TrainError) -> RunError {
     };
     match error {
         TrainError::NoRightAnswers(metrics) => {
-            let all = run.task.n_conditions();
+            let set = set_of(&metrics);
+            let few = run.config.validate.of_set(set.as_deref()).trials;
+            let all = run.tasks().of_set(set.as_deref()).n_conditions();
+            let table = set.map_or("validate".to_owned(), |set| format!("validate.{set}"));
             let help = |key: &str| {
                 let loss = format!("use val.loss ({key} = \"val.loss\")");
                 if few < all {
                     format!(
-                        "{few} validation trials are fewer than the {all} conditions: validate.trials={all} shows each; or {loss}"
+                        "{few} validation trials are fewer than the {all} conditions: {table}.trials={all} shows each; or {loss}"
                     )
                 } else {
                     format!("this task has no right answers: {loss}")
@@ -248,7 +267,8 @@ pub fn with_place(run: &Run, error: TrainError) -> RunError {
         }
         TrainError::UntestedTasks { metrics, untested } => {
             let why = format!("no validation trial is of the task {}", untested.join(", "));
-            let n_tasks = run.task.mixed_tasks().len();
+            let set = set_of(&metrics);
+            let n_tasks = run.tasks().of_set(set.as_deref()).mixed_tasks().len();
             let help = |_: &str| {
                 format!(
                     "validate.trials={} gives each task 10, and validate.balance=tasks the same number",
