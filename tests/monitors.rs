@@ -11,16 +11,17 @@ const MONITORS: [&str; 6] = [
     "drift_last",
 ];
 
+const ON: &str = "validate.monitors=true";
+
 fn train<'a>(run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let begin = ["train", "smoke.toml", "--run-dir", run, NOISE];
-    let own = ["train.steps=12", "validate.monitors=true"];
-    [&begin[..], &TINY, &own, more].concat()
+    [&begin[..], &TINY, &["train.steps=12"], more].concat()
 }
 
 #[test]
 fn monitors_are_columns_of_the_validation_and_change_nothing_else() {
     let project = Project::in_memory();
-    project.run(&train("run", &[])).exits(0);
+    project.run(&train("run", &[ON])).exits(0);
     let rows = project.metrics("run");
     for row in &rows {
         let is_measured = row["split"] == "val";
@@ -31,9 +32,7 @@ fn monitors_are_columns_of_the_validation_and_change_nothing_else() {
     let units = project.text("run/units.csv");
     assert_eq!(units.lines().count(), 1 + 3 * 8); // after steps 5, 10 and 12
     assert!(units.starts_with("step,unit,mean,peak\n5,0,"));
-    project
-        .run(&train("without", &["validate.monitors=false"]))
-        .exits(0);
+    project.run(&train("without", &[])).exits(0);
     assert!(!project.path("without/units.csv").exists());
     let plain = |run: &str| {
         let mut rows = project.metrics(run);
@@ -54,11 +53,14 @@ fn monitors_are_columns_of_the_validation_and_change_nothing_else() {
 #[test]
 fn a_training_with_monitors_stopped_after_every_step_equals_an_uninterrupted_one() {
     let project = Project::in_memory();
-    let stages = ["train.stage=[{steps=7},{steps=5,model={noise={preactivation=0.2}}}]"];
+    let stages = [
+        "train.stage=[{steps=7},{steps=5,model={noise={preactivation=0.2}}}]",
+        ON,
+    ];
     project.run(&train("whole", &stages)).exits(0);
-    let begin = train("parts", &[stages[0], "--max-time", "0s"]);
+    let begin = train("parts", &[stages[0], ON, "--max-time", "0s"]);
     project.run(&begin).exits(75);
-    for _ in 0..10 {
+    for _ in 0..9 {
         project
             .run(&["resume", "parts", "--max-time", "0s"])
             .exits(75);
@@ -73,7 +75,7 @@ fn a_training_with_monitors_stopped_after_every_step_equals_an_uninterrupted_one
 #[test]
 fn an_analysis_and_the_report_show_the_monitors() {
     let project = Project::in_memory();
-    project.run(&train("run", &[])).exits(0);
+    project.run(&train("run", &[ON])).exits(0);
     let shown = project
         .run(&["analyze", "run", "participation", "-o", "found"])
         .exits(0);
@@ -92,9 +94,7 @@ fn an_analysis_and_the_report_show_the_monitors() {
             .text("run/report.html")
             .contains("participation ratio")
     );
-    project
-        .run(&train("without", &["validate.monitors=false"]))
-        .exits(0);
+    project.run(&train("without", &[])).exits(0);
     project
         .run(&["analyze", "without", "participation", "-o", "none"])
         .exits(2)

@@ -176,13 +176,14 @@ impl RunFolder {
             "model.json",
             "optimizer.safetensors",
         ];
-        const OF_CHECKPOINT: [&str; 6] = [
+        const OF_CHECKPOINT: [&str; 7] = [
             "MANIFEST.json",
             "state.json",
             "weights.safetensors",
             "optimizer.safetensors",
             "good_weights.safetensors",
             "good_optimizer.safetensors",
+            "validated_weights.safetensors",
         ];
         let checkpoints = self.list_checkpoints()?.into_iter();
         let folders = [self.model(), self.root.join("initial")].into_iter();

@@ -5,7 +5,8 @@
 
 use ctrnn_model::{CtrnnConfig, CtrnnModule, TrainingBackend};
 
-use super::{Ending, Trainer, check_metrics};
+use super::measurable::check_metrics;
+use super::{Ending, Trainer};
 use crate::TrainError;
 use crate::evaluation::{Tasks, ValidationSet};
 use crate::observer::{Counters, StageProgress, Window};
