@@ -91,6 +91,18 @@ fn python() -> Command {
     Command::new(env::var_os("PYTHON").unwrap_or_else(|| "python3".into()))
 }
 
+/// Monitors of a training, recomputed from its checkpoints and states.
+#[test]
+#[ignore = "needs Python with numpy"]
+fn python_recomputes_the_monitors() {
+    let project = Project::new();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/monitors.py");
+    let mut command = python();
+    command.args([script, env!("CARGO_BIN_EXE_train-ctrnn")]);
+    let status = command.current_dir(project.path(".")).status();
+    assert!(status.expect("Python starts").success());
+}
+
 /// numpy alone, by `ctrnn_io`, and torch where it is installed, by the exported module: many networks, 1000 time steps each.
 #[test]
 #[ignore = "needs Python with numpy"]
