@@ -1,6 +1,6 @@
 //! Tests of the inputs that are held.
 
-use ctrnn_tasks::{DelayedMatchToSample, PathIntegration, Task};
+use ctrnn_tasks::{DelayedMatchToSample, PathIntegration, PerceptualDecision, Task};
 use ndarray::Array3;
 
 use super::*;
@@ -105,4 +105,22 @@ fn a_layer_above_is_held_at_the_rates_below() {
     );
     let told = held.inputs[0].channels(&study);
     assert!(told.starts_with("mean rate of the layer below"), "{told}");
+}
+
+/// Strength and side are one stimulus, signed coherence, which moves the inputs of both sides by half of it.
+#[test]
+fn signed_evidence_is_one_stimulus() {
+    let (held, _) = held(&PerceptualDecision::default(), 200);
+    let in_stimulus: Vec<&Stimulus> = held
+        .stimuli
+        .iter()
+        .filter(|stimulus| stimulus.epoch == "stimulus")
+        .collect();
+    let [coherence] = in_stimulus[..] else {
+        panic!("{in_stimulus:?}");
+    };
+    assert_eq!(coherence.condition, "coherence");
+    for (change, expected) in coherence.change.iter().zip([0.0, -0.5, 0.5]) {
+        assert!((change - expected).abs() < 1e-6, "{}", coherence.change);
+    }
 }
