@@ -296,7 +296,8 @@ impl Study<'_> {
         let peers = self.peers.iter_mut().map(|peer| &mut peer.rates);
         let synapses = (self.synapses.iter_mut())
             .flat_map(|states| [&mut states.utilisation, &mut states.resources]);
-        for values in all.into_iter().chain(peers).chain(synapses) {
+        let below = self.rates_below.iter_mut();
+        for values in all.into_iter().chain(peers).chain(synapses).chain(below) {
             let rows = values.select(Axis(0), &trials);
             *values = rows.slice_move(ndarray::s![.., ..n_steps, ..]);
         }

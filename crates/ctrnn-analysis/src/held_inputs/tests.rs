@@ -105,6 +105,9 @@ fn a_layer_above_is_held_at_the_rates_below() {
     );
     let told = held.inputs[0].channels(&study);
     assert!(told.starts_with("mean rate of the layer below"), "{told}");
+    study.restrict(&"sample_deg=0".parse().unwrap()).unwrap();
+    let rates = study.rates_below.as_ref().unwrap();
+    assert_eq!(rates.dim().0, study.batch.n_trials);
 }
 
 /// Strength and side are one stimulus, signed coherence, which moves the inputs of both sides by half of it.
