@@ -248,15 +248,13 @@ impl Perturbation {
         active: &[bool],
         network: &CtrnnModule<B>,
     ) -> Result<CtrnnModule<B>, ModelError> {
-        if !active.contains(&true) {
+        // All variants of a layer below the last one have the readout that `unconstrained` gives it.
+        if !active.contains(&true) && network.config().n_outputs > 0 {
             return Ok(network.clone());
         }
         let (config, mut weights) = unconstrained(network);
-        // A layer below the last one has no readout.
-        let values = |weights: &Weights, p: Parameter| match weights.get(&p.name()) {
-            Some(data) => data.iter::<f64>().collect::<Vec<_>>(),
-            None => Vec::new(),
-        };
+        let values =
+            |weights: &Weights, p: Parameter| weights[&p.name()].iter::<f64>().collect::<Vec<_>>();
         let mut w_rc = self.recurrent_weights(active, &weights);
         let mut w_out = values(&weights, Parameter::OUTPUT_WEIGHT);
         let mut bias = values(&weights, Parameter::RECURRENT_BIAS);
@@ -274,9 +272,6 @@ impl Perturbation {
             (Parameter::OUTPUT_BIAS, bias_out),
         ];
         for (p, values) in changed {
-            if !weights.contains_key(&p.name()) {
-                continue;
-            }
             let data = TensorData::new(values, p.shape(&config)).convert::<B::FloatElem>();
             weights.insert(p.name().to_owned(), data);
         }
@@ -367,7 +362,8 @@ impl Perturbation {
     }
 }
 
-/// Returns configuration and effective weights of a network without its constraints and factors, and with biases.
+/// Returns configuration and effective weights of a network without its constraints and factors, and with biases. A layer below the last
+/// one gets a readout of zeros, since a network has outputs.
 fn unconstrained<B: Backend>(network: &CtrnnModule<B>) -> (CtrnnConfig, Weights) {
     let mut config = network.config().clone().unconstrained();
     config.bias = Biases {
@@ -381,6 +377,15 @@ fn unconstrained<B: Backend>(network: &CtrnnModule<B>) -> (CtrnnConfig, Weights)
         let is_label = [UNIT_AREA, UNIT_TYPE].contains(&name.as_str());
         !is_label && !name.split('.').any(|part| behind.contains(&part))
     });
+    if config.n_outputs == 0 {
+        config.n_outputs = 1;
+        for p in [Parameter::OUTPUT_WEIGHT, Parameter::OUTPUT_BIAS] {
+            let shape = p.shape(&config);
+            let zeros = vec![0.0; shape.iter().product()];
+            let zeros = TensorData::new(zeros, shape).convert::<B::FloatElem>();
+            weights.insert(p.name(), zeros);
+        }
+    }
     if config.tau_ms.need_cell_types() {
         let tau_ms = weights["tau_ms"].iter().collect();
         config.tau_ms = TimeConstants::PerUnit(tau_ms);

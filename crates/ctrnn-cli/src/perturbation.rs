@@ -597,7 +597,7 @@ mod tests {
             cut: words(&["layers.0.0-1>2@delay"]),
             ..PerturbArgs::default()
         };
-        let found = parsed(&args(&["layers.0.4", "4", "layers.1.e"]), &layers, clock);
+        let found = parsed(&args(&["layers.0.4", "4", "layers.1.i"]), &layers, clock);
         let found = found.map_err(|failure| failure.render(false)).unwrap();
         assert_eq!(found.below[0].clamped[0].units, [4]);
         assert_eq!(found.below[0].cut[0].pre, [0, 1]);
@@ -606,7 +606,7 @@ mod tests {
             .iter()
             .map(|clamp| clamp.units.len())
             .collect();
-        assert_eq!((units, found.cut.len()), (vec![1, 20], 0));
+        assert_eq!((units, found.cut.len()), (vec![1, 10], 0));
         assert!(found.epochs().contains("delay"));
         for (word, problem) in [
             ("layers.2.4", "there is no layer 2"),

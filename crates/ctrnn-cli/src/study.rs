@@ -580,7 +580,11 @@ fn lasting_dynamics<B: RecurrenceBackend>(
         terminal.note("perturbations with a window are seen in the states of the trials; what is computed from the weights, such as fixed points, leaves them out");
     }
     let lasting = lasting.of_layer(layer, network.n_layers());
+    let intact = Dynamics::of_layer(network, layer);
     let mut dynamics = Dynamics::of(&lasting.apply(&network.layer(layer))?);
+    if intact.w_out.is_empty() {
+        (dynamics.w_out, dynamics.bias_out) = (intact.w_out, intact.bias_out); // a perturbed layer has an output of zeros
+    }
     for current in &lasting.currents {
         current
             .units

@@ -135,8 +135,14 @@ fn layers_perturbed<B: RecurrenceBackend>(
 ) -> Result<Trajectory<B>, ModelError> {
     let n_layers = network.n_layers();
     let run = |number: usize, seen: Tensor<B, 3>, pass: &Forward<B>| {
-        let own = perturbation.of_layer(number, n_layers);
-        forward_perturbed(&network.layer(number), &own, timelines, seen, pass)
+        let (own, layer) = (
+            perturbation.of_layer(number, n_layers),
+            network.layer(number),
+        );
+        if own.is_none() {
+            return Ok(layer.forward(seen, pass));
+        }
+        forward_perturbed(&layer, &own, timelines, seen, pass)
     };
     let (mut seen, mut below) = (inputs, Vec::new());
     for number in 0..n_layers - 1 {
