@@ -427,7 +427,7 @@ fn tau_words(tau_ms: &ndarray::Array1<f64>) -> String {
 fn cards(found: &Found) -> String {
     let with_result = found.iter().filter_map(|(analysis, findings)| {
         let findings = findings.as_ref().ok()?;
-        Some(card(analysis, findings))
+        Some(card(analysis.title, analysis.summary, findings))
     });
     match with_result.collect::<String>() {
         none if none.is_empty() => none,
@@ -435,7 +435,7 @@ fn cards(found: &Found) -> String {
     }
 }
 
-fn card(analysis: &Analysis, findings: &Findings) -> String {
+pub(crate) fn card(title: &str, summary: &str, findings: &Findings) -> String {
     /// Width from which a figure has its own row.
     const WIDE_MM: f64 = 95.0;
     let mut figures = String::new();
@@ -450,8 +450,8 @@ fn card(analysis: &Analysis, findings: &Findings) -> String {
     let statements = findings.statements.iter().map(|line| sentence(line));
     format!(
         "<article class=\"card{wide}\">\n<h3>{}</h3>\n<p class=\"about\">{}</p>\n{}<div class=\"figures\">\n{figures}</div>\n</article>\n",
-        analysis.title,
-        escaped(&sentence(analysis.summary)),
+        title,
+        escaped(&sentence(summary)),
         list(&statements.collect::<Vec<_>>()),
     )
 }
@@ -489,10 +489,30 @@ fn left_out(found: &Found) -> String {
         Some(format!("{}: {why}", spoken(analysis.name)))
     };
     let lines: Vec<String> = found.iter().filter_map(line).collect();
+    list_box(&lines)
+}
+
+/// Returns a list in a box; nothing without lines.
+pub(crate) fn list_box(lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    format!("<div class=\"box\">{}</div>\n", list(&lines))
+    format!("<div class=\"box\">{}</div>\n", list(lines))
+}
+
+/// Returns a table in a box that scrolls, so that the page never does sideways.
+pub fn table_box(head: &[String], rows: &[Vec<String>]) -> String {
+    let line = |cells: &[String], tag: &str| {
+        let cells = cells
+            .iter()
+            .map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)));
+        format!("<tr>{}</tr>\n", cells.collect::<String>())
+    };
+    let rows: String = rows.iter().map(|row| line(row, "td")).collect();
+    format!(
+        "<div class=\"box scroll\"><table class=\"grid\">\n{}{rows}</table></div>\n",
+        line(head, "th")
+    )
 }
 
 fn reproduction(run: &ReportedRun) -> Result<String, FileError> {

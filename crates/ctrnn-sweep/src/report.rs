@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use ctrnn_analysis::plot::{Figure, Layer, Ticks, colour};
-use ctrnn_analysis::{Metrics, escaped, page};
+use ctrnn_analysis::{Metrics, escaped, page, table_box};
 
 use crate::status::State;
 use crate::table::{Row, Table};
@@ -66,32 +66,12 @@ fn number(number: f64) -> String {
     }
 }
 
-/// Returns a table in a box that scrolls, so that the page never does sideways.
-fn table_box(head: &[String], rows: &[Vec<String>]) -> String {
-    let line = |cells: &[String], tag: &str| {
-        let cells = cells
-            .iter()
-            .map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)));
-        format!("<tr>{}</tr>\n", cells.collect::<String>())
-    };
-    let rows: String = rows.iter().map(|row| line(row, "td")).collect();
-    format!(
-        "<div class=\"box scroll\"><table class=\"grid\">\n{}{rows}</table></div>\n",
-        line(head, "th")
-    )
-}
-
 fn means(table: &Table) -> String {
     let groups = table.groups();
-    let keys = table.sweep.keys.iter().filter(|key| *key != "seed");
-    let mut head: Vec<String> = keys.map(|key| short(key).to_owned()).collect();
+    let mut head: Vec<String> = table.sweep.group_keys().map(|key| short(key).to_owned()).collect();
     head.extend(["done", "mean", "standard deviation"].map(str::to_owned));
     let rows = groups.iter().take(5 * MOST_LISTED).map(|group| {
-        let (mean, deviation) = group
-            .means
-            .get("best")
-            .copied()
-            .unwrap_or((f64::NAN, f64::NAN));
+        let [mean, deviation] = group.best();
         let mut row = group.values.clone();
         row.extend([
             format!("{}/{}", group.n.0, group.n.1),
@@ -117,14 +97,8 @@ fn value(row: &Row) -> Option<f64> {
 }
 
 fn by_key(table: &Table, metric: &str) -> String {
-    let keys: Vec<&String> = table
-        .sweep
-        .keys
-        .iter()
-        .filter(|key| *key != "seed")
-        .collect();
     let mut cards = String::new();
-    for key in keys {
+    for key in table.sweep.group_keys() {
         let points: Vec<(&str, f64)> = table
             .rows
             .iter()
@@ -198,15 +172,9 @@ fn scatter(key: &str, points: &[(&str, f64)], metric: &str) -> Figure {
 
 /// Returns the mean validation loss by step of each group.
 fn curves(table: &Table) -> String {
-    let keys: Vec<&String> = table
-        .sweep
-        .keys
-        .iter()
-        .filter(|key| *key != "seed")
-        .collect();
     let mut groups: Vec<(String, Vec<&Row>)> = Vec::new();
     for row in &table.rows {
-        let words = keys.iter().map(|key| {
+        let words = table.sweep.group_keys().map(|key| {
             format!(
                 "{} {}",
                 short(key),
