@@ -160,15 +160,14 @@ impl PopulationAnswer for Compare {
             for g in 0..n_rows {
                 let values: Vec<f64> = self.of_group(m, g).filter(|x| x.is_finite()).collect();
                 let (y, spread) = (g as f64 + 0.5, Spread::of(values.iter().copied()));
-                let pale = colour(g).towards(Rgb::WHITE, 0.5);
                 let at = vec![y; values.len()];
-                panel.add(Layer::points(values, at, pale).radius(0.4));
+                panel.add(Layer::points(values, at, colour(5)).radius(0.4));
                 if spread.n > 1 {
                     let [low, high] = [-1.0, 1.0].map(|side| spread.mean + side * spread.deviation);
-                    panel.add(Layer::line(vec![low, high], vec![y; 2], colour(g)).wide(0.3));
+                    panel.add(Layer::line(vec![low, high], vec![y; 2], Rgb::BLACK).wide(0.25));
                 }
                 if spread.n > 0 {
-                    panel.add(Layer::points(vec![spread.mean], vec![y], colour(g)).radius(0.7));
+                    panel.add(Layer::points(vec![spread.mean], vec![y], Rgb::BLACK).radius(0.6));
                 }
             }
             panel.fit(0.08).x_label(MEASURES[m].1);

@@ -8,7 +8,7 @@ use ndarray::Array2;
 use super::{Networks, PopulationAnswer};
 use crate::analyses::computed;
 use crate::analyses::fixed_points::{CONTINUUM, FixedPoints, Found, Search};
-use crate::plot::{ColourMap, Figure, Layer, Rgb, Ticks};
+use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, Ticks};
 use crate::text::listed;
 use crate::{ArrayDoc, Arrays, FixedPoint, Study, Unsuitable};
 
@@ -181,7 +181,8 @@ impl PopulationAnswer for Solutions {
         let shown = counts.slice(ndarray::s![.., ..n_types]).to_owned();
         let most = shown.iter().copied().fold(1.0, f64::max);
         let n_groups = shown.nrows();
-        let mut figure = Figure::new(&[6.0 * n_types as f64 + 6.0], &[5.0 * n_groups as f64 + 5.0]);
+        let columns = [6.0 * n_types as f64 + 6.0, BAR_MM];
+        let mut figure = Figure::new(&columns, &[5.0 * n_groups as f64 + 8.0]);
         let panel = figure.cell(0, 0).title("networks of each type");
         let numbers: Vec<String> = (1..=n_types).map(|t| t.to_string()).collect();
         panel.matrix(&shown, [0.0, most], ColourMap::Blues);
@@ -191,6 +192,7 @@ impl PopulationAnswer for Solutions {
             let ink = if n > 0.5 * most { Rgb::WHITE } else { Rgb::BLACK };
             Layer::text(t as f64 + 0.5, g as f64 + 0.5, &n.to_string(), ink)
         }));
+        figure.cell(0, 1).colour_bar([0.0, most], ColourMap::Blues, "");
         vec![("", figure)]
     }
 }

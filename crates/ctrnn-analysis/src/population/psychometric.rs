@@ -258,7 +258,7 @@ impl Psychometric {
             let levels = self.curve(k, row, column).levels.iter().zip(x);
             let seen = levels.filter(|(level, _)| level.n > 0);
             let (own_x, y) = seen.map(|(level, x)| (*x, level.fraction())).unzip();
-            let pale = colour(self.networks.group_of[k]).towards(Rgb::WHITE, 0.65);
+            let pale = colour(self.networks.group_of[k]).towards(Rgb::WHITE, 0.5);
             layers.push(Layer::line(own_x, y, pale).wide(0.1));
         }
         for group in 0..self.networks.groups.len().min(MOST_CURVES) {

@@ -136,7 +136,11 @@ fn psychometric_curves_have_confidence_over_networks() {
         .iter()
         .map(|choices| Synthetic::with_choices(&[("coh", coh.clone())], rates.clone(), choices, &[3; 8], 2))
         .collect();
-    let studies: Vec<Study> = synthetic.iter().map(Synthetic::study).collect();
+    let mut studies: Vec<Study> = synthetic.iter().map(Synthetic::study).collect();
+    for study in &mut studies {
+        let right = coh.iter().map(|coh| Some(usize::from(*coh > 0.0)));
+        study.batch.correct = right.collect();
+    }
     let findings = found("psychometric", json!({}), &networks(&["2", "2"]), &studies).unwrap();
     is_documented("psychometric", &findings);
     are_near(&numbers(&findings, "evidence"), &[-2.0, -1.0, 1.0, 2.0]);
