@@ -204,9 +204,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::{
-        ANALYSES, POPULATION_ANALYSES, POPULATION_ARRAYS, STATES_ARRAYS, TRIAL_ARRAYS,
-    };
+    use crate::{ANALYSES, POPULATION_ANALYSES, POPULATION_ARRAYS, STATES_ARRAYS, TRIAL_ARRAYS};
 
     const INTRODUCTION: &str = "# Arrays
 

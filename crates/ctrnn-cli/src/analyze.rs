@@ -13,9 +13,7 @@ use crate::args::AnalyzeArgs;
 use crate::failure::{Failure, IO};
 use crate::population::{self, Population, further_places};
 use crate::run_path::Needs;
-use crate::study::{
-    Words, analyse, load, named, note_unused, of_one_network, refused, with_study,
-};
+use crate::study::{Words, analyse, load, named, note_unused, of_one_network, refused, with_study};
 use crate::terminal::{Terminal, path_text};
 
 /// Results of an analysis of one or of several networks, to be written.
@@ -35,9 +33,7 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
     let (further, words) = further_places(&args.what);
     let places = [vec![args.run.clone()], further].concat();
     match Population::at(&places, registry)? {
-        Some(population) => {
-            population::analyze(args, (&population, &words), registry, terminal)
-        }
+        Some(population) => population::analyze(args, (&population, &words), registry, terminal),
         None => of_run(args, registry, terminal),
     }
 }

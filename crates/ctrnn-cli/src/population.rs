@@ -189,7 +189,8 @@ fn done_trials(sweep: &Sweep) -> Result<(Vec<usize>, Vec<String>), Failure> {
     let folder = sweep.folder().display();
     if done.is_empty() {
         let what = format!("no trial of {folder} is done");
-        let help = "`train-ctrnn sweep run SWEEP` runs them; `sweep status` says what became of them";
+        let help =
+            "`train-ctrnn sweep run SWEEP` runs them; `sweep status` says what became of them";
         return Err(Failure::new(DATA, "D001", what, help));
     }
     let others = (!others.is_empty()).then(|| {

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{
-    ANALYSES, Analysis, Basis, Dynamics, Findings, LayerStates, Metrics, OptionSet, Peer, PopulationAnalysis, Perturbation,
-    Shared, Study, SynapseStates, Unsuitable, simulate_perturbed, three_dimensional,
+    ANALYSES, Analysis, Basis, Dynamics, Findings, LayerStates, Metrics, OptionSet, Peer,
+    Perturbation, PopulationAnalysis, Shared, Study, SynapseStates, Unsuitable, simulate_perturbed,
+    three_dimensional,
 };
 use ctrnn_config::{Run, only_under, overridden, word_like};
 use ctrnn_files::{Array, RunFolder};
@@ -106,7 +107,11 @@ pub fn named(name: &str) -> Result<&'static Analysis, Failure> {
             return Failure::new(USAGE, "C033", what, help);
         }
         let names = ANALYSES.iter().map(|analysis| analysis.name);
-        unknown(&format!("{name:?} is not an analysis"), name, names.collect())
+        unknown(
+            &format!("{name:?} is not an analysis"),
+            name,
+            names.collect(),
+        )
     })
 }
 

@@ -68,7 +68,11 @@ fn number(number: f64) -> String {
 
 fn means(table: &Table) -> String {
     let groups = table.groups();
-    let mut head: Vec<String> = table.sweep.group_keys().map(|key| short(key).to_owned()).collect();
+    let mut head: Vec<String> = table
+        .sweep
+        .group_keys()
+        .map(|key| short(key).to_owned())
+        .collect();
     head.extend(["done", "mean", "standard deviation"].map(str::to_owned));
     let rows = groups.iter().take(5 * MOST_LISTED).map(|group| {
         let [mean, deviation] = group.best();

@@ -117,11 +117,17 @@ fn a_folder_has_the_trials_that_were_run_last() {
     first.record(false).unwrap();
     let found = Sweep::in_folder(first.folder()).unwrap();
     assert_eq!((names(&found), &found.keys), (names(&first), &first.keys));
-    assert_eq!((&found.file.name, &found.file.base), (&first.file.name, &first.file.base));
+    assert_eq!(
+        (&found.file.name, &found.file.base),
+        (&first.file.name, &first.file.base)
+    );
     assert_eq!(found.group_keys().collect::<Vec<_>>(), ["model.n_units"]);
     std::fs::write(first.folder().join("trials.jsonl"), "{").unwrap();
     let damaged = Sweep::in_folder(first.folder()).unwrap_err();
-    assert!(matches!(damaged, SweepError::DamagedList { .. }), "{damaged}");
+    assert!(
+        matches!(damaged, SweepError::DamagedList { .. }),
+        "{damaged}"
+    );
 }
 
 #[test]
@@ -129,7 +135,11 @@ fn nested_tables_are_bounded() {
     let key = vec!["a"; 70].join(".");
     for text in [
         format!("base = 'b'\n[grid]\n{key} = [1]\n"),
-        format!("base = 'b'\n[grid]\na = [{}1{}]\n", "[".repeat(70), "]".repeat(70)),
+        format!(
+            "base = 'b'\n[grid]\na = [{}1{}]\n",
+            "[".repeat(70),
+            "]".repeat(70)
+        ),
         format!("base = 'b'\n[[list]]\n{} = 1\n", vec!["a"; 50].join(".")),
     ] {
         let errors = SweepFile::from_text(&text, "s.toml", Path::new(".")).unwrap_err();
@@ -206,7 +216,10 @@ fn no_text_makes_it_panic() {
         "[random]\nn=1",
         "base=1\nseeds=[]\nlist=3\ngrid=1\nrandom=2",
         "base='b'\n[grid.a]\n[random]\nn=2\na.b={uniform=[1]}",
-        &format!("base='b'\n[random]\nn=2\n{}={{choice=[1]}}", vec!["a"; 5000].join(".")),
+        &format!(
+            "base='b'\n[random]\nn=2\n{}={{choice=[1]}}",
+            vec!["a"; 5000].join(".")
+        ),
     ] {
         let read = SweepFile::from_text(text, "s.toml", Path::new("."));
         assert!(read.is_err() || read.unwrap().points().is_ok(), "{text}");

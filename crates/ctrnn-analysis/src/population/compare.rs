@@ -46,7 +46,12 @@ impl PopulationAnswer for Compare {
             "",
             "fraction of correct trials; NaN for a task without correct answers",
         ),
-        ArrayDoc::new("loss", "[network]", "", "last loss of validation in training"),
+        ArrayDoc::new(
+            "loss",
+            "[network]",
+            "",
+            "last loss of validation in training",
+        ),
         ArrayDoc::new("steps", "[network]", "", "training steps until then"),
         ArrayDoc::new(
             "mean_rate",
@@ -117,9 +122,11 @@ impl PopulationAnswer for Compare {
 
     fn arrays(&self) -> Arrays {
         let Networks { keys, values, .. } = &self.networks;
-        let arrays = Arrays::default()
-            .with("keys", keys)
-            .with_texts("values", [values.len(), keys.len()], values.concat());
+        let arrays = Arrays::default().with("keys", keys).with_texts(
+            "values",
+            [values.len(), keys.len()],
+            values.concat(),
+        );
         let measures = MEASURES.iter().enumerate();
         measures.fold(arrays, |arrays, (m, (name, _))| {
             let groups: Vec<Spread> = self.groups(m).collect();
@@ -142,7 +149,11 @@ impl PopulationAnswer for Compare {
             });
             let words: Vec<String> = words.collect();
             let group = &self.networks.groups[g];
-            format!("{group} ({}): {}", counted(n as u64, "network"), words.join(", "))
+            format!(
+                "{group} ({}): {}",
+                counted(n as u64, "network"),
+                words.join(", ")
+            )
         };
         (0..self.networks.groups.len()).map(of_group).collect()
     }

@@ -34,7 +34,12 @@ impl PopulationAnswer for Curves {
 
     const BASIS: Basis = Basis::Metrics;
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("steps", "[validation]", "", "training steps of the validations"),
+        ArrayDoc::new(
+            "steps",
+            "[validation]",
+            "",
+            "training steps of the validations",
+        ),
         ArrayDoc::new(
             "{}_mean",
             "[group, validation]",
@@ -47,7 +52,12 @@ impl PopulationAnswer for Curves {
             "",
             "standard deviation over these networks (n - 1)",
         ),
-        ArrayDoc::new("{}_n", "[group, validation]", "", "number of these networks"),
+        ArrayDoc::new(
+            "{}_n",
+            "[group, validation]",
+            "",
+            "number of these networks",
+        ),
         ArrayDoc::new("{}_last", "[network]", "", "last value of each network"),
     ];
 

@@ -49,7 +49,12 @@ impl PopulationAnswer for Solutions {
     type Observation = (Vec<String>, Vec<Topology>);
 
     const ARRAYS: &'static [ArrayDoc] = &[
-        ArrayDoc::new("input_names", "[held input]", "", "names of the held inputs"),
+        ArrayDoc::new(
+            "input_names",
+            "[held input]",
+            "",
+            "names of the held inputs",
+        ),
         ArrayDoc::new(
             "n_stable",
             "[network, held input]",
@@ -165,11 +170,18 @@ impl PopulationAnswer for Solutions {
                     1 => String::new(),
                     _ => format!(" ({})", groups.join("; ")),
                 };
-                format!("type {}: {all} of {n} networks{places}: {}", t + 1, self.words(of))
+                format!(
+                    "type {}: {all} of {n} networks{places}: {}",
+                    t + 1,
+                    self.words(of)
+                )
             })
             .collect();
         if self.types.len() > MOST_TYPES {
-            lines.push(format!("and {} further types", self.types.len() - MOST_TYPES));
+            lines.push(format!(
+                "and {} further types",
+                self.types.len() - MOST_TYPES
+            ));
         }
         lines
     }
@@ -189,10 +201,16 @@ impl PopulationAnswer for Solutions {
         panel.x_label("type").x_ticks(Ticks::named(&numbers));
         panel.y_ticks(Ticks::named(&self.networks.groups));
         panel.extend(shown.indexed_iter().map(|((g, t), &n)| {
-            let ink = if n > 0.5 * most { Rgb::WHITE } else { Rgb::BLACK };
+            let ink = if n > 0.5 * most {
+                Rgb::WHITE
+            } else {
+                Rgb::BLACK
+            };
             Layer::text(t as f64 + 0.5, g as f64 + 0.5, &n.to_string(), ink)
         }));
-        figure.cell(0, 1).colour_bar([0.0, most], ColourMap::Blues, "");
+        figure
+            .cell(0, 1)
+            .colour_bar([0.0, most], ColourMap::Blues, "");
         vec![("", figure)]
     }
 }

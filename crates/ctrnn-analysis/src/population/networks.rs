@@ -114,7 +114,10 @@ mod tests {
             found.groups,
             ["n_units = 64, lr = 0.1", "n_units = 32, lr = 0.1"]
         );
-        assert_eq!((found.of_group(0), found.of_group(1)), (vec![0, 2], vec![1]));
+        assert_eq!(
+            (found.of_group(0), found.of_group(1)),
+            (vec![0, 2], vec![1])
+        );
         let some = found.only(&[1, 2]);
         assert_eq!((some.of_group(0), some.of_group(1)), (vec![1], vec![0]));
     }
@@ -123,7 +126,10 @@ mod tests {
     fn seeds_alone_are_one_group_and_equal_ends_are_written_out() {
         let seeds = vec![texts(["1"]), texts(["2"])];
         let found = Networks::new(texts(["a", "b"]), texts(["seed"]), seeds);
-        assert_eq!((found.groups, found.group_of), (texts(["all networks"]), vec![0, 0]));
+        assert_eq!(
+            (found.groups, found.group_of),
+            (texts(["all networks"]), vec![0, 0])
+        );
         let keys = texts(["model.e.tau_ms", "model.i.tau_ms", "model.n_units"]);
         assert_eq!(
             short_names(&keys),

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::{Networks, PopulationAnalysis};
+use crate::Unsuitable;
 use crate::analyses::Findings;
 use crate::report::{card, list_box, page, table_box};
 use crate::text::spoken;
-use crate::Unsuitable;
 
 /// Largest number of networks in the table.
 const MOST_LISTED: usize = 100;
@@ -32,7 +32,10 @@ pub fn population_page(
     let mut sections: Vec<(&str, String)> = vec![("Networks", table(networks))];
     sections.extend(found.iter().filter_map(|(analysis, findings)| {
         let card = card(analysis.title, analysis.summary, findings.as_ref().ok()?);
-        Some((analysis.title, format!("<div class=\"cards\">\n{card}</div>\n")))
+        Some((
+            analysis.title,
+            format!("<div class=\"cards\">\n{card}</div>\n"),
+        ))
     }));
     sections.push(("Left out", list_box(&left_out)));
     sections.retain(|(_, body)| !body.is_empty());

@@ -85,7 +85,8 @@ impl PopulationAnswer for Psychometric {
         for (name, curves) in networks.names.iter().zip(&observed) {
             if levels_of(curves) != levels_of(&observed[0]) {
                 let first = &networks.names[0];
-                let why = format!("{name} and {first} have different contexts or levels of evidence");
+                let why =
+                    format!("{name} and {first} have different contexts or levels of evidence");
                 return Err(Unsuitable::lacks(why));
             }
         }
@@ -126,7 +127,11 @@ impl PopulationAnswer for Psychometric {
         for (row, column) in self.places() {
             let panel = figure.cell(row, column);
             let curve = &self.observed[0][row][column];
-            let x: Vec<f64> = curve.levels.iter().map(|level| level.x * curve.quantity.factor).collect();
+            let x: Vec<f64> = curve
+                .levels
+                .iter()
+                .map(|level| level.x * curve.quantity.factor)
+                .collect();
             let range = range_of(x.iter().copied(), 0.06);
             if n_rows > 1 {
                 panel.title(&curve.context.name[..]);
@@ -235,7 +240,11 @@ impl Psychometric {
             return format!("{prefix}{name}: no curve is fitted to any of {n} networks");
         }
         let words = PARAMETERS.iter().zip(fits).map(|(word, spread)| {
-            let factor = if *word == "lapse" { 1.0 } else { curve.quantity.factor };
+            let factor = if *word == "lapse" {
+                1.0
+            } else {
+                curve.quantity.factor
+            };
             let [low, high] = spread.interval().map(|end| short(factor * end));
             let mean = short(factor * spread.mean);
             match spread.n {

@@ -46,10 +46,13 @@ pub fn classical_scaling(
     let mut points = Array2::zeros((n, n_dimensions));
     for k in 0..n_dimensions.min(n) {
         let vector = vectors.column(k);
-        let farthest = vector
-            .iter()
-            .copied()
-            .fold(0.0f64, |most, x| if x.abs() > most.abs() + 1e-12 { x } else { most });
+        let farthest = vector.iter().copied().fold(0.0f64, |most, x| {
+            if x.abs() > most.abs() + 1e-12 {
+                x
+            } else {
+                most
+            }
+        });
         let scale = eigenvalues[k].max(0.0).sqrt() * farthest.signum();
         points.column_mut(k).assign(&(&vector * scale));
     }
@@ -104,6 +107,12 @@ mod tests {
         let found = classical_scaling(Array2::zeros((3, 3)).view(), 2).unwrap();
         assert!(found.points.iter().all(|x| *x == 0.0));
         assert_eq!(found.explained(), 1.0);
-        assert_eq!(classical_scaling(Array2::zeros((1, 1)).view(), 2).unwrap().points.dim(), (1, 2));
+        assert_eq!(
+            classical_scaling(Array2::zeros((1, 1)).view(), 2)
+                .unwrap()
+                .points
+                .dim(),
+            (1, 2)
+        );
     }
 }

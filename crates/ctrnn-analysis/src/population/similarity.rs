@@ -124,14 +124,12 @@ impl PopulationAnswer for Similarity {
         Ok(States { rates, dynamics })
     }
 
-    fn join(
-        networks: &Networks,
-        observed: Vec<States>,
-        _: &Options,
-    ) -> Result<Self, Unsuitable> {
+    fn join(networks: &Networks, observed: Vec<States>, _: &Options) -> Result<Self, Unsuitable> {
         let n = networks.len();
         if n < 2 {
-            return Err(Unsuitable::lacks("there is one network, and nothing to compare it with"));
+            return Err(Unsuitable::lacks(
+                "there is one network, and nothing to compare it with",
+            ));
         }
         let rates: Vec<ArrayView2<f64>> = observed.iter().map(|own| own.rates.view()).collect();
         if let Some(k) = rates.iter().position(|own| own.nrows() != rates[0].nrows()) {
@@ -214,7 +212,9 @@ impl Similarity {
             (within, between) if between.n == 0 => format!("{within} between networks"),
             (within, between) if within.n == 0 => format!("{between} between networks"),
             (within, between) => {
-                format!("{within} between networks of a group, {between} between those of different groups")
+                format!(
+                    "{within} between networks of a group, {between} between those of different groups"
+                )
             }
         }
     }
@@ -275,7 +275,10 @@ impl Similarity {
 /// Returns the rates `[state, unit]` of whole trials at evenly spread time steps: of all conditions, and of as many states as leave room for
 /// those of all networks. The choice depends on the trials alone, so that states of different networks belong together.
 fn sampled(study: &Study, n_networks: usize) -> Array2<f64> {
-    let n_trials = study.batch.n_trials.min(TRIALS.max(study.task.n_conditions()));
+    let n_trials = study
+        .batch
+        .n_trials
+        .min(TRIALS.max(study.task.n_conditions()));
     let most = (MOST_VALUES / n_networks.max(1)).clamp(STATES[0], STATES[1]);
     let n_steps: usize = study.batch.n_steps[..n_trials].iter().sum();
     let every = n_steps.div_ceil(most).max(1);

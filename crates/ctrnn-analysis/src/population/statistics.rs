@@ -86,7 +86,10 @@ mod tests {
     #[test]
     fn mean_spread_and_interval_by_hand() {
         let found = Spread::of([1.0, f64::NAN, 2.0, 6.0]);
-        assert_eq!((found.n, found.mean, found.deviation), (3, 3.0, 7f64.sqrt()));
+        assert_eq!(
+            (found.n, found.mean, found.deviation),
+            (3, 3.0, 7f64.sqrt())
+        );
         let [low, high] = found.interval();
         assert!((low - (3.0 - 6.572_411)).abs() < 1e-5 && (high - 9.572_411).abs() < 1e-5);
         assert_eq!(found.to_string(), "3 ± 2.65");
@@ -98,7 +101,11 @@ mod tests {
     /// scipy.stats.t.ppf(0.975, [31, 60, 200]) = 2.039513446, 2.000297822, 1.971896224.
     #[test]
     fn the_expansion_continues_the_table() {
-        for (degrees, exact) in [(31, 2.039_513_446), (60, 2.000_297_822), (200, 1.971_896_224)] {
+        for (degrees, exact) in [
+            (31, 2.039_513_446),
+            (60, 2.000_297_822),
+            (200, 1.971_896_224),
+        ] {
             assert!((t_quantile(degrees) - exact).abs() < 1e-7, "{degrees}");
         }
     }

@@ -41,7 +41,11 @@ fn is_documented(name: &str, findings: &Findings) {
     }
     for (suffix, figure) in &findings.figures {
         assert!(is_clean(&figure.to_svg()), "{name}{suffix}");
-        assert!(figure.unexplained().is_empty(), "{name}{suffix}: {:?}", figure.unexplained());
+        assert!(
+            figure.unexplained().is_empty(),
+            "{name}{suffix}: {:?}",
+            figure.unexplained()
+        );
     }
 }
 
@@ -53,7 +57,10 @@ fn numbers(findings: &Findings, name: &str) -> Vec<f64> {
 fn are_near(found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len(), "{found:?}");
     let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-6 || (a.is_nan() && b.is_nan());
-    assert!(found.iter().zip(expected).all(near), "{found:?} {expected:?}");
+    assert!(
+        found.iter().zip(expected).all(near),
+        "{found:?} {expected:?}"
+    );
 }
 
 /// Rates of network k: unit u of trial b at time t.
@@ -68,26 +75,76 @@ fn rates(k: usize, n_units: usize) -> Array3<f64> {
 fn similarities_are_those_of_numpy() {
     let synthetic: Vec<Synthetic> = [(0, 3), (1, 3), (2, 4)]
         .iter()
-        .map(|&(k, n_units)| Synthetic::of(&[("coh", vec![-1.0, 1.0, -2.0, 2.0])], rates(k, n_units)))
+        .map(|&(k, n_units)| {
+            Synthetic::of(&[("coh", vec![-1.0, 1.0, -2.0, 2.0])], rates(k, n_units))
+        })
         .collect();
     let studies: Vec<Study> = synthetic.iter().map(Synthetic::study).collect();
-    let findings = found("similarity", json!({}), &networks(&["3", "3", "4"]), &studies).unwrap();
+    let findings = found(
+        "similarity",
+        json!({}),
+        &networks(&["3", "3", "4"]),
+        &studies,
+    )
+    .unwrap();
     is_documented("similarity", &findings);
     are_near(&numbers(&findings, "cka"), &CKA);
     are_near(&numbers(&findings, "procrustes_angle"), &PROCRUSTES);
     are_near(&numbers(&findings, "procrustes_angle_points"), &POINTS);
     assert_eq!(findings.arrays["dsa"].shape(), [3, 3]);
-    assert!(findings.statements.iter().any(|line| line.contains("between networks of a group")));
-    let few = found("similarity", json!({"most_dsa": 2}), &networks(&["3", "3", "4"]), &studies).unwrap();
+    assert!(
+        findings
+            .statements
+            .iter()
+            .any(|line| line.contains("between networks of a group"))
+    );
+    let few = found(
+        "similarity",
+        json!({"most_dsa": 2}),
+        &networks(&["3", "3", "4"]),
+        &studies,
+    )
+    .unwrap();
     assert!(!few.arrays.contains_key("dsa"));
-    assert!(few.statements[0].contains("most_dsa = 2"), "{:?}", few.statements);
+    assert!(
+        few.statements[0].contains("most_dsa = 2"),
+        "{:?}",
+        few.statements
+    );
     let alone = found("similarity", json!({}), &networks(&["3"]), &studies[..1]).unwrap_err();
     assert!(alone.to_string().contains("one network"), "{alone}");
 }
 
-const CKA: [f64; 9] = [1.000000000, 0.536354132, 0.128900843, 0.536354132, 1.000000000, 0.427941167, 0.128900843, 0.427941167, 1.000000000];
-const PROCRUSTES: [f64; 9] = [0.000000000, 0.688913842, 1.200747389, 0.688913842, 0.000000000, 0.766356901, 1.200747389, 0.766356901, 0.000000000];
-const POINTS: [f64; 6] = [-0.581726708, -0.149010284, -0.037028637, 0.272779111, 0.618755345, -0.123768827];
+const CKA: [f64; 9] = [
+    1.000000000,
+    0.536354132,
+    0.128900843,
+    0.536354132,
+    1.000000000,
+    0.427941167,
+    0.128900843,
+    0.427941167,
+    1.000000000,
+];
+const PROCRUSTES: [f64; 9] = [
+    0.000000000,
+    0.688913842,
+    1.200747389,
+    0.688913842,
+    0.000000000,
+    0.766356901,
+    1.200747389,
+    0.766356901,
+    0.000000000,
+];
+const POINTS: [f64; 6] = [
+    -0.581726708,
+    -0.149010284,
+    -0.037028637,
+    0.272779111,
+    0.618755345,
+    -0.123768827,
+];
 
 /// Losses 1, 2 and 6 at step 5 have the mean 3 and the deviation sqrt 7; at step 10 the second network has ended, and 3 and 5 have the mean 4
 /// and the deviation sqrt 2.
@@ -113,16 +170,30 @@ fn learning_curves_have_mean_and_spread() {
     are_near(&numbers(&findings, "steps"), &[5.0, 10.0]);
     are_near(&numbers(&findings, "loss_mean"), &[3.0, 4.0, 8.0, f64::NAN]);
     let nan = f64::NAN;
-    are_near(&numbers(&findings, "loss_std"), &[7f64.sqrt(), 2f64.sqrt(), nan, nan]);
+    are_near(
+        &numbers(&findings, "loss_std"),
+        &[7f64.sqrt(), 2f64.sqrt(), nan, nan],
+    );
     are_near(&numbers(&findings, "loss_n"), &[3.0, 2.0, 1.0, 0.0]);
-    are_near(&numbers(&findings, "accuracy_last"), &[0.75, 0.5, 0.25, 1.0]);
-    let line = "n_units = 8: validation loss 3.33 ± 1.53, accuracy 0.5 ± 0.25 at the end (3 networks)";
+    are_near(
+        &numbers(&findings, "accuracy_last"),
+        &[0.75, 0.5, 0.25, 1.0],
+    );
+    let line =
+        "n_units = 8: validation loss 3.33 ± 1.53, accuracy 0.5 ± 0.25 at the end (3 networks)";
     assert_eq!(findings.statements[0], line);
 
-    let unseen = Study { metrics: None, ..synthetic.study() };
+    let unseen = Study {
+        metrics: None,
+        ..synthetic.study()
+    };
     let some = [studies.into_iter().next().unwrap(), unseen];
     let findings = found("curves", json!({}), &self::networks(&["8", "8"]), &some).unwrap();
-    assert!(findings.statements[1].starts_with("net1 is left out"), "{:?}", findings.statements);
+    assert!(
+        findings.statements[1].starts_with("net1 is left out"),
+        "{:?}",
+        findings.statements
+    );
     are_near(&numbers(&findings, "group_index"), &[0.0]);
 }
 
@@ -134,7 +205,9 @@ fn psychometric_curves_have_confidence_over_networks() {
     let rates = Array3::zeros((8, 3, 2));
     let synthetic: Vec<Synthetic> = choices
         .iter()
-        .map(|choices| Synthetic::with_choices(&[("coh", coh.clone())], rates.clone(), choices, &[3; 8], 2))
+        .map(|choices| {
+            Synthetic::with_choices(&[("coh", coh.clone())], rates.clone(), choices, &[3; 8], 2)
+        })
         .collect();
     let mut studies: Vec<Study> = synthetic.iter().map(Synthetic::study).collect();
     for study in &mut studies {
@@ -144,7 +217,10 @@ fn psychometric_curves_have_confidence_over_networks() {
     let findings = found("psychometric", json!({}), &networks(&["2", "2"]), &studies).unwrap();
     is_documented("psychometric", &findings);
     are_near(&numbers(&findings, "evidence"), &[-2.0, -1.0, 1.0, 2.0]);
-    are_near(&numbers(&findings, "fraction"), &[0.0, 0.5, 1.0, 1.0, 0.0, 0.5, 0.5, 1.0]);
+    are_near(
+        &numbers(&findings, "fraction"),
+        &[0.0, 0.5, 1.0, 1.0, 0.0, 0.5, 0.5, 1.0],
+    );
     let half = 12.706_205 * 0.25;
     let expected = [
         [0.0, 0.0, 0.0],
@@ -159,7 +235,10 @@ fn psychometric_curves_have_confidence_over_networks() {
 /// A unit with the self-connection 2 has three fixed points, one of them unstable; with 0.5 it has the origin alone.
 #[test]
 fn solutions_are_counted_by_their_fixed_points() {
-    let synthetic = Synthetic::of(&[("coh", vec![-1.0, 1.0, -1.0, 1.0])], Array3::zeros((4, 6, 1)));
+    let synthetic = Synthetic::of(
+        &[("coh", vec![-1.0, 1.0, -1.0, 1.0])],
+        Array3::zeros((4, 6, 1)),
+    );
     let of = |weight: f64| {
         let study = synthetic.study();
         let dynamics = Dynamics {
@@ -167,7 +246,8 @@ fn solutions_are_counted_by_their_fixed_points() {
             gain: ndarray::array![0.2],
             ..study.dynamics.clone()
         };
-        let visited = Array3::from_shape_fn((4, 6, 1), |(b, t, _)| (b as f64 - 1.5) * t as f64 * 0.3);
+        let visited =
+            Array3::from_shape_fn((4, 6, 1), |(b, t, _)| (b as f64 - 1.5) * t as f64 * 0.3);
         Study {
             dynamics,
             potentials: visited.clone(),
@@ -176,7 +256,13 @@ fn solutions_are_counted_by_their_fixed_points() {
         }
     };
     let studies = [of(2.0), of(0.5), of(2.5)];
-    let findings = found("fixed_points", json!({}), &networks(&["1", "1", "2"]), &studies).unwrap();
+    let findings = found(
+        "fixed_points",
+        json!({}),
+        &networks(&["1", "1", "2"]),
+        &studies,
+    )
+    .unwrap();
     is_documented("fixed_points", &findings);
     are_near(&numbers(&findings, "n_stable"), &[2.0, 1.0, 2.0]);
     are_near(&numbers(&findings, "n_saddles"), &[1.0, 0.0, 1.0]);
@@ -205,9 +291,17 @@ fn networks_stand_side_by_side() {
 #[test]
 fn names_are_those_of_files_and_settings() {
     for analysis in POPULATION_ANALYSES {
-        assert!(analysis.arrays.iter().all(|doc| doc.rank() > 0 && !doc.meaning.ends_with('.')));
+        assert!(
+            analysis
+                .arrays
+                .iter()
+                .all(|doc| doc.rank() > 0 && !doc.meaning.ends_with('.'))
+        );
         let given = Map::from_iter([("no_such".to_owned(), json!(1))]);
         let why = analysis.options.check(&given).unwrap_err().to_string();
-        assert!(why.contains(&format!("not an option of {}", analysis.name)), "{why}");
+        assert!(
+            why.contains(&format!("not an option of {}", analysis.name)),
+            "{why}"
+        );
     }
 }

@@ -151,7 +151,10 @@ fn without_seed(trial: &Trial) -> &[String] {
 /// Returns the settings on which time and memory of a trial depend: without the seed and the values of real numbers of network and training, as
 /// in [`shape`]. Of ten thousand trials few differ in them, and only those are resolved.
 pub fn cost_keys(trial: &Trial) -> Vec<&str> {
-    without_seed(trial).iter().map(|given| cost_key(given)).collect()
+    without_seed(trial)
+        .iter()
+        .map(|given| cost_key(given))
+        .collect()
 }
 
 fn cost_key(given: &str) -> &str {
