@@ -55,13 +55,14 @@ type Found<'a> = [(&'a Analysis, Result<Findings, Unsuitable>)];
 pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String, FileError> {
     let state = RunJson::load(&run.folder.run_json())?;
     let events = events(run.folder);
+    let manifest = manifest(run.folder)?;
     let root = run.folder.root().file_name().unwrap_or_default();
     let view = state_space_view(study, found);
     let mut sections = chapters(found, view.as_ref());
     sections.extend([
-        ("Network", network(run, study, &events)),
+        ("Network", network(run, study, &events, &manifest)),
         ("Left out", left_out(found)),
-        ("How to reproduce", reproduction(run)?),
+        ("How to reproduce", reproduction(run, &manifest)),
     ]);
     sections.retain(|(_, body)| !body.is_empty());
     let [links, bodies] = linked(&sections);
@@ -305,7 +306,7 @@ fn table<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     format!("<table>\n{}</table>", rows.collect::<String>())
 }
 
-fn network(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
+fn network(run: &ReportedRun, study: &Study, events: &[Json], manifest: &Json) -> String {
     let model = run.model;
     let form = format!("{:?}", model.form).to_lowercase();
     let dale = match &study.signs {
@@ -353,8 +354,8 @@ fn network(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
         ),
     ];
     let further = [
-        ("begins with", lineage(run.folder)),
-        ("stages", stages(run.folder)),
+        ("begins with", lineage(manifest)),
+        ("stages", stages(manifest)),
     ];
     let further = further.into_iter().filter(|(_, words)| !words.is_empty());
     format!(
@@ -364,8 +365,7 @@ fn network(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
 }
 
 /// Describes the run whose weights this one began with; empty if it began with none.
-fn lineage(folder: &RunFolder) -> String {
-    let manifest = manifest(folder).unwrap_or_default();
+fn lineage(manifest: &Json) -> String {
     let origin = &manifest["init_from"];
     let Some(run) = origin["run"].as_str() else {
         return String::new();
@@ -381,8 +381,7 @@ fn lineage(folder: &RunFolder) -> String {
 }
 
 /// Lists the stages of a training that have begun, each with the number of steps before it; empty without stages.
-fn stages(folder: &RunFolder) -> String {
-    let manifest = manifest(folder).unwrap_or_default();
+fn stages(manifest: &Json) -> String {
     let stages = manifest["stages"].as_array().into_iter().flatten();
     let words = stages.map(|stage| {
         let name = stage["name"].as_str().unwrap_or_default();
@@ -515,8 +514,7 @@ pub fn table_box(head: &[String], rows: &[Vec<String>]) -> String {
     )
 }
 
-fn reproduction(run: &ReportedRun) -> Result<String, FileError> {
-    let manifest = manifest(run.folder)?;
+fn reproduction(run: &ReportedRun, manifest: &Json) -> String {
     let rows = [
         ("ctrnn", &manifest["versions"]["ctrnn"]),
         ("commit", &manifest["git"]["commit"]),
@@ -534,13 +532,13 @@ fn reproduction(run: &ReportedRun) -> Result<String, FileError> {
     } else {
         "Save the configuration as <code>config.toml</code>; then"
     };
-    Ok(format!(
+    format!(
         "<div class=\"box\">\n<p class=\"about\">{about}</p>\n\
          <pre>train-ctrnn train config.toml</pre>\n{}\n\
          <details>\n<summary>The configuration, every value</summary>\n<pre>{}</pre>\n</details>\n</div>\n",
         table(rows),
         escaped(run.config)
-    ))
+    )
 }
 
 /// Escapes a text for HTML.
