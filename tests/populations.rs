@@ -114,7 +114,7 @@ fn several_runs_are_grouped_by_their_configurations() {
     let project = project();
     let runs = runs(&project);
     let runs: Vec<&str> = runs.iter().map(String::as_str).collect();
-    let several = |words: &[&str]| [&["analyze"][..], &runs, words].concat();
+    let several = |words: &[&'static str]| [&["analyze"][..], &runs, words].concat();
     project
         .run(&several(&[
             "compare", "curves", "-o", "out", "--trials", "8",

@@ -344,7 +344,7 @@ fn network(run: &ReportedRun, study: &Study, events: &[Json], manifest: &Json) -
             if is_imported(events) {
                 "none here; the weights were imported".to_owned()
             } else {
-                training_words(run)
+                training_words(run, manifest)
             },
         ),
         ("seed", run.seed.to_string()),
@@ -397,9 +397,9 @@ fn manifest(folder: &RunFolder) -> Result<Json, FileError> {
 }
 
 /// Describes how far training went. The number of steps that the configuration allows is a limit.
-fn training_words(run: &ReportedRun) -> String {
+fn training_words(run: &ReportedRun, manifest: &Json) -> String {
     let trials = format!("{} trials, {}", run.batch_size, run.optimizer);
-    if run.step == run.n_steps || !stages(run.folder).is_empty() {
+    if run.step == run.n_steps || !stages(manifest).is_empty() {
         format!("{} steps of {trials}", run.step)
     } else {
         format!("{} of at most {} steps of {trials}", run.step, run.n_steps)

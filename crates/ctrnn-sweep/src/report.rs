@@ -17,7 +17,8 @@ const MOST_CURVES: usize = 12;
 const MOST_RUNS_OF_CURVE: usize = 32;
 /// Largest number of values of a key with a tick each.
 const MOST_TICKS: usize = 12;
-const PANEL_MM: [f64; 2] = [70.0, 50.0];
+/// Size of a panel: with its axis it fits a narrow screen.
+const PANEL_MM: [f64; 2] = [48.0, 38.0];
 
 /// Writes the page: means over seeds, the metric against each key, curves by group, best trials, and failures with their
 /// reasons.
@@ -112,10 +113,11 @@ fn by_key(table: &Table, metric: &str) -> String {
         if points.is_empty() {
             continue;
         }
-        let svg = scatter(key, &points, metric).to_svg();
+        let figure = scatter(key, &points, metric);
+        let (mm, svg) = (figure.size_mm()[0], figure.to_svg());
         let _ = writeln!(
             cards,
-            "<article class=\"card\"><h3>{}</h3><div class=\"figures\"><figure style=\"--mm:95\">{svg}</figure></div></article>",
+            "<article class=\"card\"><h3>{}</h3><div class=\"figures\"><figure style=\"--mm:{mm:.1}\">{svg}</figure></div></article>",
             escaped(key)
         );
     }
