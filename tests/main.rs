@@ -19,6 +19,8 @@
 //! * `import`: networks of torch, nn4n and PsychRNN compute here what they computed there; exports come back
 //! * `low_rank`: recurrent matrices of low rank: resuming, files, a start from a full-rank network, the analysis
 //! * `validation`: noise and trials of validation, metrics of a mixture, the end of a run, and `eval` on the same trials
+//! * `validation_sets`: named sets of validation trials, their metrics, rows and `eval`
+//! * `monitors`: rates, dimension, spectral radius and drift at each validation, exact across a resume
 //! * `branches`: runs that begin with weights and optimizer of another one
 //! * `stages`: trainings with stages: their ends, what they take over, resuming inside of one
 //! * `output_files`: `-o` loses nothing: files, links, pipes, devices, the files of a run; `--force`
@@ -47,6 +49,7 @@ mod doc_comments;
 mod earlier_versions;
 mod import;
 mod low_rank;
+mod monitors;
 mod newest;
 mod no_effect;
 mod output_files;
@@ -68,4 +71,5 @@ mod threads;
 mod trial_files;
 mod untrusted_files;
 mod validation;
+mod validation_sets;
 mod variants;

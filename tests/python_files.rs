@@ -63,7 +63,7 @@ fn python_draws_every_figure() {
         "-o",
         "a b.pdf",
         "--style",
-        "width=110,font=6",
+        "width=85,font=7",
     ];
     project.run(&plot).exits(0);
     std::fs::rename(project.path("run/analysis"), project.path("moved")).unwrap();
@@ -89,6 +89,18 @@ fn python_draws_every_figure() {
 
 fn python() -> Command {
     Command::new(env::var_os("PYTHON").unwrap_or_else(|| "python3".into()))
+}
+
+/// Monitors of a training, recomputed from its checkpoints and states.
+#[test]
+#[ignore = "needs Python with numpy"]
+fn python_recomputes_the_monitors() {
+    let project = Project::new();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/monitors.py");
+    let mut command = python();
+    command.args([script, env!("CARGO_BIN_EXE_train-ctrnn")]);
+    let status = command.current_dir(project.path(".")).status();
+    assert!(status.expect("Python starts").success());
 }
 
 /// numpy alone, by `ctrnn_io`, and torch where it is installed, by the exported module: many networks, 1000 time steps each.

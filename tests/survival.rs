@@ -122,16 +122,26 @@ fn whole_run(project: &Project, arguments: &[&str]) -> Duration {
 
 // ---- 1: killed at a random moment
 
+/// A training of 200 steps.
+const PLAIN: &[&str] = &["train.steps=200"];
+/// One with two stages, monitors, and a second set of validation trials; most checkpoints are not at a validation.
+const STAGED: &[&str] = &[
+    "train.stage=[{steps=90},{steps=110,carry=[],model={noise={preactivation=0.2}}}]",
+    "validate.monitors=true",
+    "validate.quiet={noise=false}",
+    "validate.every_steps=15",
+];
+
 /// Kills a run at a fraction of the time that it takes, resumes it until the end, and compares.
-fn kill_and_resume(project: &Project, run: &str, moment: Duration, steps: &str) {
-    let mut child = start(project, &toy(run, &[steps]));
+fn kill_and_resume(project: &Project, run: &str, moment: Duration, arguments: &[&str]) {
+    let mut child = start(project, &toy(run, arguments));
     thread::sleep(moment);
     child.kill().unwrap();
     child.wait().unwrap();
     let was_there = project.path(run).is_dir();
     let reached = if was_there { last_row(project, run) } else { 0 };
 
-    project.run(&toy(run, &[steps])).exits(0);
+    project.run(&toy(run, arguments)).exits(0);
     let resumed = events(project, run)
         .into_iter()
         .find(|event| event["event"] == "resumed");
@@ -151,32 +161,35 @@ fn kill_and_resume(project: &Project, run: &str, moment: Duration, steps: &str) 
     assert_eq!(leftovers(project, run), [""; 0]);
     assert_eq!(project.json(format!("{run}/RUN.json"))["state"], "done");
     project.assert_same_run("whole", run);
+    let units = |run: &str| fs::read(project.path(format!("{run}/units.csv"))).ok();
+    assert_eq!(units("whole"), units(run));
     fs::remove_dir_all(project.path(run)).unwrap();
 }
 
-fn kills(n: usize) {
+fn kills(n: usize, arguments: &[&str]) {
     let project = Project::in_memory();
-    let took = whole_run(&project, &["train.steps=200"]);
+    let took = whole_run(&project, arguments);
     on_two_threads(n, 1, |i, moment| {
         let run = format!("killed-{i}");
-        kill_and_resume(
-            &project,
-            &run,
-            took.mul_f64(1.5 * moment),
-            "train.steps=200",
-        );
+        kill_and_resume(&project, &run, took.mul_f64(1.5 * moment), arguments);
     });
 }
 
 #[test]
 fn killed_runs_resume_to_the_same_end() {
-    kills(30);
+    kills(20, PLAIN);
+}
+
+#[test]
+fn killed_runs_with_stages_and_monitors_resume_to_the_same_end() {
+    kills(14, STAGED);
 }
 
 #[test]
 #[ignore = "minutes: just survival"]
 fn survival_of_500_kills() {
-    kills(500);
+    kills(300, PLAIN);
+    kills(200, STAGED);
 }
 
 // ---- 2: killed at each point of a checkpoint

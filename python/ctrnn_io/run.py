@@ -40,7 +40,7 @@ class Run:
     """File of the newest weights."""
 
     def metrics(self, split=None):
-        """Returns the columns of metrics.csv by name, as arrays; NaN where nothing was measured. `split` is "train" or "val", or None for
+        """Returns the columns of metrics.csv by name, as arrays; NaN where nothing was measured. `split` is "train", "val" or "val.NAME" of a named validation set, or None for
         all rows. An incomplete last row is left out."""
         return table(self.path / "metrics.csv", split)
 

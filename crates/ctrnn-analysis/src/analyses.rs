@@ -23,6 +23,7 @@ pub mod lyapunov;
 pub mod noise_correlations;
 #[cfg(test)]
 pub mod observer;
+pub mod participation;
 pub mod pca;
 pub mod psth;
 pub mod psychometric;
@@ -73,6 +74,7 @@ macro_rules! analyses {
 // Columns: section of a report, result in the module of its name, heading, summary.
 analyses! {
     Training, curves::Curves, "Learning curves", "loss and accuracy during training";
+    Training, participation::Participation, "Monitors", "dimension of the rates, silent and saturated units, spectral radius and drift of the weights during training";
     Behaviour, accuracy::Accuracy, "Accuracy", "fraction of correct trials by condition";
     Behaviour, confusion::Confusion, "Confusion", "which choice was made where which was right";
     Behaviour, psychometric::Psychometric, "Psychometric curve", "how often a choice is made, by the evidence, with fitted curves";

@@ -8,7 +8,7 @@ use ctrnn_files::FileError;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metrics {
     names: Vec<String>,
-    /// Split of each row, `train` or `val`.
+    /// Split of each row: `train`, `val`, or `val.NAME` for a named validation set.
     splits: Vec<String>,
     rows: Vec<Vec<f64>>,
 }
@@ -68,6 +68,15 @@ impl Metrics {
         }
     }
 
+    /// Returns the splits of validation: that of the main set, then those of sets with names.
+    pub fn validations(&self) -> Vec<&str> {
+        let named = self.splits.iter().map(String::as_str);
+        let mut named: Vec<&str> = named.filter(|split| split.starts_with("val.")).collect();
+        named.sort_unstable();
+        named.dedup();
+        std::iter::once("val").chain(named).collect()
+    }
+
     /// Returns step and value of the rows of a split in which a metric was measured.
     pub fn curve(&self, split: &str, name: &str) -> (Vec<f64>, Vec<f64>) {
         let place = |name: &str| self.names.iter().position(|known| known == name);
@@ -100,6 +109,9 @@ mod tests {
         );
         assert_eq!(metrics.curve("val", "accuracy"), (vec![1.0], vec![0.7]));
         assert_eq!(metrics.curve("val", "lr").0.len(), 0);
+        assert_eq!(metrics.validations(), ["val"]);
+        let sets = Metrics::parse("split\nval\nval.b\nval.a\nval.b\ntrain");
+        assert_eq!(sets.validations(), ["val", "val.a", "val.b"]);
         let begun = metrics.until(1);
         assert_eq!(begun.curve("train", "loss"), (vec![1.0], vec![0.5]));
         assert_eq!(begun.curve("val", "loss"), (vec![1.0], vec![0.6]));

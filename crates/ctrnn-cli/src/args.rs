@@ -343,9 +343,9 @@ pub struct EvalArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_TRIALS))]
     pub trials: Option<u32>,
     /// Evaluate the validation trials of the run, with the noise that they had: gives the numbers of metrics.csv at the
-    /// step of the weights.
-    #[arg(long, conflicts_with = "trials")]
-    pub validation: bool,
+    /// step of the weights. --validation=NAME evaluates those of [validate.NAME].
+    #[arg(long, conflicts_with = "trials", value_name = "NAME", num_args = 0..=1, require_equals = true)]
+    pub validation: Option<Option<String>>,
     /// Simulate the network's own noise [default: as in validation: validate.noise, which is true unless it was set].
     #[arg(long, conflicts_with = "no_noise")]
     pub noise: bool,
@@ -383,6 +383,10 @@ pub struct SimulateArgs {
     /// task.npz.files=[...] other than the run's files, all trials].
     #[arg(long, value_name = "N", conflicts_with = "inputs", value_parser = clap::value_parser!(u32).range(1..=MOST_TRIALS))]
     pub trials: Option<u32>,
+    /// Simulate the validation trials of the run, with --noise with the noise that they have there. --validation=NAME: those of
+    /// [validate.NAME].
+    #[arg(long, conflicts_with_all = ["trials", "inputs"], value_name = "NAME", num_args = 0..=1, require_equals = true)]
+    pub validation: Option<Option<String>>,
     /// File of inputs to use instead of trials: inputs [B,T,I] and optionally initial_state, preactivation_noise,
     /// postactivation_noise, and with short-term plasticity initial_utilisation, initial_resources.
     #[arg(long, value_name = "FILE.npz")]

@@ -12,15 +12,17 @@ use ctrnn_random::{Key, Stream};
 use ctrnn_runs::{RunWeights, objective};
 use ctrnn_tasks::{Meaning, Registry, Task, TrialBatch};
 use ctrnn_train::{
-    Breakdown, Confusion, EvalReport, EvaluationTrials, GroupScore, Metric, RunTrials, Score,
-    evaluate_with, validation_noise,
+    Breakdown, Confusion, EvalReport, EvaluationTrials, GroupScore, Measure, RunTrials, Score,
+    ValidationSet, evaluate_with, validation_noise,
 };
 
 use crate::args::EvalArgs;
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::{Failure, USAGE};
 use crate::perturbation::{Shown, check_windows, perturbation};
-use crate::run_path::{Needs, asked_stage, existing_with_data, note_stage, weights_of};
+use crate::run_path::{
+    Needs, Part, asked_stage, existing_with_data, named_set, note_stage, weights_of,
+};
 use crate::terminal::Terminal;
 use crate::trial_count::trial_count;
 
@@ -43,7 +45,10 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
         &args.overrides,
         registry,
         Needs::Trials(args.trust.consent(terminal)),
-        asked_stage(args.stage.as_deref()),
+        Part {
+            validation: named_set(&args.validation),
+            ..asked_stage(args.stage.as_deref())
+        },
     )?;
     note_stage(&run, terminal);
     if args.trials.is_some() && run.origin("validate.trials") == Origin::CommandLine {
@@ -52,7 +57,7 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
     }
     note_unused_noise(args.noise, &run, terminal);
     let weights = weights_of(&folder, &run, args.checkpoint.as_deref(), terminal)?;
-    let n_trials = if args.validation {
+    let n_trials = if args.validation.is_some() {
         run.config.validate.trials
     } else {
         trial_count(&run, args.trials, || run.config.validate.trials, terminal)
@@ -74,7 +79,7 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
 
 /// Checks that overrides may be given.
 fn check_overrides(args: &EvalArgs) -> Result<(), Failure> {
-    if args.validation && !args.overrides.is_empty() {
+    if args.validation.is_some() && !args.overrides.is_empty() {
         let what = format!(
             "--validation evaluates the validation trials as they were in training, but {} would change them",
             args.overrides.join(" ")
@@ -103,7 +108,7 @@ impl TrialSource {
         match run.task.trial_set() {
             Some(set) if set.n_training() == 0 => Self::Files,
             Some(_) => Self::HeldOut,
-            None if args.validation => Self::Validation,
+            None if args.validation.is_some() => Self::Validation,
             None => Self::Fresh,
         }
     }
@@ -134,6 +139,9 @@ fn json(report: &EvalReport, args: &EvalArgs, run: &Run, step: u64) -> serde_jso
     let mut json = serde_json::to_value(report).expect("a report is plain numbers");
     json["step"] = step.into();
     json["trials_from"] = source.word().into();
+    if let Some(set) = named_set(&args.validation) {
+        json["validation_set"] = set.into();
+    }
     let perturbations = args.perturb.words();
     if !perturbations.is_empty() {
         json["perturbations"] = perturbations.into();
@@ -204,9 +212,9 @@ impl Job for EvalJob<'_> {
         } = self;
         let network = weights.network::<B::InnerBackend>(run, device)?;
         let (task, settings) = (run.task.as_ref(), run.settings());
-        let (trials, address) = if args.validation {
-            let trials = EvaluationTrials::of_validation(task, &settings)?;
-            (trials, validation_noise(settings.seed))
+        let (trials, address) = if args.validation.is_some() {
+            let set = ValidationSet::new(None, task, &settings)?;
+            (set.trials, validation_noise(settings.seed))
         } else {
             let key = Key::new(settings.seed, Stream::Eval, 0);
             let order = settings.validate.balance.order();
@@ -335,12 +343,15 @@ fn summary(report: &EvalReport, args: &EvalArgs, run: &Run) -> String {
         reaction(report.reaction_ms),
         TrialSource::of(args, run).sentence(noise)
     );
+    if let Some(set) = named_set(&args.validation) {
+        let _ = writeln!(text, "  of validate.{set}");
+    }
     if let Some(selection) = &args.selection {
         let _ = writeln!(text, "  only those with {selection}");
     }
     if !report.tasks.is_empty() {
-        let over_tasks = |metric| percent(report.metric(metric));
-        let [mean, least] = [Metric::TaskAccuracy, Metric::MinTaskAccuracy].map(over_tasks);
+        let over_tasks = |measure| percent(report.measure(measure));
+        let [mean, least] = [Measure::TaskAccuracy, Measure::MinTaskAccuracy].map(over_tasks);
         let _ = writeln!(text, "  mean over tasks {mean}, least {least}");
     }
     text

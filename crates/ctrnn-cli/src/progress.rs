@@ -96,9 +96,14 @@ impl Observer for Progress {
     fn evaluated(&mut self, validation: &Validation) -> Result<(), TrainError> {
         let report = &validation.report;
         let accuracy = percent(report.accuracy);
-        self.last_validation = format!("  val loss {:.4}{accuracy}", report.loss);
+        let set = validation.set.as_ref();
+        let set = set.map_or(String::new(), |set| format!(".{set}"));
+        let found = format!("  val{set} loss {:.4}{accuracy}", report.loss);
         let (step, stage) = (validation.step, in_stage(validation.stage.as_deref()));
-        let line = format!("{stage}step {step}{}", self.last_validation);
+        let line = format!("{stage}step {step}{found}");
+        if set.is_empty() {
+            self.last_validation = found;
+        }
         if let Some(bar) = &self.bar {
             bar.println(line);
         } else if self.plain {

@@ -36,9 +36,9 @@ pub fn existing_with_data(
     overrides: &[String],
     registry: &Registry,
     needs: Needs,
-    stage: StageChoice,
+    part: Part,
 ) -> Result<(RunFolder, Run), Failure> {
-    let (folder, run) = existing(path, data, overrides, registry, needs, stage)?;
+    let (folder, run) = existing(path, data, overrides, registry, needs, part)?;
     check_inputs(&folder, &run)?;
     Ok((folder, run))
 }
@@ -53,7 +53,7 @@ pub fn existing(
     overrides: &[String],
     registry: &Registry,
     needs: Needs,
-    stage: StageChoice,
+    part: Part,
 ) -> Result<(RunFolder, Run), Failure> {
     let folder = existing_folder(path)?;
     let given = data.overrides(overrides);
@@ -62,7 +62,7 @@ pub fn existing(
     let left_open = left_open.map(|(key, value)| format!("{key}={value}"));
     let overrides: Vec<String> = left_open.chain(given.iter().cloned()).collect();
     let read =
-        |overrides: &[String]| read_resolved(&folder, data, overrides, registry, needs, stage);
+        |overrides: &[String]| read_resolved(&folder, data, overrides, registry, needs, part);
     let run = read(&overrides)?;
     let is_per_condition = matches!(run.model.initial_state, InitialState::LearnedPerCondition);
     if is_per_condition && overrides.iter().any(|given| given.contains("task")) {
@@ -75,9 +75,39 @@ pub fn existing(
     Ok((folder, run))
 }
 
-/// Returns the stage that a command takes its task from: the one that `--stage` names, or the last.
-pub fn asked_stage(stage: Option<&str>) -> StageChoice<'_> {
-    stage.map_or(StageChoice::Last, StageChoice::Named)
+/// Part of a run from which a command takes the task, validation and noise.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    /// The stage of the training.
+    pub stage: StageChoice<'a>,
+    /// The named validation set; `None` for the main one, with the task of the training.
+    pub validation: Option<&'a str>,
+}
+
+impl Part<'_> {
+    /// The whole training.
+    pub const WHOLE: Self = Self {
+        stage: StageChoice::All,
+        validation: None,
+    };
+    /// The last stage.
+    pub const LAST: Self = Self {
+        stage: StageChoice::Last,
+        validation: None,
+    };
+}
+
+/// Returns the part of a run that a command takes its task from: the stage that `--stage` names, or the last.
+pub fn asked_stage(stage: Option<&str>) -> Part<'_> {
+    Part {
+        stage: stage.map_or(StageChoice::Last, StageChoice::Named),
+        validation: None,
+    }
+}
+
+/// Returns the name that `--validation=NAME` gives.
+pub fn named_set(validation: &Option<Option<String>>) -> Option<&str> {
+    validation.as_ref()?.as_deref()
 }
 
 /// Notes from which stage of a training the task is taken, if it has stages.
@@ -107,7 +137,7 @@ fn read_resolved(
     overrides: &[String],
     registry: &Registry,
     needs: Needs,
-    stage: StageChoice,
+    part: Part,
 ) -> Result<Run, ConfigErrors> {
     let trained = || trained_channels(folder);
     let read = |programs: Programs| {
@@ -117,7 +147,8 @@ fn read_resolved(
             data_root: data.data_root.as_deref(),
             programs,
             trained: Some(&trained),
-            stage,
+            stage: part.stage,
+            validation: part.validation,
         };
         reading.file(&folder.resolved())
     };
@@ -172,8 +203,7 @@ pub fn network_of<B: Backend>(
     device: &B::Device,
 ) -> Result<(RunWeights, CtrnnModule<B>), Failure> {
     let data = Data::default();
-    let last = StageChoice::Last;
-    let (folder, run) = existing(path, &data, &[], registry, Needs::Network, last)?;
+    let (folder, run) = existing(path, &data, &[], registry, Needs::Network, Part::LAST)?;
     let weights = RunWeights::read(&folder, checkpoint, Some(&run.model))?;
     let network = weights.network(&run, device)?;
     Ok((weights, network))

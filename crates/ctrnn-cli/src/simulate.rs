@@ -14,7 +14,7 @@ use ctrnn_model::{CtrnnModule, Forward, Matrix, Noise, NoiseAddress, RecurrenceB
 use ctrnn_random::{Key, Stream};
 use ctrnn_runs::RunWeights;
 use ctrnn_tasks::{Registry, Timeline, Trial, TrialBatch};
-use ctrnn_train::{condition_numbers, evaluation_trials};
+use ctrnn_train::{condition_numbers, evaluation_trials, validation_noise};
 
 use crate::args::{Recorded, SimulateArgs};
 use crate::backend::{CheckEvery, Job, with_backend, with_f64};
@@ -22,7 +22,9 @@ use crate::eval::{evaluation_noise, note_unused_noise};
 use crate::failure::{DATA, Failure, USAGE};
 use crate::output;
 use crate::perturbation::{Shown, check_windows, perturbation};
-use crate::run_path::{Needs, asked_stage, existing_with_data, note_stage, weights_of};
+use crate::run_path::{
+    Needs, Part, asked_stage, existing_with_data, named_set, note_stage, weights_of,
+};
 use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
 use crate::trial_count::trial_count;
@@ -38,7 +40,10 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
     };
     only_under(tables, &args.overrides)?;
     output::check(&args.output, args.force, terminal)?;
-    let stage = asked_stage(args.stage.as_deref());
+    let part = Part {
+        validation: named_set(&args.validation),
+        ..asked_stage(args.stage.as_deref())
+    };
     let needs = match args.inputs {
         Some(_) => Needs::Network,
         None => Needs::Trials(args.trust.consent(terminal)),
@@ -49,7 +54,7 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
         &args.overrides,
         registry,
         needs,
-        stage,
+        part,
     )?;
     note_stage(&run, terminal);
     note_unused_noise(args.noise, &run, terminal);
@@ -112,9 +117,17 @@ impl Job for SimulateJob<'_> {
         let shown = match &args.inputs {
             Some(path) => Inputs::File(Box::new(Injected::read(path, network.config())?)),
             None => {
-                let default = || run.task.n_conditions();
-                let n_trials = trial_count(run, args.trials, default, terminal);
-                Inputs::Trials(PaddedTrials::of(run, n_trials)?)
+                let (stream, n_trials) = if args.validation.is_some() {
+                    let n_trials = run.config.validate.trials;
+                    let set = run.task.trial_set();
+                    let held_out = set.map_or(n_trials, |set| set.n_held_out());
+                    (Stream::Validation, n_trials.min(held_out))
+                } else {
+                    let default = || run.task.n_conditions();
+                    let n_trials = trial_count(run, args.trials, default, terminal);
+                    (Stream::Eval, n_trials)
+                };
+                Inputs::Trials(PaddedTrials::of(run, stream, n_trials)?)
             }
         };
         let [n_trials, n_steps] = shown.size();
@@ -130,7 +143,10 @@ impl Job for SimulateJob<'_> {
             network: &network,
             shown: &shown,
             perturbation: &perturbation,
-            noise: args.noise.then(|| evaluation_noise(run)),
+            noise: args.noise.then(|| match args.validation {
+                Some(_) => validation_noise(run.config.seed),
+                None => evaluation_noise(run),
+            }),
             device,
         };
         let mut writer = NpzWriter::to(OutputFile::create(&args.output, args.force)?);
@@ -322,6 +338,8 @@ struct SomeTrials {
 /// The trials of an evaluation, made when they are needed.
 struct PaddedTrials<'a> {
     run: &'a Run,
+    /// Stream from which they are drawn.
+    stream: Stream,
     n_trials: usize,
     /// Length to which all are padded.
     max_steps: usize,
@@ -333,9 +351,10 @@ struct PaddedTrials<'a> {
 
 impl<'a> PaddedTrials<'a> {
     /// Makes all trials once to find the length of the longest and the names of their epochs.
-    fn of(run: &'a Run, n_trials: usize) -> Result<Self, Failure> {
+    fn of(run: &'a Run, stream: Stream, n_trials: usize) -> Result<Self, Failure> {
         let mut trials = Self {
             run,
+            stream,
             n_trials,
             max_steps: 0,
             epochs: EpochNames::default(),
@@ -353,7 +372,7 @@ impl<'a> PaddedTrials<'a> {
     }
 
     fn make(&self, numbers: Range<usize>) -> Result<Vec<Trial>, Failure> {
-        let key = Key::new(self.run.config.seed, Stream::Eval, 0);
+        let key = Key::new(self.run.config.seed, self.stream, 0);
         let task = self.run.task.as_ref();
         let order = self.run.config.validate.balance.order();
         Ok(evaluation_trials(

@@ -7,7 +7,7 @@ mod refusals;
 
 use std::path::{Path, PathBuf};
 
-use ctrnn_config::{GivenWeights, Reading, Run, StageChoice};
+use ctrnn_config::{GivenWeights, Reading, Run};
 use ctrnn_files::output::check_folder;
 use ctrnn_files::{FileError, RunFolder, refuse_if_held};
 use ctrnn_runs::{
@@ -19,7 +19,7 @@ use crate::args::{Resume, ResumeArgs, TrainArgs};
 use crate::failure::{Failure, USAGE};
 use crate::folder_name::default_path;
 use crate::output::check_replaced;
-use crate::run_path::{Needs, existing};
+use crate::run_path::{Needs, Part, existing};
 use crate::stop::StopRequests;
 use crate::terminal::Terminal;
 use crate::trust::Consent;
@@ -161,8 +161,15 @@ fn initial_weights(
 /// Continues a run.
 pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let needs = Needs::Trials(args.trust.consent(terminal));
-    let all = StageChoice::All;
-    let (folder, run) = existing(&args.run, &args.data, &args.overrides, registry, needs, all)?;
+    let whole = Part::WHOLE;
+    let (folder, run) = existing(
+        &args.run,
+        &args.data,
+        &args.overrides,
+        registry,
+        needs,
+        whole,
+    )?;
     let config = folder.resolved();
     let branch = branch(&args.run, &run, &config, &args.overrides, &args.data);
     if let Some(checkpoint) = &args.checkpoint {

@@ -217,6 +217,9 @@ impl Walk<'_> {
             let child_path = join(path, key);
             let schema = shape["properties"].get(key).or(entry);
             let stays = match schema {
+                Some(_) if is_misspelt(shape, key, child) => {
+                    self.reject(self.unknown_key(&child_path, child, &[shape]))
+                }
                 Some(schema) => self.conforms(child, schema, &child_path),
                 None if *others != Json::Bool(false) => true,
                 None if path == "task" || shape["format"] == "tasks" => {
@@ -334,21 +337,33 @@ fn fits(value: &Value, shape: &Json) -> bool {
 /// Returns true if a string is one of the words of the shapes, or if a shape does not restrict strings.
 fn is_word(root: &Json, word: &str, shapes: &[&Json]) -> bool {
     shapes.iter().any(|shape| match words(root, shape) {
-        words if words.is_empty() => {
-            shape.get("pattern").is_none() || has_prefixed_form(word, shape)
-        }
+        words if words.is_empty() => shape.get("pattern").is_none() || has_form(word, shape),
         words => words.contains(&word),
     })
 }
 
-/// Returns true if a word matches the shape's pattern `^PREFIX.+$`, the only form of pattern in use.
-fn has_prefixed_form(word: &str, shape: &Json) -> bool {
+/// Returns true if a word matches the shape's pattern, which has one of the two forms in use: `^PREFIX.+$`, and
+/// `^PREFIX[^.]+\.(A|B)$`.
+fn has_form(word: &str, shape: &Json) -> bool {
     let pattern = shape["pattern"].as_str().unwrap_or_default();
-    let prefix = pattern
-        .strip_prefix('^')
-        .and_then(|rest| rest.strip_suffix(".+$"));
+    let pattern = pattern.replace("\\.", ".");
+    let inner = pattern.strip_prefix('^').and_then(|p| p.strip_suffix('$'));
+    let inner = inner.unwrap_or_default();
+    if let Some((prefix, ends)) = inner.split_once("[^.]+.(") {
+        let rest = word.strip_prefix(prefix);
+        let parts = rest.and_then(|rest| rest.split_once('.'));
+        let mut ends = ends.trim_end_matches(')').split('|');
+        return parts.is_some_and(|(name, end)| !name.is_empty() && ends.any(|e| e == end));
+    }
+    let prefix = inner.strip_suffix(".+");
     let rest = prefix.and_then(|prefix| word.strip_prefix(prefix));
     rest.is_some_and(|rest| !rest.is_empty())
+}
+
+/// Returns true if a key of a table that has both keys of its own and tables with names of the user is neither.
+fn is_misspelt(shape: &Json, key: &str, node: &Node) -> bool {
+    let own = &shape["properties"];
+    own.is_object() && own.get(key).is_none() && !matches!(node.value, Value::Table(_))
 }
 
 /// Returns true if a table has keys, but none of them is in any shape.

@@ -28,14 +28,14 @@ mod suggestion;
 pub use conformance::{InputFile, canonical};
 pub use ctrnn_model::InputPath;
 pub use ctrnn_tasks::counted;
-pub use ctrnn_train::Metric;
+pub use ctrnn_train::{Measure, Metric};
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source, render_error};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
 pub use document::{MAX_CONFIG_BYTES, shortened};
 pub use overrides::{only_options_of, only_under, overridden};
 pub use run::{
-    Document, GivenWeights, InitialWeights, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run, Stage,
-    StageChoice, TrainedChannels, Values, WeightSource,
+    Document, GivenWeights, InitialWeights, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run, SetTask,
+    Stage, StageChoice, TrainedChannels, Values, WeightSource,
 };
 pub use run_config::{AdapterChoice, Backend, DeviceConfig, RunConfig, TimeConfig, VERSION};
 pub use schema::{Explanation, explain, keys, schema};

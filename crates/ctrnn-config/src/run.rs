@@ -1,6 +1,7 @@
 //! The resolved configuration: every value decided and every file found, or a list of all errors.
 
 mod areas;
+mod check;
 mod connectivity;
 mod layers;
 mod stages;
@@ -8,29 +9,29 @@ mod task;
 mod trained_on;
 mod training;
 mod unused;
+mod validation_sets;
 
 pub use stages::{Stage, StageChoice};
 pub use unused::KEYS_OF_DRAWN_WEIGHTS;
+pub use validation_sets::SetTask;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ctrnn_files::RunFolder;
-use ctrnn_model::{
-    CtrnnConfig, InputPath, PreactivationNoise, Topic, Violation, WeightInits, Weights,
-};
-use ctrnn_tasks::{Clock, Layout, Programs, RefusedValue, Registry, TargetKind, Task, from_toml};
-use ctrnn_train::{Loss, Objective, TrainSettings, sizes_of};
+use ctrnn_model::{CtrnnConfig, InputPath, Weights};
+use ctrnn_tasks::{Clock, Programs, Registry, Task};
+use ctrnn_train::{Objective, TrainSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::conformance::{self, InputFile};
-use crate::covariance;
 use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Source};
 use crate::document::{self, Node, Value};
 use crate::overrides::{self, Override};
 use crate::run_config::{RunConfig, VERSION};
 use crate::schema::{self, schema};
+use check::{Check, Decided};
 use trained_on::TrainedOn;
 
 /// A resolved run: its task, network and objective.
@@ -60,6 +61,8 @@ pub struct Run {
     pub input_files: Vec<InputFile>,
     /// The stages of the training; empty for one training.
     pub stages: Vec<Stage>,
+    /// Tasks of the validation sets that have keys of their own for it.
+    pub set_tasks: Vec<SetTask>,
     /// The name of the stage that was read in place of the whole training ([`StageChoice`]).
     pub stage: Option<String>,
     document: Node,
@@ -144,6 +147,8 @@ pub struct Reading<'a> {
     pub trained: Option<&'a dyn Fn() -> Option<TrainedChannels>>,
     /// The stage that is read in place of the whole training.
     pub stage: StageChoice<'a>,
+    /// The validation set that is read in place of the main one, with its task in place of that of the training.
+    pub validation: Option<&'a str>,
 }
 
 /// Inputs and outputs of a network that was trained on trials from files.
@@ -167,6 +172,7 @@ impl<'a> Reading<'a> {
             programs: Programs::NEVER,
             trained: None,
             stage: StageChoice::All,
+            validation: None,
         }
     }
 
@@ -342,6 +348,8 @@ impl Run {
     pub fn data_files(&self) -> Vec<PathBuf> {
         let mut files = self.task.input_files();
         files.extend(layers::files(&self.config.model));
+        let of_sets = self.set_tasks.iter();
+        files.extend(of_sets.flat_map(|set| set.task.input_files()));
         files.extend(self.stages.iter().flat_map(|stage| stage.run.data_files()));
         files
     }
@@ -364,8 +372,12 @@ impl Run {
             }
             for stage in &mut self.config.train.stage {
                 let tables = stage.task.iter_mut().chain(&mut stage.model);
+                let tables = tables.chain(&mut stage.validate);
                 tables.for_each(|(_, value)| replace_string(value, &from, &to));
             }
+            let sets = self.config.validate.sets.values_mut();
+            sets.flat_map(|set| &mut set.task)
+                .for_each(|(_, value)| replace_string(value, &from, &to));
             layers::change_files(&mut self.config.model, |file| {
                 if file.0 == *path {
                     file.0.clone_from(named);
@@ -422,6 +434,15 @@ impl Run {
     pub fn origin(&self, key: &str) -> Origin {
         origin(&self.document, key)
     }
+
+    /// Adds the input files of a part of the run, a stage or a validation set.
+    fn add_input_files(&mut self, part: &Run) {
+        for file in &part.input_files {
+            if !self.input_files.contains(file) {
+                self.input_files.push(file.clone());
+            }
+        }
+    }
 }
 
 fn origin(document: &Node, key: &str) -> Origin {
@@ -454,6 +475,7 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
         data_root,
         trained,
         stage,
+        validation,
         ..
     } = *reading;
     if let Some(root) = data_root.filter(|root| !root.is_dir()) {
@@ -463,6 +485,7 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
     let source = Arc::new(source);
     let (mut document, mut problems) = Node::parse(&source);
     let stage = stages::choose(&mut document, stage)?;
+    validation_sets::choose(&mut document, validation)?;
     let trained = trained.and_then(|channels| TrainedOn::recorded(&document, data_root, channels));
     let is_toml = problems.is_empty();
     let mut overrides = overrides::parse(overrides, &mut problems);
@@ -478,7 +501,7 @@ fn resolve(source: Source, reading: &Reading) -> Result<Values, ConfigErrors> {
         return Err(problem.into());
     }
     let written = document.clone();
-    match decide(document, is_toml, problems, reading, trained.as_ref())? {
+    match decide_with_sets(document, is_toml, problems, reading, trained.as_ref())? {
         Values::Run(mut run) => {
             run.notes.splice(..0, notes);
             run.stage = stage;
@@ -540,6 +563,56 @@ fn decide(
     })
 }
 
+/// Checks a document like [`decide`], and its validation sets.
+fn decide_with_sets(
+    document: Node,
+    is_toml: bool,
+    problems: Vec<Diagnostic>,
+    reading: &Reading,
+    trained: Option<&TrainedOn>,
+) -> Result<Values, ConfigErrors> {
+    let written = document.clone();
+    let mut run = match decide(document, is_toml, problems, reading, trained)? {
+        Values::Run(run) => run,
+        undecided => return Ok(undecided),
+    };
+    let sets = run.config.validate.sets.iter();
+    let with_task = sets.filter(|(_, set)| !set.task.is_empty());
+    let names: Vec<String> = with_task.map(|(name, _)| name.clone()).collect();
+    let mut problems = Vec::new();
+    for name in names {
+        let in_set = |problem: Diagnostic| {
+            let message = format!("in validate.{name}: {}", problem.message);
+            Diagnostic { message, ..problem }
+        };
+        let document = validation_sets::overlaid(&written, &name);
+        match decide_part(document, Vec::new(), reading) {
+            Err(errors) => problems.extend(errors.0.into_iter().map(in_set)),
+            Ok(Values::Run(set)) => match validation_sets::other_trials(&run, &name, &set) {
+                Some(problem) => problems.push(in_set(problem)),
+                None => run.add_set(name, *set),
+            },
+            Ok(undecided) => return Ok(undecided),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(Values::Run(run));
+    }
+    problems.sort_by_key(reading_order);
+    Err(ConfigErrors(problems))
+}
+
+/// Checks the document of a part of a run, a stage or a validation set; `problems` are those found before.
+fn decide_part(
+    document: Node,
+    problems: Vec<Diagnostic>,
+    reading: &Reading,
+) -> Result<Values, ConfigErrors> {
+    let recorded = |channels| TrainedOn::recorded(&document, reading.data_root, channels);
+    let trained = reading.trained.and_then(recorded);
+    decide(document, true, problems, reading, trained.as_ref())
+}
+
 /// Resolves the stages of a run whose document, with overrides, is `written`.
 fn with_stages(
     mut run: Box<Run>,
@@ -555,7 +628,7 @@ fn with_stages(
         let (document, broken) = stages::overlaid(written, settings.index);
         let recorded = |channels| TrainedOn::recorded(&document, reading.data_root, channels);
         let trained = reading.trained.and_then(recorded);
-        match decide(document, true, broken, reading, trained.as_ref()) {
+        match decide_with_sets(document, true, broken, reading, trained.as_ref()) {
             Err(errors) => problems.extend(errors.0.into_iter().map(in_stage)),
             Ok(Values::Undecided {
                 problem, document, ..
@@ -572,11 +645,7 @@ fn with_stages(
                 problems.extend(stages::other_network(&run, &stage).map(in_stage));
                 let given = &run.config.train.stage[settings.index];
                 run.config.train.stage[settings.index] = stages::written_out(given, &run, &stage);
-                for file in &stage.input_files {
-                    if !run.input_files.contains(file) {
-                        run.input_files.push(file.clone());
-                    }
-                }
+                run.add_input_files(&stage);
                 run.stages.push(Stage {
                     settings,
                     run: *stage,
@@ -632,241 +701,6 @@ fn reading_order(problem: &Diagnostic) -> (usize, usize) {
     first.map_or((usize::MAX, 0), |place| {
         (place.source.order, place.span.start)
     })
-}
-
-/// A run, or its known part together with the problem that a program needed for the rest is not started.
-enum Decided {
-    Run(Box<Run>),
-    Undecided(Box<RunConfig>, Diagnostic),
-}
-
-/// A task, or the problem that its program is not started.
-type Built = Result<Box<dyn Task>, Diagnostic>;
-
-/// Checks of meaning, on a tree that conforms to the schema.
-struct Check<'a> {
-    document: &'a Node,
-    /// Keys removed because they did not conform; checks that depend on one are skipped.
-    removed: &'a [String],
-    /// The files named in the configuration.
-    files: &'a [InputFile],
-    /// The trained run to which the configuration belongs, if any.
-    trained: Option<&'a TrainedOn>,
-    problems: Vec<Diagnostic>,
-}
-
-impl Check<'_> {
-    fn decide(&mut self, registry: &Registry, programs: Programs) -> Option<Decided> {
-        let mut config = self.deserialize()?;
-        let model = self.network(&config);
-        self.check_one_kind_of_signs(&model);
-        self.report_violations(model.violations_of_table());
-        self.check_training(&config.train);
-        self.check_stop(&config.train);
-        let clock = self
-            .is_sound(&["time.dt_ms"])
-            .then(|| Clock::new(config.time.dt_ms).ok())??;
-        let (entry, table, task) = self.task(&config, clock, registry, programs)?;
-        let task = match task {
-            Ok(task) => task,
-            Err(problem) => {
-                let task = [(entry.name.clone(), table)].into();
-                let resolved = Box::new(RunConfig { task, ..config });
-                return Some(Decided::Undecided(resolved, problem));
-            }
-        };
-        let loss = config
-            .train
-            .loss
-            .name
-            .unwrap_or_else(|| default_loss(&task.layout()));
-        let model = self.network_of_task(model, task.as_ref());
-        self.check_loss(&model, loss);
-        self.check_conditions(&model, task.as_ref())?;
-        self.check_something_is_trained(&config.train, &model);
-        self.check_groups(&config.train, &model);
-        let objective = self.objective(&config.train.loss, loss, &model, clock);
-        self.check_recompute(&config.train, &objective);
-        let schedule = config.train.schedule;
-        config.train.schedule = schedule.of_fixed_length(config.train.steps);
-        if !self.problems.is_empty() {
-            return None; // values can be written out for networks that are in order
-        }
-        let model = model.written_out();
-        config.task = [(entry.name.clone(), table)].into();
-        config.train.loss.name = Some(loss);
-        config.model = config.model.map_layers(|layer| {
-            let written = model.layer(usize::from(layer.layer));
-            CtrnnConfig {
-                dale: written.dale.clone(),
-                init: WeightInits {
-                    file: layer.init.file.clone(),
-                    ..written.init.clone()
-                },
-                ..layer
-            }
-        });
-        Some(Decided::Run(Box::new(Run {
-            clock,
-            task_name: entry.name.clone(),
-            task,
-            model,
-            init_file: config.model.init.file.clone().map(|file| file.0),
-            given: None,
-            initial: None,
-            objective,
-            config,
-            notes: Vec::new(),
-            input_files: Vec::new(),
-            stages: Vec::new(),
-            stage: None,
-            document: self.document.clone(),
-        })))
-    }
-
-    fn deserialize(&mut self) -> Option<RunConfig> {
-        let read = from_toml(self.document.to_toml());
-        let read = read.map(|config| {
-            let config = self.with_layers(config);
-            self.with_areas_in_order(config)
-        });
-        read.map_err(|RefusedValue { path, message }| {
-            let problem = Diagnostic::new(Code::UnknownWord, format!("{path}: {message}")).help(
-                format!("`train-ctrnn config explain {path}` says what it may be"),
-            );
-            self.report(problem, &[(&path, "")]);
-        })
-        .ok()
-    }
-
-    /// Adds a problem, with labels at those of the keys that are given in the text.
-    fn report(&mut self, problem: Diagnostic, keys: &[(&str, &str)]) {
-        let labelled = self.labelled(problem, keys);
-        self.problems.push(labelled);
-    }
-
-    /// Adds labels to a problem, at those of the keys that are given in the text.
-    fn labelled(&self, problem: Diagnostic, keys: &[(&str, &str)]) -> Diagnostic {
-        keys.iter().fold(problem, |problem, (key, text)| {
-            match self.document.get(key) {
-                Some(node) => problem.at(&node.place, *text),
-                None => problem,
-            }
-        })
-    }
-
-    /// Returns true if none of the keys was removed, nor anything inside or around them.
-    fn is_sound(&self, keys: &[&str]) -> bool {
-        let touches = |a: &str, b: &str| {
-            a.strip_prefix(b)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        };
-        !self.removed.iter().any(|removed| {
-            keys.iter()
-                .any(|key| touches(removed, key) || touches(key, removed))
-        })
-    }
-
-    /// Reports broken rules of the network, except those that depend on removed keys.
-    fn report_violations(&mut self, violations: Vec<Violation>) {
-        for violation in violations {
-            let labels = violation
-                .keys
-                .iter()
-                .map(|(key, text)| (key.as_str(), *text));
-            let labels: Vec<(&str, &str)> = labels.collect();
-            let mut keys: Vec<&str> = labels.iter().map(|(key, _)| *key).collect();
-            keys.extend(violation.depends_on.iter().map(String::as_str));
-            if self.is_sound(&keys) {
-                let problem = Diagnostic::new(code(violation.topic), violation.message.clone());
-                self.report(problem.help(violation.help.clone()), &labels);
-            }
-        }
-    }
-
-    /// Returns the parts of the network that do not depend on the task: the time step, the frozen parameters, the
-    /// covariance from a file.
-    fn network(&mut self, config: &RunConfig) -> CtrnnConfig {
-        config.model.clone().map_layers(|layer| {
-            let number = usize::from(layer.layer);
-            let noise = (config.model).key_in_layer(number, "model.noise.preactivation");
-            let mut layer = CtrnnConfig {
-                dt_ms: config.time.dt_ms,
-                integrator: config.time.integrator,
-                frozen: config.train.freeze.clone(),
-                ..layer
-            };
-            layer.init.file = None; // it is `Run::init_file`
-            layer = self.with_areas(layer);
-            self.read_covariance(&mut layer, &noise);
-            layer
-        })
-    }
-
-    /// Replaces the file of a covariance, which stands at `key`, by the covariance.
-    fn read_covariance(&mut self, layer: &mut CtrnnConfig, key: &str) {
-        let PreactivationNoise::CovarianceFile { covariance } = &layer.noise.preactivation else {
-            return;
-        };
-        match covariance::read(&covariance.0) {
-            Ok(covariance) => {
-                layer.noise.preactivation = PreactivationNoise::Covariance { covariance };
-            }
-            Err(message) => {
-                let problem = Diagnostic::new(Code::Data, message)
-                    .help("write the file again: np.savez(FILE, covariance=C), with C of shape [n_units, n_units]");
-                self.report(problem, &[(key, "")]);
-            }
-        }
-    }
-
-    /// Adds the sizes of the task and the arrays of the connections file to the network.
-    fn network_of_task(&mut self, network: CtrnnConfig, task: &dyn Task) -> CtrnnConfig {
-        let network = network.with_sizes(sizes_of(task));
-        self.report_violations(network.violations_of_sizes());
-        let network = self.with_channels(network, &task.layout());
-        let network = self.with_connections(network);
-        if self.problems.is_empty() {
-            self.report_violations(network.violations_of_arrays());
-        }
-        network
-    }
-
-    /// Checks that the output nonlinearity of the network fits the loss.
-    fn check_loss(&mut self, model: &CtrnnConfig, loss: Loss) {
-        let nonlinearity = model.output_nonlinearity;
-        let key = &*model.key_in_last("model.output_nonlinearity");
-        if loss.suits(nonlinearity) || !self.is_sound(&[key, "train.loss"]) {
-            return;
-        }
-        let (loss, nonlinearity) = (loss.name(), nonlinearity.name());
-        let message = format!("the loss {loss} does not fit {key} = {nonlinearity:?}");
-        let problem = Diagnostic::new(Code::Readout, message).help(
-            "cross_entropy makes softmax(y) the answer: model.output_nonlinearity = \"softmax\", or train.loss.name = \"mse\"",
-        );
-        let labels = [(key, "the answer"), ("train.loss.name", "the loss")];
-        self.report(problem, &labels);
-    }
-}
-
-/// Returns the code of a broken rule of the network.
-fn code(topic: Topic) -> Code {
-    match topic {
-        Topic::Value => Code::OutOfRange,
-        Topic::Word => Code::UnknownWord,
-        Topic::TimeStep => Code::TimeStep,
-        Topic::Initial => Code::Initial,
-        Topic::Connections => Code::Connections,
-        Topic::Readout => Code::Readout,
-        Topic::Arrays => Code::Data,
-    }
-}
-
-fn default_loss(layout: &Layout) -> Loss {
-    match layout.target {
-        TargetKind::Values => Loss::Mse,
-        TargetKind::Classes => Loss::CrossEntropy,
-    }
 }
 
 #[cfg(test)]

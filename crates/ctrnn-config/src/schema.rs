@@ -218,17 +218,18 @@ fn explanation(root: &Json, key: &str, of: Option<&str>, schema: &Json) -> Expla
     }
 }
 
-/// Returns the keys of a table, or those of an entry of a table of names, each with the first sentence of its description.
+/// Returns the keys of a table, and those of an entry of a table of names, each with the first sentence of its description.
 fn lines(root: &Json, schema: &Json) -> Vec<(String, String)> {
-    let entries = shapes(root, schema).into_iter().find_map(entry_of);
-    let (table, name) = match entries {
-        Some(entry) => (entry, "NAME."),
-        None => (schema, ""),
+    let lines = |table, name: &str| -> Vec<(String, String)> {
+        let keys = keys_of(root, table).into_iter();
+        keys.map(|key| (format!("{name}{key}"), summary(root, table, key)))
+            .collect()
     };
-    keys_of(root, table)
-        .into_iter()
-        .map(|key| (format!("{name}{key}"), summary(root, table, key)))
-        .collect()
+    let entries = shapes(root, schema).into_iter().find_map(entry_of);
+    let of_entries = entries.map(|entry| lines(entry, "NAME."));
+    let mut all = lines(schema, "");
+    all.extend(of_entries.into_iter().flatten());
+    all
 }
 
 /// Returns the schema of the entries of a table whose keys are names that the user chooses.

@@ -106,7 +106,7 @@ impl RunFolder {
 
     /// Returns true if a run keeps its own files under this name in its folder.
     pub(crate) fn owns(name: &OsStr) -> bool {
-        const OWN: [&str; 13] = [
+        const OWN: [&str; 14] = [
             "RUN.json",
             "result.json",
             "config.toml",
@@ -114,6 +114,7 @@ impl RunFolder {
             "config.resolved.toml",
             "manifest.json",
             "metrics.csv",
+            "units.csv",
             "events.jsonl",
             "tb",
             "checkpoints",
@@ -175,13 +176,14 @@ impl RunFolder {
             "model.json",
             "optimizer.safetensors",
         ];
-        const OF_CHECKPOINT: [&str; 6] = [
+        const OF_CHECKPOINT: [&str; 7] = [
             "MANIFEST.json",
             "state.json",
             "weights.safetensors",
             "optimizer.safetensors",
             "good_weights.safetensors",
             "good_optimizer.safetensors",
+            "validated_weights.safetensors",
         ];
         let checkpoints = self.list_checkpoints()?.into_iter();
         let folders = [self.model(), self.root.join("initial")].into_iter();
@@ -245,13 +247,21 @@ impl RunFolder {
         self.root.join("events.jsonl")
     }
 
-    /// Syncs metrics.csv and events.jsonl to the disk, so that a checkpoint never outlives the rows before it.
+    /// Returns the path of the rates of each unit at each validation, which a run with monitors has.
+    pub fn units(&self) -> PathBuf {
+        self.root.join("units.csv")
+    }
+
+    /// Syncs metrics.csv, units.csv and events.jsonl to the disk, so that a checkpoint never outlives the rows before it.
     ///
     /// # Errors
     /// As [`RunFolder::check_held`], or if one is missing or cannot be written.
     pub fn sync_logs(&self) -> Result<(), FileError> {
         self.check_held()?;
         atomic::sync_file(&self.metrics())?;
+        if self.units().is_file() {
+            atomic::sync_file(&self.units())?;
+        }
         atomic::sync_file(&self.events())
     }
 

@@ -22,6 +22,7 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
 const GOOD_WEIGHTS: &str = "good_weights.safetensors";
 const GOOD_OPTIMIZER: &str = "good_optimizer.safetensors";
+const VALIDATED_WEIGHTS: &str = "validated_weights.safetensors";
 /// Readable versions of `state.json`.
 const VERSIONS: Versions = Versions(&[]);
 
@@ -47,6 +48,8 @@ pub struct Checkpoint {
     pub optimizer: BTreeMap<String, TensorData>,
     /// Last good state, to which a rollback returns, if it differs from this one.
     pub good: Option<SavedState>,
+    /// Weights of the last validation, if there are monitors and it was at another step.
+    pub validated: Option<Weights>,
 }
 
 impl Checkpoint {
@@ -77,7 +80,11 @@ impl Checkpoint {
                 optimizer: tensors(GOOD_OPTIMIZER)?,
             }),
         };
+        let has_validated = files.contains_key(VALIDATED_WEIGHTS);
         let checkpoint = Self {
+            validated: has_validated
+                .then(|| tensors(VALIDATED_WEIGHTS))
+                .transpose()?,
             counters: state.counters,
             weights: tensors(WEIGHTS)?,
             optimizer: tensors(OPTIMIZER)?,
@@ -190,6 +197,12 @@ impl<'a> CheckpointWriter<'a> {
         if let Some(good) = good {
             files.push((GOOD_WEIGHTS, weights(&good.weights)));
             files.push((GOOD_OPTIMIZER, optimizer(&good.optimizer)));
+        }
+        if let Some(validated) = &snapshot.validated {
+            files.push((
+                VALIDATED_WEIGHTS,
+                safetensors_bytes(validated, BTreeMap::new()),
+            ));
         }
         let named = files.into_iter();
         named

@@ -10,7 +10,7 @@ use ctrnn_files::{Array, ArrayData, FileError, atomic, npz};
 use ctrnn_model::CtrnnModule;
 
 use crate::RunError;
-use crate::record::{portable_json, weight_metadata};
+use crate::record::model_files::{portable_json, weight_metadata};
 use crate::weights::description::description;
 use crate::weights::weight_file::{CONFIG, arrays_of, safetensors_bytes};
 

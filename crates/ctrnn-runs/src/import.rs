@@ -23,7 +23,8 @@ use serde_json::json;
 use crate::RunError;
 use crate::record::manifest::unnamed_layout;
 use crate::record::run_log::RunLog;
-use crate::record::{Given, RunRecord, columns, states, with_place};
+use crate::record::run_trainer::{states, with_place};
+use crate::record::{Given, RunRecord, columns};
 use crate::weights::weight_file::tensors_of;
 use arrays::{MatrixOf, vector_array};
 

@@ -2,44 +2,42 @@
 
 mod machine_history;
 pub mod manifest;
+pub mod model_files;
 mod result;
 pub mod resumed;
 pub mod run_log;
+pub mod run_trainer;
 pub mod tensorboard_log;
 #[cfg(test)]
 mod tests;
 
-use ctrnn_config::{
-    Code, ConfigErrors, InitialWeights, InputFile, Run, Stage, TrainedChannels, check_resume,
-    counted, differences,
-};
-use ctrnn_train::{
-    Counters, Ending, EvaluationTrials, LastGoodState, Metric, Objective, Observer, OptimizerState,
-    StopRequest, TrainError, TrainSettings, Trainer, check_metrics, with_states_of_conditions,
-};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use burn::tensor::TensorData;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use ctrnn_config::{InitialWeights, Run, TrainedChannels, check_resume, counted, differences};
 use ctrnn_files::{
     FileError, Holder, RunFolder, RunJson, RunLock, RunState, TensorFile, atomic, digest,
-    host_name, npz, refuse_if_held,
+    host_name, refuse_if_held,
 };
-use ctrnn_model::{CtrnnModule, RecurrenceBackend, Weights};
+use ctrnn_model::{CtrnnModule, RecurrenceBackend};
+use ctrnn_train::{
+    Ending, Observer, StopRequest, TrainError, Trainer, ValidationSet, check_metrics,
+};
 use serde_json::json;
 
 use crate::RunError;
 use crate::checkpoint::{Checkpoint, CheckpointWriter, WEIGHTS};
 use crate::record::machine_history::note_changes;
 use crate::record::manifest::{OPTIMIZER_BLAKE3, manifest, note_channels, note_stage};
+use crate::record::model_files::{ModelFiles, weight_metadata, write_model};
 use crate::record::result::{remove_result, write_result};
 use crate::record::resumed::{changes_json, effects, parts_header, recorded};
 use crate::record::run_log::{Columns, RunLog, cut_metrics, metrics_header, now};
+use crate::record::run_trainer::{begin_stage, has_monitors, with_place};
 use crate::record::tensorboard_log::TensorBoardLog;
-use crate::weights::description::description;
-use crate::weights::weight_file::{arrays_of, read_weights, safetensors_bytes, tensors_of};
+use crate::weights::weight_file::safetensors_bytes;
 
 /// User input to a run, kept byte for byte.
 #[derive(Clone, Debug, Default)]
@@ -327,7 +325,7 @@ impl RunRecord {
         write_model(&self.folder, run, trainer.network(), step)?;
         match &ended {
             Ok(Ending::Asked(_)) => {}
-            _ => write_result(&self.folder, trainer.counters(), run.config.checkpoint.best)?,
+            _ => write_result(&self.folder, trainer.counters(), run)?,
         }
         Ok(ended?)
     }
@@ -399,16 +397,18 @@ pub fn note_abrupt_end(run: &RunFolder, exit_code: u8, reason: &str) -> Result<(
 
 /// Returns the columns of metrics.csv that depend on the run, given the `terms` of the loss in one of its stages.
 pub(crate) fn columns(run: &Run, terms: Vec<String>) -> Columns {
-    let of_stages = run.stages.iter().map(|stage| &stage.run);
     let mut columns = Columns {
         terms,
-        tasks: run.task.mixed_tasks(),
+        tasks: Vec::new(),
         has_stages: !run.stages.is_empty(),
+        has_monitors: has_monitors(run),
     };
-    for stage in of_stages {
-        let tasks = stage.task.mixed_tasks();
-        add_new(&mut columns.terms, stage.objective.term_names());
-        add_new(&mut columns.tasks, tasks);
+    for part in std::iter::once(run).chain(run.stages.iter().map(|stage| &stage.run)) {
+        add_new(&mut columns.terms, part.objective.term_names());
+        add_new(&mut columns.tasks, part.task.mixed_tasks());
+        for set in &part.set_tasks {
+            add_new(&mut columns.tasks, set.task.mixed_tasks());
+        }
     }
     columns
 }
@@ -437,9 +437,9 @@ impl Drop for RunRecord {
 /// Checks that the metrics of a run can be measured: a run that keeps another one could not be resumed any more.
 fn check_measurable(run: &Run) -> Result<(), RunError> {
     for run in std::iter::once(run).chain(run.stages.iter().map(|stage| &stage.run)) {
-        let (task, settings) = (run.task.as_ref(), run.settings());
-        let trials = EvaluationTrials::of_validation(task, &settings)?;
-        check_metrics(&settings, task, &trials).map_err(|error| with_place(run, error))?;
+        let settings = run.settings();
+        let sets = ValidationSet::all(&run.tasks(), &settings)?;
+        check_metrics(&settings, &sets).map_err(|error| with_place(run, error))?;
     }
     Ok(())
 }
@@ -542,38 +542,6 @@ fn lock_existing(path: &Path) -> Result<Option<RunLock>, FileError> {
     }
 }
 
-/// Returns the resolved configuration as JSON without the device and the folders of input files. It is stored in weight
-/// files, which must not depend on the machine.
-pub(crate) fn portable_json(run: &Run) -> String {
-    let mut table = run.kept().table();
-    table.remove("device");
-    let mut value = serde_json::to_value(table).expect("TOML fits JSON");
-    let paths = |file: &InputFile| [file.named.clone(), file.path.clone()];
-    for path in run.input_files.iter().flat_map(paths) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        replace_string(&mut value, &path.to_string_lossy(), &name);
-    }
-    value.to_string()
-}
-
-/// Returns the metadata of a weight file, with which the file alone describes the model: its configuration, and the names to
-/// which the numbers in `unit.area` and `unit.type` belong.
-pub(crate) fn weight_metadata(run: &Run) -> BTreeMap<String, String> {
-    let (areas, types) = (run.model.areas.names().collect(), run.model.type_names());
-    let list = |names: Vec<&str>| (!names.is_empty()).then(|| json!(names).to_string());
-    let entries = [
-        ("format", Some("pt".to_owned())),
-        ("ctrnn.schema", Some("1".to_owned())),
-        ("ctrnn.config", Some(portable_json(run))),
-        ("ctrnn.areas", list(areas)),
-        ("ctrnn.cell_types", list(types)),
-    ];
-    let given = entries.into_iter();
-    given
-        .filter_map(|(key, value)| Some((key.to_owned(), value?)))
-        .collect()
-}
-
 /// Returns `run` with the initial weights that this folder keeps.
 ///
 /// # Errors
@@ -594,361 +562,11 @@ pub fn begun_in(mut run: Run, folder: &RunFolder) -> Result<Run, RunError> {
     Ok(run)
 }
 
-/// Replaces every occurrence of a string in a JSON value.
-fn replace_string(value: &mut serde_json::Value, from: &str, to: &str) {
-    match value {
-        serde_json::Value::String(text) if text == from => *text = to.to_owned(),
-        serde_json::Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| replace_string(item, from, to)),
-        serde_json::Value::Object(fields) => fields
-            .values_mut()
-            .for_each(|field| replace_string(field, from, to)),
-        _ => {}
-    }
-}
-
 /// Returns the identifier of a run, which does not depend on the location of its folder.
 fn run_id(config: &[u8], created: &str) -> String {
     let seed = format!("{created} {} {}", host_name(), std::process::id());
     let digest = digest::blake3(&[config, seed.as_bytes()].concat());
     digest[..16].to_owned()
-}
-
-/// The files of a network: its weights, and the metadata that a reader needs.
-struct ModelFiles {
-    weights: Weights,
-    safetensors: Vec<u8>,
-    json: String,
-}
-
-impl ModelFiles {
-    fn of<B: Backend>(run: &Run, network: &CtrnnModule<B>, step: u64) -> Self {
-        let weights = network.weights();
-        let resolved = portable_json(run);
-        let description = json!({
-            "schema": 1,
-            "step": step,
-            "task": run.task_name,
-            "model": description(network.config()),
-            "config": serde_json::from_str::<serde_json::Value>(&resolved).expect("written a line above"),
-        });
-        Self {
-            safetensors: safetensors_bytes(&weights, weight_metadata(run)),
-            json: serde_json::to_string_pretty(&description).expect("a JSON value"),
-            weights,
-        }
-    }
-
-    fn write(&self, folder: &Path) -> Result<(), FileError> {
-        atomic::write(&folder.join("weights.safetensors"), &self.safetensors)?;
-        atomic::write(&folder.join("model.json"), self.json.as_bytes())
-    }
-}
-
-/// Writes `model/`, the network after the last step.
-fn write_model<B: AutodiffBackend>(
-    folder: &RunFolder,
-    run: &Run,
-    network: &CtrnnModule<B>,
-    step: u64,
-) -> Result<(), RunError> {
-    let files = ModelFiles::of(run, network, step);
-    folder.replace(&folder.model(), |staged| -> Result<(), RunError> {
-        files.write(staged)?;
-        npz::write(&staged.join("weights.npz"), &arrays_of(&files.weights))?;
-        Ok(())
-    })
-}
-
-/// Returns the network with which a run begins: read from its folder if that exists, otherwise drawn from the seed or
-/// read from a file, whose missing parts are drawn.
-///
-/// # Errors
-/// If it cannot be drawn, the file does not fit it, or the weights in the folder are missing, damaged or of another
-/// network.
-pub fn initial_network<B: AutodiffBackend>(
-    run: &Run,
-    device: &B::Device,
-) -> Result<CtrnnModule<B>, RunError> {
-    if let Some(initial) = &run.initial {
-        return kept_network(run, initial, device);
-    }
-    let network = run.model.init(run.config.seed, device)?;
-    match &run.init_file {
-        None => {
-            let (conditions, _) = states(run, Weights::new());
-            Ok(network.with_weights(&conditions)?)
-        }
-        Some(path) => given_weights(run, path)
-            .and_then(|weights| {
-                let (weights, _) = states(run, weights);
-                Ok(network.with_weights(&weights)?)
-            })
-            .map_err(|error| unusable_init_file(run, path, &error)),
-    }
-}
-
-/// Returns a note if the initial weights of a new run lack the initial states of exactly its conditions.
-pub fn initial_states_note(run: &Run) -> Option<String> {
-    let weights = given_weights(run, run.init_file.as_deref()?).ok()?; // reported by the command that needs it
-    states(run, weights).1
-}
-
-/// Returns weights with an initial state for each condition of the run, and a note if they were changed.
-pub(crate) fn states(run: &Run, weights: Weights) -> (Weights, Option<String>) {
-    with_states_of_conditions(&run.model, run.task.as_ref(), weights)
-}
-
-/// Returns the initial network of a run as its folder keeps it.
-fn kept_network<B: Backend>(
-    run: &Run,
-    initial: &InitialWeights,
-    device: &B::Device,
-) -> Result<CtrnnModule<B>, RunError> {
-    let unusable = |reason: String| RunError::Data {
-        path: initial.path.clone(),
-        reason,
-    };
-    if digest::blake3_file(&initial.path)? != initial.blake3 {
-        let reason = "is not what this run began with: its digest differs";
-        return Err(unusable(reason.to_owned()));
-    }
-    let weights = read_weights(&initial.path, &run.model)?;
-    CtrnnModule::from_weights(&run.model, &weights, device)
-        .map_err(|error| unusable(error.to_string()))
-}
-
-/// Creates the error of an unusable file of initial weights, located at the key that names it.
-fn unusable_init_file(run: &Run, path: &Path, error: &RunError) -> RunError {
-    let (code, help) = match error.exit_code() {
-        5 => (Code::Io, "check the path and its permissions"),
-        _ if path.ends_with(RunFolder::INITIAL_WEIGHTS) && !path.exists() => (
-            Code::Data,
-            "the configuration of a run names the weights that its folder keeps: train it from there, or say where they are with model.init.file=RUN/initial/weights.safetensors",
-        ),
-        _ => (
-            Code::Data,
-            "name a weight file of such a network, or remove the key: ~model.init.file",
-        ),
-    };
-    let path = path.display().to_string();
-    let message = match error.to_string() {
-        message if message.contains(&path) => message,
-        message => format!("{path}: {message}"),
-    };
-    let message = format!("model.init.file: {message}");
-    let problem = run.problem("model.init.file", code, message).help(help);
-    RunError::Config(problem.into())
-}
-
-/// Returns the initial weights given by a file.
-fn given_weights(run: &Run, path: &Path) -> Result<Weights, RunError> {
-    let mut weights = match &run.given {
-        Some(given) => given.weights.clone(),
-        None => read_weights(path, &run.model)?,
-    };
-    weights.retain(|name, _| !name.starts_with("carried_")); // a carried state from another run must not seed a new one
-    Ok(weights)
-}
-
-/// Returns the training objective of a run; its deviation penalties refer to the initial weights.
-///
-/// # Errors
-/// See [`initial_network`].
-pub fn objective<B: AutodiffBackend>(run: &Run, device: &B::Device) -> Result<Objective, RunError> {
-    measured_objective::<B>(run, run.objective.clone(), device)
-}
-
-/// Returns an objective of a stage of a run, whose deviation penalties refer to the initial weights of the run.
-fn measured_objective<B: AutodiffBackend>(
-    run: &Run,
-    objective: Objective,
-    device: &B::Device,
-) -> Result<Objective, RunError> {
-    if objective.needs_initial_weights() {
-        Ok(objective.measured_from(&initial_network::<B>(run, device)?.weights()))
-    } else {
-        Ok(objective)
-    }
-}
-
-/// Begins a stage of a run with the present weights of the trainer.
-///
-/// # Errors
-/// See [`Trainer::begin_stage`].
-fn begin_stage<'r, B>(
-    run: &'r Run,
-    index: usize,
-    trainer: &mut Trainer<'r, B>,
-) -> Result<(), RunError>
-where
-    B: AutodiffBackend + RecurrenceBackend,
-    B::InnerBackend: RecurrenceBackend,
-{
-    let stage = &run.stages[index];
-    let mut settings = stage.settings();
-    let device = trainer.network().device();
-    settings.objective = measured_objective::<B>(run, settings.objective, &device)?;
-    let begun = trainer.begin_stage(&stage.run.model, stage.run.task.as_ref(), settings);
-    begun.map_err(|error| with_place(&stage.run, error))
-}
-
-/// Creates a trainer at a checkpoint of a run, or at the beginning without one.
-///
-/// # Errors
-/// If the checkpoint belongs to another network or optimizer, or a metric in the configuration can never be measured.
-pub fn trainer_at<'a, B>(
-    run: &'a Run,
-    checkpoint: Option<Checkpoint>,
-    check_every: u64,
-    device: &B::Device,
-) -> Result<Trainer<'a, B>, RunError>
-where
-    B: AutodiffBackend + RecurrenceBackend,
-    B::InnerBackend: RecurrenceBackend,
-{
-    let whole = run;
-    let progress = checkpoint.as_ref().and_then(|state| state.counters.stage);
-    let stage = match progress {
-        Some(progress) => Some(stage_at(whole, progress.index)?),
-        None => None,
-    };
-    let run = stage.map_or(whole, |stage| &stage.run);
-    let mut settings = TrainSettings {
-        check_every,
-        ..stage.map_or_else(|| run.settings(), Stage::settings)
-    };
-    settings.objective = measured_objective::<B>(whole, settings.objective, device)?;
-    let Some(checkpoint) = checkpoint else {
-        let network = initial_network::<B>(run, device)?;
-        let optimizer = initial_optimizer(run, device)?;
-        let (begun, task) = (Counters::default(), run.task.as_ref());
-        let trainer = Trainer::resume(network, optimizer, begun, task, settings);
-        let mut trainer = trainer.map_err(|error| with_place(run, error))?;
-        if !run.stages.is_empty() {
-            begin_stage(run, 0, &mut trainer)?;
-        }
-        return Ok(trainer);
-    };
-    let network = CtrnnModule::from_weights(&run.model, &checkpoint.weights, device)?;
-    let optimizer = optimizer_of(run, &checkpoint.optimizer, device)?;
-    let task = run.task.as_ref();
-    let trainer = Trainer::resume(network, optimizer, checkpoint.counters, task, settings);
-    let mut trainer = trainer.map_err(|error| with_place(run, error))?;
-    if let Some(progress) = progress.filter(|progress| progress.is_over) {
-        begin_stage(whole, progress.index + 1, &mut trainer)?;
-        return Ok(trainer);
-    }
-    let Some(good) = checkpoint.good else {
-        return Ok(trainer);
-    };
-    Ok(trainer.with_good(LastGoodState {
-        network: CtrnnModule::from_weights(&run.model, &good.weights, device)?,
-        optimizer: optimizer_of(run, &good.optimizer, device)?,
-        counters: good.counters,
-    }))
-}
-
-/// Returns a stage of a run, to which a checkpoint belongs.
-fn stage_at(run: &Run, index: usize) -> Result<&Stage, RunError> {
-    let stage = run.stages.get(index);
-    stage.ok_or_else(|| {
-        let reason = format!(
-            "a checkpoint belongs to stage {}, but the run has {}",
-            index + 1,
-            counted(run.stages.len(), "stage")
-        );
-        TrainError::OptimizerState(reason).into()
-    })
-}
-
-/// Locates an error about metrics that are never measured at the keys that name them; returns any other error
-/// unchanged.
-pub(crate) fn with_place(run: &Run, error: TrainError) -> RunError {
-    let few = run.config.validate.trials;
-    let problems = |metrics: Vec<(&str, Metric)>, why: &str, help: &dyn Fn(&str) -> String| {
-        let problem = |(key, metric): (&str, Metric)| {
-            let message = format!("{key} = {:?} can never be measured: {why}", metric.name());
-            run.problem(key, Code::Training, message).help(help(key))
-        };
-        RunError::Config(ConfigErrors(metrics.into_iter().map(problem).collect()))
-    };
-    match error {
-        TrainError::NoRightAnswers(metrics) => {
-            let all = run.task.n_conditions();
-            let help = |key: &str| {
-                let loss = format!("use val.loss ({key} = \"val.loss\")");
-                if few < all {
-                    format!(
-                        "{few} validation trials are fewer than the {all} conditions: validate.trials={all} shows each; or {loss}"
-                    )
-                } else {
-                    format!("this task has no right answers: {loss}")
-                }
-            };
-            problems(metrics, "no validation trial has a right answer", &help)
-        }
-        TrainError::NoMixture(metrics) => {
-            let help = |key: &str| format!("use val.accuracy ({key} = \"val.accuracy\")");
-            problems(metrics, "the task is not a mixture of tasks", &help)
-        }
-        TrainError::UntestedTasks { metrics, untested } => {
-            let why = format!("no validation trial is of the task {}", untested.join(", "));
-            let n_tasks = run.task.mixed_tasks().len();
-            let help = |_: &str| {
-                format!(
-                    "validate.trials={} gives each task 10, and validate.balance=tasks the same number",
-                    10 * n_tasks
-                )
-            };
-            problems(metrics, &why, &help)
-        }
-        error => error.into(),
-    }
-}
-
-/// Returns the optimizer with which a run begins: a new one, or that of the run from which it begins.
-fn initial_optimizer<B: Backend>(
-    run: &Run,
-    device: &B::Device,
-) -> Result<OptimizerState<B>, RunError> {
-    let state = match (&run.initial, &run.given) {
-        (Some(initial), _) => match &initial.optimizer_blake3 {
-            Some(promised) => Some(kept_optimizer(&initial.path, promised)?),
-            None => None,
-        },
-        (None, given) => given.as_ref().and_then(|given| given.optimizer.clone()),
-    };
-    match state {
-        Some(state) => optimizer_of(run, &state, device),
-        None => Ok(OptimizerState::new(run.config.train.optimizer.clone())),
-    }
-}
-
-/// Reads the optimizer's state that a run keeps beside its initial weights.
-fn kept_optimizer(
-    weights: &Path,
-    promised: &str,
-) -> Result<BTreeMap<String, TensorData>, RunError> {
-    let path = weights.with_file_name("optimizer.safetensors");
-    if digest::blake3_file(&path)? != promised {
-        let reason = "is not what this run began with: its digest differs".to_owned();
-        return Err(RunError::Data { path, reason });
-    }
-    Ok(tensors_of(TensorFile::read(&path)?.tensors))
-}
-
-/// Returns the optimizer of a run with the state stored in a checkpoint.
-fn optimizer_of<B: Backend>(
-    run: &Run,
-    state: &BTreeMap<String, TensorData>,
-    device: &B::Device,
-) -> Result<OptimizerState<B>, RunError> {
-    let optimizer = run.config.train.optimizer.clone();
-    Ok(OptimizerState::restore(
-        optimizer, state, &run.model, device,
-    )?)
 }
 
 /// Returns the inputs and outputs of the network of a run; their numbers come from the first readable weight file.

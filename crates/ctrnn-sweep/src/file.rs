@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ctrnn_config::{
-    Code, ConfigErrors, Diagnostic, MAX_CONFIG_BYTES, Metric, Place, Source, word_like,
+    Code, ConfigErrors, Diagnostic, MAX_CONFIG_BYTES, Measure, Metric, Place, Source, word_like,
 };
 use ctrnn_files::read_at_most;
 use toml::Spanned;
@@ -148,12 +148,12 @@ impl Reader<'_> {
         }
         let metric = self.text(table, "metric");
         if let Some((metric, span)) = &metric
-            && Metric::ALL.iter().all(|known| known.name() != metric)
+            && metric.parse::<Metric>().is_err()
         {
             let message = format!("metric: {metric:?} is not a metric");
             let help = format!(
-                "expected one of {}",
-                Metric::ALL.map(Metric::name).join(", ")
+                "expected one of {}, or val.NAME.loss and so on for [validate.NAME]",
+                Measure::ALL.map(Measure::name).join(", ")
             );
             self.problem(Code::UnknownWord, span.clone(), message, &help);
         }

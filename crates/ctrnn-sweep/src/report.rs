@@ -252,7 +252,7 @@ fn best(table: &Table, metric: &str) -> String {
         .iter()
         .filter_map(|row| Some((row, value(row)?)))
         .collect();
-    let is_loss = metric == "val.loss";
+    let is_loss = metric.ends_with(".loss");
     rows.sort_by(|(_, a), (_, b)| {
         if is_loss {
             a.total_cmp(b)

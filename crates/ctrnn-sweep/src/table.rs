@@ -22,6 +22,8 @@ pub struct Results {
     pub validation: BTreeMap<String, f64>,
     /// Last report of training.
     pub training: BTreeMap<String, f64>,
+    /// Last validation on each named set of trials.
+    pub validation_sets: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
 /// The best validation of a run.
@@ -42,9 +44,9 @@ impl Results {
     }
 
     /// Returns the numbers by name: `best` (the value of the metric), `best_step`, `steps`, `val_loss`, `val_accuracy`,
-    /// `train_loss` and so on.
+    /// `train_loss`, `val_easy_loss` for `[validate.easy]`, and so on.
     fn columns(&self) -> BTreeMap<String, f64> {
-        let of = |prefix: &'static str, numbers: &BTreeMap<String, f64>| {
+        let of = |prefix: &str, numbers: &BTreeMap<String, f64>| {
             let named = numbers
                 .iter()
                 .map(|(name, value)| (format!("{prefix}_{name}"), *value));
@@ -55,6 +57,9 @@ impl Results {
         let mut columns: BTreeMap<String, f64> = BTreeMap::new();
         columns.extend(of("val", &self.validation));
         columns.extend(of("train", &self.training));
+        for (set, numbers) in &self.validation_sets {
+            columns.extend(of(&format!("val_{set}"), numbers));
+        }
         columns.insert("steps".to_owned(), self.step as f64);
         if let Some(best) = &self.best {
             columns.insert("best_step".to_owned(), best.step as f64);

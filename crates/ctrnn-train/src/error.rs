@@ -33,6 +33,9 @@ pub enum TrainError {
     /// Keys whose metric can never be measured, because no validation trial has a right answer.
     #[error("{} can never be measured: no validation trial of this task has a right answer; use val.loss", named(.0))]
     NoRightAnswers(Vec<(&'static str, Metric)>),
+    /// Keys whose metric is one of a validation set that does not exist.
+    #[error("{} can never be measured: there is no such set of validation trials; use val.loss", named(.0))]
+    NoSuchSet(Vec<(&'static str, Metric)>),
     /// Keys whose metric is one of the tasks of a mixture, while the task is not a mixture.
     #[error("{} can never be measured: this task is not a mixture of tasks; use val.accuracy", named(.0))]
     NoMixture(Vec<(&'static str, Metric)>),
@@ -81,7 +84,10 @@ impl TrainError {
         match self {
             Self::NotFinite(_) | Self::TargetNotMet { .. } => 3,
             Self::EmptyMask(_) | Self::OptimizerState(_) | Self::UnknownCondition { .. } => 4,
-            Self::NoRightAnswers(_) | Self::NoMixture(_) | Self::UntestedTasks { .. } => 2,
+            Self::NoRightAnswers(_)
+            | Self::NoSuchSet(_)
+            | Self::NoMixture(_)
+            | Self::UntestedTasks { .. } => 2,
             Self::Model(
                 ModelError::Config(_)
                 | ModelError::ZeroSpectralRadius { .. }

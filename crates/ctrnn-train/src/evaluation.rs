@@ -63,17 +63,6 @@ impl<'a> EvaluationTrials<'a> {
         })
     }
 
-    /// Returns the trials of the validations of a run, which are the same every time.
-    ///
-    /// # Errors
-    /// If the task cannot make the trials.
-    pub fn of_validation(task: &'a dyn Task, settings: &TrainSettings) -> Result<Self, TrainError> {
-        let key = Key::new(settings.seed, Stream::Validation, 0);
-        let validate = &settings.validate;
-        let order = validate.balance.order();
-        Self::of(task, settings.clock, key, order, validate.trials)
-    }
-
     /// Returns the number of trials.
     pub fn n_trials(&self) -> usize {
         match self {
@@ -108,6 +97,88 @@ impl<'a> EvaluationTrials<'a> {
         match self {
             Self::Made(trials) => trials[numbers].into(),
             Self::HeldOut(set, _) => numbers.map(|number| set.held_out(number)).collect(),
+        }
+    }
+}
+
+/// The tasks of a training: the one whose trials it learns, and those of validation sets with trials of their own.
+#[derive(Clone)]
+pub struct Tasks<'a> {
+    /// The task of the training and of the main validation set.
+    pub trained: &'a dyn Task,
+    /// Tasks of named validation sets; a set that is not listed has the task of the training.
+    pub of_sets: Vec<(&'a str, &'a dyn Task)>,
+}
+
+impl<'a> Tasks<'a> {
+    /// Creates the tasks of a training whose validation sets all have its own task.
+    pub fn of(trained: &'a dyn Task) -> Self {
+        Self {
+            trained,
+            of_sets: Vec::new(),
+        }
+    }
+
+    /// Returns the task of a validation set.
+    pub fn of_set(&self, name: Option<&str>) -> &'a dyn Task {
+        let mut named = self.of_sets.iter();
+        let own = named.find(|(own, _)| Some(*own) == name);
+        own.map_or(self.trained, |(_, task)| *task)
+    }
+}
+
+/// A set of validation trials, which are the same in every validation.
+pub struct ValidationSet<'a> {
+    /// Its name; `None` for the main set.
+    pub name: Option<String>,
+    /// The task that judges the answers.
+    pub task: &'a dyn Task,
+    /// The trials.
+    pub trials: EvaluationTrials<'a>,
+    /// True if the network and its inputs have their noise.
+    pub has_noise: bool,
+}
+
+impl<'a> ValidationSet<'a> {
+    /// Makes a validation set of a run: the main one, or one with a name. Trials of all sets are drawn from one stream, so that sets
+    /// of one task differ in nothing but their settings.
+    ///
+    /// # Errors
+    /// If its task cannot make the trials.
+    pub fn new(
+        name: Option<&str>,
+        task: &'a dyn Task,
+        settings: &TrainSettings,
+    ) -> Result<Self, TrainError> {
+        let key = Key::new(settings.seed, Stream::Validation, 0);
+        let own = settings.validate.of_set(name);
+        let order = own.balance.order();
+        Ok(Self {
+            name: name.map(str::to_owned),
+            task,
+            trials: EvaluationTrials::of(task, settings.clock, key, order, own.trials)?,
+            has_noise: own.noise,
+        })
+    }
+
+    /// Makes all validation sets of a run: the main one, then those with names.
+    ///
+    /// # Errors
+    /// If a task cannot make its trials.
+    pub fn all(tasks: &Tasks<'a>, settings: &TrainSettings) -> Result<Vec<Self>, TrainError> {
+        let named = settings.validate.sets.keys();
+        let names = std::iter::once(None).chain(named.map(|name| Some(name.as_str())));
+        names
+            .map(|name| Self::new(name, tasks.of_set(name), settings))
+            .collect()
+    }
+
+    /// Returns the noise of the set in a run with this seed.
+    pub fn noise<B: Backend>(&self, seed: u64) -> Noise<B> {
+        if self.has_noise {
+            Noise::Drawn(validation_noise(seed))
+        } else {
+            Noise::Off
         }
     }
 }

@@ -46,6 +46,7 @@ mod evaluation;
 mod for_task;
 mod gradients;
 mod metric;
+mod monitors;
 mod named;
 mod objective;
 mod observer;
@@ -62,12 +63,13 @@ pub use condition_states::{
 pub use divergence::{Culprit, NotFinite, Rollback, Rollbacks};
 pub use error::TrainError;
 pub use evaluation::{
-    Breakdown, EvaluationTrials, RunTrials, evaluate, evaluate_with, evaluation_noise,
-    evaluation_trials, validation_noise,
+    Breakdown, EvaluationTrials, RunTrials, Tasks, ValidationSet, evaluate, evaluate_with,
+    evaluation_noise, evaluation_trials, validation_noise,
 };
 pub use for_task::{ForTask, sizes_of};
 pub use gradients::{Clip, Gradients};
-pub use metric::{Bound, Metric};
+pub use metric::{Bound, Measure, Metric};
+pub use monitors::{MONITORED_TRIALS, Monitored, NEAR_BOUND, SATURATED, SILENT};
 pub use objective::config::{
     Loss, LossConfig, Normalisation, Omega, On, Pairing, PerMatrix, PopulationKl, RateSpread,
     RateTarget, Spread, StatePrediction,
@@ -84,6 +86,6 @@ pub use optimizer::config::{
 };
 pub use settings::{
     Carried, CheckpointConfig, DEFAULT_DT_MS, Dealing, DivergenceConfig, OnError, StageConfig,
-    StageSettings, StopConfig, TrainConfig, TrainSettings, ValidateConfig,
+    StageSettings, StopConfig, TrainConfig, TrainSettings, ValidateConfig, ValidationSetConfig,
 };
 pub use trainer::{Ending, LastGoodState, Overflow, StopRequest, Trainer, check_metrics};

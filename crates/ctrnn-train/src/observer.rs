@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::divergence::{Rollback, Rollbacks};
-use crate::metric::Metric;
+use crate::metric::{Measure, Metric};
+use crate::monitors::Monitored;
 
 /// Receives reports from a training run. Every method is optional; an error ends the run.
 #[expect(unused_variables, reason = "provided methods do nothing")]
@@ -19,7 +20,7 @@ pub trait Observer {
         Ok(())
     }
 
-    /// Receives the result of each validation.
+    /// Receives the result of each validation, once for each set of validation trials, the main one first.
     fn evaluated(&mut self, report: &Validation) -> Result<(), TrainError> {
         Ok(())
     }
@@ -82,8 +83,14 @@ pub struct Validation {
     /// Name of the stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
+    /// Name of the set of validation trials; absent for the main one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
     /// The measurements.
     pub report: EvalReport,
+    /// Measurements of the monitors (`validate.monitors`), with the main set alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitored: Option<Monitored>,
 }
 
 /// Performance of a network on a set of trials.
@@ -147,18 +154,18 @@ pub struct Confusion {
 }
 
 impl EvalReport {
-    /// Returns the value of a metric; an accuracy is absent where no trial has a right choice.
-    pub fn metric(&self, metric: Metric) -> Option<f64> {
-        match metric {
-            Metric::Loss => Some(self.loss),
-            Metric::Accuracy => self.accuracy,
-            Metric::MinAccuracy => self.min_accuracy(),
-            Metric::TaskAccuracy => {
+    /// Returns the value of a measure; an accuracy is absent where no trial has a right choice.
+    pub fn measure(&self, measure: Measure) -> Option<f64> {
+        match measure {
+            Measure::Loss => Some(self.loss),
+            Measure::Accuracy => self.accuracy,
+            Measure::MinAccuracy => self.min_accuracy(),
+            Measure::TaskAccuracy => {
                 let accuracies: Vec<f64> = self.task_accuracies().collect();
                 let n = accuracies.len();
                 (n > 0).then(|| accuracies.iter().sum::<f64>() / n as f64)
             }
-            Metric::MinTaskAccuracy => self.task_accuracies().reduce(f64::min),
+            Measure::MinTaskAccuracy => self.task_accuracies().reduce(f64::min),
         }
     }
 
@@ -212,6 +219,9 @@ pub struct Snapshot {
     pub is_best: bool,
     /// The last good state, to which a rollback would return; absent if it is this one.
     pub good: Option<SavedState>,
+    /// The weights of the last validation, from which the monitors measure the next drift; absent if they are these, or there
+    /// are no monitors.
+    pub validated: Option<Weights>,
 }
 
 /// A state of a run, in host memory.
@@ -297,10 +307,10 @@ pub struct Window {
 impl Window {
     /// Adds a value and returns the mean of the last `over` ones; `None` while there are fewer. If the metric differs from
     /// the previous one, earlier values are dropped.
-    pub fn mean(&mut self, metric: Metric, value: f64, over: usize) -> Option<f64> {
-        if self.metric != Some(metric) {
+    pub fn mean(&mut self, metric: &Metric, value: f64, over: usize) -> Option<f64> {
+        if self.metric.as_ref() != Some(metric) {
             *self = Self {
-                metric: Some(metric),
+                metric: Some(metric.clone()),
                 values: Vec::new(),
             };
         }
@@ -328,7 +338,7 @@ mod exact {
 }
 
 /// Count of consecutive validations without improvement of a metric.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wait {
     /// The metric.
@@ -342,10 +352,10 @@ pub struct Wait {
 impl Wait {
     /// Records a validation. A value that is not finite is never an improvement. If the metric differs from the
     /// previous one, the count starts again.
-    pub fn note(&mut self, metric: Metric, value: f64) {
-        if self.metric != Some(metric) {
+    pub fn note(&mut self, metric: &Metric, value: f64) {
+        if self.metric.as_ref() != Some(metric) {
             *self = Self {
-                metric: Some(metric),
+                metric: Some(metric.clone()),
                 ..Self::default()
             };
         }
@@ -375,7 +385,7 @@ mod tests {
     #[test]
     fn a_window_holds_the_last_values_to_the_bit() {
         let mut window = Window::default();
-        let mut mean = |value| window.mean(Metric::Loss, value, 3);
+        let mut mean = |value| window.mean(&Metric::LOSS, value, 3);
         assert_eq!(
             [mean(0.1), mean(0.7), mean(0.1)],
             [None, None, Some(0.9 / 3.0)]
@@ -386,15 +396,15 @@ mod tests {
         let mut read: Window = toml::from_str(&text).unwrap();
         assert_eq!(read.values[..2], [0.1, 1.0]);
         assert!(read.values[2].is_nan());
-        assert_eq!(read.mean(Metric::Loss, 2.0, 1), Some(2.0)); // a smaller window on resume
-        assert_eq!(read.mean(Metric::Accuracy, 0.5, 2), None);
+        assert_eq!(read.mean(&Metric::LOSS, 2.0, 1), Some(2.0)); // a smaller window on resume
+        assert_eq!(read.mean(&Metric::ACCURACY, 0.5, 2), None);
     }
 
     #[test]
     fn waiting_ends_with_a_better_value_only() {
         let mut wait = Wait::default();
         let mut note = |value| {
-            wait.note(Metric::Loss, value);
+            wait.note(&Metric::LOSS, value);
             (wait.best, wait.validations)
         };
         assert_eq!(note(f64::NAN), (None, 1));
@@ -403,7 +413,7 @@ mod tests {
         assert_eq!(note(3.0), (Some(2.0), 2));
         assert_eq!(note(f64::NAN), (Some(2.0), 3));
         assert_eq!(note(1.0), (Some(1.0), 0));
-        wait.note(Metric::Accuracy, 0.5);
+        wait.note(&Metric::ACCURACY, 0.5);
         assert_eq!((wait.best, wait.validations), (Some(0.5), 0));
     }
 }

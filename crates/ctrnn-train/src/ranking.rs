@@ -7,14 +7,19 @@ impl Counters {
     /// Ranks the validation after the present step among the `keep` best ones. Returns its place, 0 for the best of
     /// all, or `None` if it is not among them. A tie goes to the earlier step. If the metric or the stage differs from the
     /// previous one, the ranking is cleared first.
-    pub(crate) fn rank(&mut self, metric: Metric, value: f64, keep: usize) -> Option<usize> {
+    pub(crate) fn rank(&mut self, metric: &Metric, value: f64, keep: usize) -> Option<usize> {
         let step = self.step;
         let stage = self.stage.map(|stage| stage.index);
-        if self.best_metric.is_some_and(|before| before != metric) || self.best_stage != stage {
+        if self
+            .best_metric
+            .as_ref()
+            .is_some_and(|before| before != metric)
+            || self.best_stage != stage
+        {
             self.best = None;
             self.runners_up.clear();
         }
-        (self.best_metric, self.best_stage) = (Some(metric), stage);
+        (self.best_metric, self.best_stage) = (Some(metric.clone()), stage);
         let mut ranking: Vec<Best> = self
             .best
             .into_iter()
@@ -48,7 +53,7 @@ mod tests {
         let mut counters = Counters::default();
         let mut rank = |step, value| {
             counters.step = step;
-            counters.rank(Metric::Loss, value, 2)
+            counters.rank(&Metric::LOSS, value, 2)
         };
         assert_eq!(rank(10, 3.0), Some(0));
         assert_eq!(rank(20, 1.0), Some(0));
@@ -66,9 +71,9 @@ mod tests {
             step: 10,
             ..Counters::default()
         };
-        assert_eq!(counters.rank(Metric::Loss, 0.5, 2), Some(0));
+        assert_eq!(counters.rank(&Metric::LOSS, 0.5, 2), Some(0));
         counters.step = 20;
-        assert_eq!(counters.rank(Metric::Accuracy, 0.4, 2), Some(0));
+        assert_eq!(counters.rank(&Metric::ACCURACY, 0.4, 2), Some(0));
         assert_eq!(counters.best_steps(), [20]);
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! The doc comment of a key is what `train-ctrnn config explain KEY` prints and what the schema holds.
 
+use std::collections::BTreeMap;
+
 use ctrnn_tasks::{Clock, ConditionOrder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,18 +58,9 @@ impl Default for TrainSettings {
 
 impl TrainSettings {
     /// Lists the metrics on which a run depends, each with the key that selects it.
-    pub(crate) fn metrics(&self) -> impl Iterator<Item = (&'static str, Metric)> {
-        let plateau = match &self.train.schedule {
-            Schedule::Plateau(plateau) => Some(("train.schedule.metric", plateau.metric)),
-            _ => None,
-        };
-        let stop = self
-            .train
-            .stop
-            .as_ref()
-            .map(|stop| ("train.stop.metric", stop.metric));
-        let best = ("checkpoint.best", self.checkpoint.best);
-        [stop, plateau, Some(best)].into_iter().flatten()
+    pub(crate) fn metrics(&self) -> impl Iterator<Item = (&'static str, &Metric)> {
+        let best = ("checkpoint.best", &self.checkpoint.best);
+        self.train.metrics().chain([best])
     }
 }
 
@@ -153,6 +146,17 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// Lists the metrics on which the training depends, each with the key that selects it.
+    pub fn metrics(&self) -> impl Iterator<Item = (&'static str, &Metric)> {
+        let plateau = match &self.schedule {
+            Schedule::Plateau(plateau) => Some(("train.schedule.metric", &plateau.metric)),
+            _ => None,
+        };
+        let stop = self.stop.as_ref();
+        let stop = stop.map(|stop| ("train.stop.metric", &stop.metric));
+        stop.into_iter().chain(plateau)
+    }
+
     /// Returns the gradient clipping, if any.
     pub fn clip(&self) -> Option<Clip> {
         let global = self.clip_grad_norm.map(Clip::GlobalNorm);
@@ -306,9 +310,9 @@ fn one() -> usize {
     1
 }
 
-/// Validation.
+/// Validation. Any other key is the name of a further set of validation trials, `[validate.NAME]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct ValidateConfig {
     /// Number of steps between validations; there always is one at the last step. 0: only there.
     pub every_steps: u64,
@@ -323,6 +327,52 @@ pub struct ValidateConfig {
     /// and within a task for each of its conditions; `conditions`, the same number for each condition, so that a task with
     /// more conditions has more trials.
     pub balance: Dealing,
+    /// Monitors of the network at each validation, on at most 64 trials of it: fractions of silent and of saturated units,
+    /// participation ratio of the rates, spectral radius of the recurrent weights and drift of all weights as columns of
+    /// `metrics.csv`, and mean and peak rate of each unit in `units.csv`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub monitors: bool,
+    /// Further sets of validation trials, by name. Each is measured at every validation, and `train.stop`, `checkpoint.best` and
+    /// `until` of a stage can name its metrics: `val.easy.loss`, `val.easy.accuracy` for `[validate.easy]`.
+    #[serde(flatten)]
+    pub sets: BTreeMap<String, ValidationSetConfig>,
+}
+
+/// A named set of validation trials: the keys in which it differs from the main one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ValidationSetConfig {
+    /// Number of trials of the set. Absent: `validate.trials`.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trials: Option<usize>,
+    /// The noise of the network and of its inputs in the trials of the set. Absent: `validate.noise`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<bool>,
+    /// Dealing of the trials of the set in a mixture of tasks. Absent: `validate.balance`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Dealing>,
+    /// Keys of the task, as in `[task.NAME]`; each replaces its value. Another task, with the same inputs and outputs, replaces
+    /// the whole task.
+    #[schemars(schema_with = "any_table")]
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub task: toml::Table,
+}
+
+impl ValidateConfig {
+    /// Returns the settings of a named set, with the values of the main one where it has none of its own; `None` stands for the main
+    /// one itself.
+    pub fn of_set(&self, name: Option<&str>) -> Self {
+        let Some(set) = name.and_then(|name| self.sets.get(name)) else {
+            return self.clone();
+        };
+        Self {
+            trials: set.trials.unwrap_or(self.trials),
+            noise: set.noise.unwrap_or(self.noise),
+            balance: set.balance.unwrap_or(self.balance),
+            ..self.clone()
+        }
+    }
 }
 
 impl Default for ValidateConfig {
@@ -332,6 +382,8 @@ impl Default for ValidateConfig {
             trials: 512,
             noise: true,
             balance: Dealing::Tasks,
+            monitors: false,
+            sets: BTreeMap::new(),
         }
     }
 }
@@ -395,7 +447,7 @@ impl Default for CheckpointConfig {
             every_steps: 500,
             keep_last: 3,
             keep_best: 1,
-            best: Metric::Loss,
+            best: Metric::LOSS,
             on_error: OnError::Stop,
         }
     }

@@ -1,5 +1,7 @@
 //! The training loop.
 
+mod measurable;
+mod monitoring;
 mod notify;
 mod overflow;
 #[cfg(test)]
@@ -14,22 +16,23 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
 use ctrnn_model::{CtrnnModule, Forward, Noise, NoiseAddress, TrainingBackend, Trajectory};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, ConditionOrder, Interrupt, Task, TaskError, Trial, TrialBatch};
+use ctrnn_tasks::{BatchRequest, ConditionOrder, Interrupt, Task, TaskError, TrialBatch};
 
 use crate::TrainError;
 use crate::batch::Batch;
 use crate::condition_states::condition_numbers;
 use crate::evaluation::accuracy::batch_accuracy;
-use crate::evaluation::{
-    Breakdown, EvaluationTrials, Scored, TOGETHER, evaluate_terms, validation_noise,
-};
+use crate::evaluation::{Breakdown, Scored, TOGETHER, Tasks, ValidationSet, evaluate_terms};
 use crate::gradients::Gradients;
+use crate::metric::Metric;
+use crate::monitors::Drift;
 use crate::objective::{Evaluated, LossInputs, Minimised};
 use crate::observer::{Counters, EvalReport, Observer, Snapshot, StepReport, Validation};
 use crate::optimizer::OptimizerState;
 use crate::optimizer::config::Schedule;
 use crate::settings::{CheckpointConfig, StopConfig, TrainSettings};
 
+pub use measurable::check_metrics;
 pub use overflow::Overflow;
 pub use rollback::LastGoodState;
 
@@ -92,10 +95,13 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     settings: TrainSettings,
     minimised: Minimised<'a, B>,
     counters: Counters,
-    validation: EvaluationTrials<'a>,
+    /// The sets of validation trials, the main one first.
+    validation: Vec<ValidationSet<'a>>,
     /// The batch of a later step, if another thread made it ahead of time.
     made_ahead: Option<(u64, Result<TrialBatch, TaskError>)>,
     good: Option<LastGoodState<B>>,
+    /// Weights from which the monitors measure the drift; absent without monitors.
+    drift: Option<Drift>,
     /// True once trials of different lengths have run together.
     has_padding: bool,
     /// The last reason given to observers for a failed write.
@@ -113,7 +119,8 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         settings: TrainSettings,
     ) -> Result<Self, TrainError> {
         let optimizer = OptimizerState::new(settings.train.optimizer.clone());
-        Self::resume(network, optimizer, Counters::default(), task, settings)
+        let tasks = Tasks::of(task);
+        Self::resume(network, optimizer, Counters::default(), &tasks, settings)
     }
 
     /// Creates a trainer that continues from a checkpoint.
@@ -124,7 +131,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         network: CtrnnModule<B>,
         optimizer: OptimizerState<B::InnerBackend>,
         counters: Counters,
-        task: &'a dyn Task,
+        tasks: &Tasks<'a>,
         settings: TrainSettings,
     ) -> Result<Self, TrainError> {
         let optimizer = optimizer.with_rates(settings.train.groups.rates(network.config()));
@@ -137,21 +144,27 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             },
             custom: Vec::new(),
         };
-        let validation = EvaluationTrials::of_validation(task, &settings)?;
-        check_metrics(&settings, task, &validation)?;
-        let begun = Self {
+        let validation = ValidationSet::all(tasks, &settings)?;
+        check_metrics(&settings, &validation)?;
+        let counters = match &settings.stage {
+            Some(stage) if counters.stage.is_none() => counters.at_stage(stage),
+            _ => counters,
+        };
+        let mut begun = Self {
             network,
             optimizer,
-            task,
+            task: tasks.trained,
             settings,
             minimised,
             counters,
             validation,
             made_ahead: None,
             good: None,
+            drift: None,
             has_padding: false,
             trouble: None,
         };
+        begun.begin_drift();
         let first = begun.now();
         Ok(begun.with_good(first))
     }
@@ -497,8 +510,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         observers: &mut [&mut dyn Observer],
         stop: StopRequest,
     ) -> Result<Option<Ending>, TrainError> {
-        let validates =
-            self.validation.n_trials() > 0 && self.is_due(self.settings.validate.every_steps);
+        let validates = self.can_validate() && self.is_due(self.settings.validate.every_steps);
         let saves = self.is_due(self.settings.checkpoint.every_steps);
         let is_last_step = self.counters.step == self.last_step();
         let asked = if is_last_step {
@@ -512,10 +524,10 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         let mut place = None;
         let mut ending = asked;
         if validates {
-            let report = self.validate(observers)?;
-            place = self.rank(&report);
-            self.note_plateau(&report);
-            ending = self.stop_rule(&report).or(ending);
+            let reports = self.validate(observers)?;
+            place = self.rank(&reports);
+            self.note_plateau(&reports);
+            ending = self.stop_rule(&reports).or(ending);
         }
         self.note_end_of_stage(ending.as_ref());
         self.keep_good();
@@ -528,13 +540,18 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
 
     fn validate_and_save(&mut self, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
         self.check_weights()?;
-        if self.validation.n_trials() == 0 {
+        if !self.can_validate() {
             return self.save(false, true, observers);
         }
-        let report = self.validate(observers)?;
-        let place = self.rank(&report);
-        self.stop_rule(&report);
+        let reports = self.validate(observers)?;
+        let place = self.rank(&reports);
+        self.stop_rule(&reports);
         self.save(place == Some(0), true, observers)
+    }
+
+    /// Returns true if there are trials to validate on; a task of files may hold none out.
+    fn can_validate(&self) -> bool {
+        self.validation[0].trials.n_trials() > 0
     }
 
     /// Returns the ending of a run, or an error if the run is over without having met its required bound.
@@ -554,7 +571,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         let found = self.counters.last_metric;
         TrainError::TargetNotMet {
             metric: match stop.over {
-                1 => stop.metric.name().to_owned(),
+                1 => stop.metric.name(),
                 n => format!("the mean of {} over {n} validations", stop.metric.name()),
             },
             found: found.map_or("not measured".to_owned(), |x| format!("{x:.4}")),
@@ -563,8 +580,38 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         }
     }
 
-    fn validate(&mut self, observers: &mut [&mut dyn Observer]) -> Result<EvalReport, TrainError> {
+    /// Measures the network on all validation sets; returns the reports in their order.
+    fn validate(
+        &mut self,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<Vec<EvalReport>, TrainError> {
         let network = burn::module::AutodiffModule::valid(&self.network);
+        let sets = self.validation.iter();
+        let reports = sets.map(|set| self.measured(&network, set));
+        let reports = reports.collect::<Result<Vec<_>, _>>()?;
+        let monitored = self.monitor(&network)?;
+        for (k, report) in reports.iter().enumerate() {
+            let is_main = self.validation[k].name.is_none();
+            let validation = Validation {
+                step: self.counters.step,
+                trials: self.counters.trials,
+                wall_s: self.counters.wall_s,
+                stage: self.stage_name(),
+                set: self.validation[k].name.clone(),
+                report: report.clone(),
+                monitored: monitored.clone().filter(|_| is_main),
+            };
+            self.tell(observers, false, |observer| observer.evaluated(&validation))?;
+        }
+        Ok(reports)
+    }
+
+    /// Measures the network on a validation set.
+    fn measured(
+        &self,
+        network: &CtrnnModule<B::InnerBackend>,
+        set: &ValidationSet,
+    ) -> Result<EvalReport, TrainError> {
         let custom = |trajectory: &_, batch: &_| {
             self.minimised
                 .custom_values(&self.network, trajectory, batch)
@@ -577,47 +624,41 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             together: if self.minimised.custom.is_empty() {
                 TOGETHER
             } else {
-                self.validation.n_trials()
+                set.trials.n_trials()
             },
             run: None,
         };
-        let noise = if self.settings.validate.noise {
-            Noise::Drawn(validation_noise(self.settings.seed))
-        } else {
-            Noise::Off
-        };
+        let noise = set.noise(self.settings.seed);
         let all = Breakdown::default();
-        let report = evaluate_terms(&network, self.task, &self.validation, &scored, &noise, all)?;
-        let validation = Validation {
-            step: self.counters.step,
-            trials: self.counters.trials,
-            wall_s: self.counters.wall_s,
-            stage: self.stage_name(),
-            report,
-        };
-        self.tell(observers, false, |observer| observer.evaluated(&validation))?;
-        Ok(validation.report)
+        evaluate_terms(network, set.task, &set.trials, &scored, &noise, all)
+    }
+
+    /// Returns the value of a metric in the reports of all validation sets.
+    fn value(&self, metric: &Metric, reports: &[EvalReport]) -> Option<f64> {
+        let mut sets = self.validation.iter();
+        let index = sets.position(|set| set.name == metric.set)?;
+        reports[index].measure(metric.measure)
     }
 
     /// Ranks a validation among the best ones; returns its place, if it is one of them.
-    fn rank(&mut self, report: &EvalReport) -> Option<usize> {
+    fn rank(&mut self, reports: &[EvalReport]) -> Option<usize> {
         let CheckpointConfig {
-            best: metric,
-            keep_best,
-            ..
-        } = self.settings.checkpoint;
-        let value = report.metric(metric).filter(|value| value.is_finite())?;
-        self.counters.rank(metric, value, keep_best)
+            best, keep_best, ..
+        } = &self.settings.checkpoint;
+        let value = self.value(best, reports);
+        let value = value.filter(|value| value.is_finite())?;
+        self.counters.rank(best, value, *keep_best)
     }
 
     /// Updates the plateau schedule after a validation.
-    fn note_plateau(&mut self, report: &EvalReport) {
+    fn note_plateau(&mut self, reports: &[EvalReport]) {
         let Schedule::Plateau(plateau) = &self.settings.train.schedule else {
             return;
         };
+        let value = self.value(&plateau.metric, reports);
         let counters = &mut self.counters;
-        if let Some(value) = report.metric(plateau.metric) {
-            counters.plateau_wait.note(plateau.metric, value);
+        if let Some(value) = value {
+            counters.plateau_wait.note(&plateau.metric, value);
         }
         if counters.plateau_wait.validations >= plateau.patience {
             counters.plateau_wait.validations = 0;
@@ -626,14 +667,14 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
     }
 
     /// Returns the ending if `train.stop` ends the run after this validation.
-    fn stop_rule(&mut self, report: &EvalReport) -> Option<Ending> {
+    fn stop_rule(&mut self, reports: &[EvalReport]) -> Option<Ending> {
         let stop = self.settings.train.stop.as_ref()?;
-        let value = report.metric(stop.metric)?;
+        let value = self.value(&stop.metric, reports)?;
         let window = &mut self.counters.stop_window;
-        let value = window.mean(stop.metric, value, stop.over);
+        let value = window.mean(&stop.metric, value, stop.over);
         self.counters.last_metric = value;
         let value = value?;
-        self.counters.stop_wait.note(stop.metric, value);
+        self.counters.stop_wait.note(&stop.metric, value);
         if stop.is_met(Some(value)) {
             return Some(Ending::TargetMet { value });
         }
@@ -661,6 +702,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             optimizer: self.optimizer.state(),
             is_best,
             good: self.good_elsewhere(),
+            validated: self.validated_elsewhere(),
         }
     }
 }
@@ -716,63 +758,5 @@ fn soon(stop: StopRequest) -> Option<String> {
             return reason;
         }
         std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// Refuses metrics that can never be measured, for which a run would wait in vain. One look is enough: the validation
-/// trials are the same every time, and whether a trial has a right answer does not depend on the readout.
-pub fn check_metrics(
-    settings: &TrainSettings,
-    task: &dyn Task,
-    validation: &EvaluationTrials,
-) -> Result<(), TrainError> {
-    check_task_metrics(settings, task, validation)?;
-    let of_answers = settings
-        .metrics()
-        .filter(|(_, metric)| metric.needs_answers());
-    let of_answers: Vec<_> = of_answers.collect();
-    let has_answer = |trial: &Trial| {
-        let readout = vec![0.0; trial.n_steps * trial.n_outputs];
-        task.is_correct(trial, &readout).is_some()
-    };
-    let mut all = 0..validation.n_trials();
-    if of_answers.is_empty() || all.is_empty() {
-        return Ok(()); // no trials: a program that makes them is not started
-    }
-    if all.any(|k| has_answer(&validation.some(k..k + 1)[0])) {
-        return Ok(());
-    }
-    Err(TrainError::NoRightAnswers(of_answers))
-}
-
-/// Refuses metrics of the tasks of a mixture where there is no mixture, or a task without a validation trial.
-fn check_task_metrics(
-    settings: &TrainSettings,
-    task: &dyn Task,
-    validation: &EvaluationTrials,
-) -> Result<(), TrainError> {
-    let of_tasks = settings
-        .metrics()
-        .filter(|(_, metric)| metric.needs_tasks());
-    let metrics: Vec<_> = of_tasks.collect();
-    if metrics.is_empty() {
-        return Ok(());
-    }
-    let tasks = task.mixed_tasks();
-    if tasks.is_empty() {
-        return Err(TrainError::NoMixture(metrics));
-    }
-    let mut is_tested = vec![false; tasks.len()];
-    for number in 0..validation.n_trials() {
-        if let Some(k) = validation.some(number..number + 1)[0].value("task") {
-            is_tested[k as usize] = true;
-        }
-    }
-    let untested = tasks.into_iter().zip(is_tested).filter(|(_, is)| !is);
-    let untested: Vec<String> = untested.map(|(name, _)| name).collect();
-    if untested.is_empty() {
-        Ok(())
-    } else {
-        Err(TrainError::UntestedTasks { metrics, untested })
     }
 }

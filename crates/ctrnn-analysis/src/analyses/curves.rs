@@ -6,7 +6,20 @@ use crate::plot::{Figure, Layer, Panel, Rgb, Scale, Ticks, colour, level_colour,
 use crate::text::short;
 use crate::{ArrayDoc, Arrays, Study};
 
-const SPLITS: [&str; 2] = ["train", "val"];
+/// Returns the splits of a run: training, then those of validation.
+fn splits(metrics: &Metrics) -> Vec<&str> {
+    std::iter::once("train")
+        .chain(metrics.validations())
+        .collect()
+}
+
+/// Returns words for a split of validation: "validation", "validation (easy)".
+fn validation_words(split: &str) -> String {
+    match split.split_once('.') {
+        Some((_, set)) => format!("validation ({set})"),
+        None => "validation".to_owned(),
+    }
+}
 
 /// Training metrics of a run, and of others with which it is compared.
 #[derive(Clone, Debug)]
@@ -25,7 +38,7 @@ impl Answer for Curves {
             "{}_step",
             "[measurement]",
             "training steps",
-            "steps of a metric, whose name begins with its split: train or val",
+            "steps of a metric, whose name begins with its split: train, val, or val_NAME for a named validation set",
         ),
         ArrayDoc::new(
             "{}",
@@ -52,13 +65,14 @@ impl Answer for Curves {
 
     fn arrays(&self) -> Arrays {
         let mut arrays = Arrays::default();
-        for split in SPLITS {
+        for split in splits(self.own()) {
+            let prefix = split.replace('.', "_");
             for name in ["loss", "accuracy", "grad_norm", "lr"] {
                 let (steps, values) = self.own().curve(split, name);
                 if !steps.is_empty() {
                     arrays = arrays
-                        .with(format!("{split}_{name}_step"), &steps)
-                        .with(format!("{split}_{name}"), &values);
+                        .with(format!("{prefix}_{name}_step"), &steps)
+                        .with(format!("{prefix}_{name}"), &values);
                 }
             }
         }
@@ -66,14 +80,17 @@ impl Answer for Curves {
     }
 
     fn statements(&self) -> Vec<String> {
-        let last = |name: &str| self.own().curve("val", name).1.last().copied();
-        let accuracy = last("accuracy").map_or_else(String::new, |accuracy| {
-            format!(", accuracy {:.1} %", 100.0 * accuracy)
-        });
-        let loss = last("loss");
-        loss.map(|loss| format!("validation at the end: loss {}{accuracy}", short(loss)))
-            .into_iter()
-            .collect()
+        let statement = |split: &str| {
+            let last = |name: &str| self.own().curve(split, name).1.last().copied();
+            let accuracy = last("accuracy").map_or_else(String::new, |accuracy| {
+                format!(", accuracy {:.1} %", 100.0 * accuracy)
+            });
+            let loss = short(last("loss")?);
+            let name = validation_words(split);
+            Some(format!("{name} at the end: loss {loss}{accuracy}"))
+        };
+        let validations = self.own().validations();
+        validations.into_iter().filter_map(statement).collect()
     }
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
@@ -99,7 +116,10 @@ impl Curves {
 
     fn draw_loss(&self, panel: &mut Panel, is_named: bool) {
         let metrics = || self.runs.iter().map(|(_, metrics)| metrics);
-        let losses = || metrics().flat_map(|m| SPLITS.map(|split| m.curve(split, "loss").1));
+        let losses = || {
+            let splits = metrics().flat_map(|m| splits(m).into_iter().map(move |split| (m, split)));
+            splits.map(|(m, split)| m.curve(split, "loss").1)
+        };
         // A logarithmic axis needs positive losses; a loss may be 0, and penalties may be negative.
         let is_log = losses().flatten().all(|loss| loss > 0.0);
         let seen = |loss: f64| if is_log { loss.log10() } else { loss };
@@ -111,7 +131,8 @@ impl Curves {
         self.draw(panel, "loss", is_named, seen);
     }
 
-    /// Draws a metric over the training steps: a line for each run and split, thin and pale for training.
+    /// Draws a metric over the training steps: a line for each run and split, thin and pale for training. Validation sets with
+    /// names have colours of their own; they are left out where several runs are compared.
     fn draw(&self, panel: &mut Panel, column: &str, is_named: bool, seen: impl Fn(f64) -> f64) {
         let n = self.runs.len();
         let mut end = 1.0;
@@ -122,10 +143,14 @@ impl Curves {
                 colour(0)
             };
             let pale = dark.towards(Rgb::WHITE, 0.5);
-            for (split, word, ink, width_mm) in [
-                ("train", "training", pale, 0.15),
-                ("val", "validation", dark, 0.4),
-            ] {
+            let mut lines = vec![("train", "training".to_owned(), pale, 0.15)];
+            let shown = if n == 1 { usize::MAX } else { 1 };
+            let validations = metrics.validations().into_iter().take(shown);
+            lines.extend(validations.enumerate().map(|(set, split)| {
+                let ink = if set == 0 { dark } else { colour(set) };
+                (split, validation_words(split), ink, 0.4)
+            }));
+            for (split, word, ink, width_mm) in lines {
                 let steps = metrics.curve(split, "loss").0;
                 end = f64::max(end, steps.last().copied().unwrap_or(end));
                 let (x, y) = metrics.curve(split, column);
@@ -134,7 +159,7 @@ impl Curves {
                 }
                 let line = Layer::line(x, y.into_iter().map(&seen).collect(), ink).wide(width_mm);
                 panel.add(match n {
-                    1 if is_named => line.named(word),
+                    1 if is_named => line.named(&word),
                     2.. if is_named && split == "val" => line.named(name),
                     _ => line,
                 });

@@ -4,7 +4,7 @@ use ctrnn_config::{Backend, Run, Stage, counted};
 use ctrnn_kernels::KernelPath;
 use ctrnn_model::{CtrnnConfig, LowRank, ParameterSummary, Summary};
 use ctrnn_tasks::TrialSet;
-use ctrnn_train::{Objective, Overflow};
+use ctrnn_train::{Objective, Overflow, ValidationSetConfig};
 use serde_json::json;
 
 use super::advice::advice;
@@ -22,6 +22,7 @@ pub fn text(run: &Run, size: &Size, tried: &Tried) -> String {
         areas::rows(run),
         vec![("time", time(run, &tried.network, size))],
         training_rows(run, size),
+        set_rows(run),
         stage_rows(run),
         device_rows(run, size, tried),
     ];
@@ -82,6 +83,23 @@ fn time(run: &Run, network: &Summary, size: &Size) -> String {
         range(run.model.alpha_range(), |alpha| format!("{alpha:.3}")),
         size.longest
     )
+}
+
+/// Returns a line for each named set of validation trials.
+fn set_rows(run: &Run) -> Vec<Row> {
+    let validate = &run.config.validate;
+    let row = |(name, set): (&String, &ValidationSetConfig)| {
+        let own = validate.of_set(Some(name));
+        let noise = if own.noise { "" } else { ", without noise" };
+        let task = match set.task.keys().next() {
+            Some(task) => format!(" of {task} with other keys"),
+            None => String::new(),
+        };
+        format!("{name}: {}{task}{noise}", counted(own.trials, "trial"))
+    };
+    let rows = validate.sets.iter().map(row).enumerate();
+    rows.map(|(k, text)| (if k == 0 { "validation sets" } else { "" }, text))
+        .collect()
 }
 
 /// Returns a line for each stage.

@@ -67,11 +67,19 @@ fn of_weights(run: &Run, model: &CtrnnConfig) -> f64 {
 fn validation(run: &Run, max_steps: usize) -> [f64; 2] {
     let (i, o) = (run.model.first_layer().n_inputs, run.model.n_outputs);
     let n = run.model.n_units_of_layers();
-    let trials = run.config.validate.trials;
+    let validate = &run.config.validate;
+    let names = std::iter::once(None).chain(validate.sets.keys().map(Some));
+    let of_sets = names.map(|name| validate.of_set(name.map(String::as_str)).trials);
+    let of_sets: Vec<usize> = of_sets.collect();
+    let tasks = run.set_tasks.iter();
+    let steps = tasks.filter_map(|set| set.task.longest_steps(run.clock));
+    let max_steps = steps.fold(max_steps, usize::max);
+    let (all, largest) = (of_sets.iter().sum::<usize>(), of_sets.iter().max());
+    let trials = largest.copied().unwrap_or(0);
     let of_trial = i + o + mask_width(run);
     let held = match run.task.trial_set() {
-        Some(_) => 0,                              // each is made when it is needed
-        None => 2 * trials * max_steps * of_trial, // the single trials, and the batch as which they were made
+        Some(_) => 0,                           // each is made when it is needed
+        None => 2 * all * max_steps * of_trial, // the single trials, and the batch as which they were made
     };
     let rates = if run.objective.record().rates {
         (1.0 + ARRAYS_OF_A_RATE_PENALTY) * n as f64

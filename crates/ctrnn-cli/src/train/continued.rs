@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ctrnn_config::{Code, MAX_CONFIG_BYTES, Run, StageChoice, check_resume, counted, differences};
+use ctrnn_config::{Code, MAX_CONFIG_BYTES, Run, check_resume, counted, differences};
 use ctrnn_files::{RunFolder, RunJson, RunState, read_at_most};
 use ctrnn_runs::{Given, check_inputs};
 use ctrnn_tasks::Registry;
@@ -14,7 +14,7 @@ use super::refusals::{another_run, or_branch};
 use crate::args::{Data, TrainArgs};
 use crate::failure::Failure;
 use crate::folder_name::folder_beside;
-use crate::run_path::{Needs, existing, recorded};
+use crate::run_path::{Needs, Part, existing, recorded};
 use crate::shell::quoted_path;
 use crate::stop::StopRequests;
 use crate::terminal::Terminal;
@@ -166,7 +166,7 @@ fn as_it_continues(
         threads: None, // the run continues with its own number, as the note says
         ..args.data.clone()
     };
-    Ok(existing(path, &data, &[], registry, needs, StageChoice::All)?.1)
+    Ok(existing(path, &data, &[], registry, needs, Part::WHOLE)?.1)
 }
 
 /// Returns true if a run began with the same configuration file, apart from comments and layout, and the same overrides.

@@ -192,7 +192,7 @@ pub fn train_and_report(
         quoted_path(&trained.folder)
     ));
     let best_metric = run.config.checkpoint.best.name();
-    terminal.print_json(|| trained.json(code, best_metric))?;
+    terminal.print_json(|| trained.json(code, &best_metric))?;
     Ok(code)
 }
 

@@ -3,7 +3,8 @@
 use ctrnn_model::{CtrnnConfig, Named};
 use ctrnn_tasks::Layout;
 
-use super::{Check, Run};
+use super::Run;
+use super::check::Check;
 use crate::run_config::RunConfig;
 
 impl Run {

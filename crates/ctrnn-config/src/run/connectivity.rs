@@ -6,7 +6,7 @@ use std::path::Path;
 use ctrnn_files::{Array, ErrorKind, read_arrays};
 use ctrnn_model::{Connectivity, CtrnnConfig, Dale, Matrix};
 
-use super::Check;
+use super::check::Check;
 use crate::diagnostic::{Code, Diagnostic};
 
 const FILE: &str = "model.connectivity.file";

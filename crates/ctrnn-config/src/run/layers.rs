@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ctrnn_model::{CtrnnConfig, InputPath, PreactivationNoise};
 
-use super::Check;
+use super::check::Check;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::run_config::RunConfig;
 

@@ -1,7 +1,7 @@
 //! Stages of a training. Each is resolved like a configuration of its own: its tables replace those of the
 //! configuration before anything is checked, so that every rule holds for every stage, and problems have their places in the file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ctrnn_model::{CtrnnConfig, InitialState};
 use ctrnn_train::{StageConfig, StageSettings, TrainSettings};
@@ -134,17 +134,17 @@ fn train_of(document: &mut Node) -> &mut Node {
 }
 
 /// Returns the table of a key, which is made if there is none.
-fn entry<'a>(document: &'a mut Node, key: &str, place: &Place) -> &'a mut Node {
+pub(super) fn entry<'a>(document: &'a mut Node, key: &str, place: &Place) -> &'a mut Node {
     let table = document.table_mut().entry(key.to_owned());
     table.or_insert_with(|| Node::empty_table(place))
 }
 
-fn set(table: &mut Node, key: &str, node: &Node) {
+pub(super) fn set(table: &mut Node, key: &str, node: &Node) {
     table.table_mut().insert(key.to_owned(), node.clone());
 }
 
 /// Replaces the keys of a task; another task replaces the whole task.
-fn overlay_task(tasks: &mut Node, stage: &Node) {
+pub(super) fn overlay_task(tasks: &mut Node, stage: &Node) {
     let is_same = stage.entries().all(|(name, _)| tasks.get(name).is_some());
     if !is_same {
         *tasks = stage.clone();
@@ -195,6 +195,12 @@ fn fixed_key(key: &str, node: &Node) -> Diagnostic {
         .help("a stage may change [train.stage.model.noise]; another network needs a run of its own, which may begin with the weights of this one: train --init-from RUN")
 }
 
+/// Returns true if a text may be the name of a stage or of a validation set.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    !name.is_empty() && name.len() <= 40 && name.chars().all(is_plain)
+}
+
 /// Returns the settings of a stage, and the problem of a name that is unfit or has been given before.
 pub(super) fn settings(
     document: &Node,
@@ -205,8 +211,7 @@ pub(super) fn settings(
     for (index, stage) in stages.iter().enumerate() {
         let name = stage.name.clone();
         let name = name.unwrap_or_else(|| (index + 1).to_string());
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
-        let why = if name.is_empty() || name.len() > 40 || !name.chars().all(is_plain) {
+        let why = if !is_plain_name(&name) {
             Some("is not a name of a stage; expected at most 40 letters, digits, _ and -")
         } else if names.contains(&name) {
             Some("is the name of two stages")
@@ -233,14 +238,8 @@ pub(super) fn settings(
 /// Returns the problem of a stage whose network is not that of the configuration.
 pub(super) fn other_network(base: &Run, stage: &Run) -> Option<Diagnostic> {
     let (of_base, of_stage) = (&base.model, &stage.model);
-    let sizes = |model: &CtrnnConfig| (model.n_inputs, model.n_outputs);
-    let message = if sizes(of_base) != sizes(of_stage) {
-        let words = |(inputs, outputs)| format!("{inputs} inputs and {outputs} outputs");
-        format!(
-            "its task has {}, but that of the configuration {}",
-            words(sizes(of_stage)),
-            words(sizes(of_base))
-        )
+    let message = if let Some(found) = other_sizes(base, stage) {
+        found
     } else if of_base.initial_state == InitialState::LearnedPerCondition
         && conditions(base) != conditions(stage)
     {
@@ -257,6 +256,19 @@ pub(super) fn other_network(base: &Run, stage: &Run) -> Option<Diagnostic> {
     Some(problem.help(
         "all stages train one network: give the tasks the same inputs and outputs, for instance as parts of [task.multitask]",
     ))
+}
+
+/// Returns what is wrong with a part of a run whose task has other numbers of inputs or outputs.
+pub(super) fn other_sizes(base: &Run, part: &Run) -> Option<String> {
+    let sizes = |run: &Run| (run.model.first_layer().n_inputs, run.model.n_outputs);
+    let words = |(inputs, outputs)| format!("{inputs} inputs and {outputs} outputs");
+    (sizes(base) != sizes(part)).then(|| {
+        format!(
+            "its task has {}, but that of the configuration {}",
+            words(sizes(part)),
+            words(sizes(base))
+        )
+    })
 }
 
 fn conditions(run: &Run) -> Vec<Vec<(String, f64)>> {
@@ -287,12 +299,7 @@ pub(super) fn written_out(given: &StageConfig, base: &Run, stage: &Run) -> Stage
         if key == "model" {
             stage.retain(|key, _| key == "noise");
         }
-        // The keys of a task are replaced as a whole, and so is another task.
-        let depth = if key == "task" { 2 } else { usize::MAX };
-        let base = base.unwrap_or_default();
-        let is_other = key == "task" && base.keys().ne(stage.keys());
-        let empty = Table::new();
-        different(given, if is_other { &empty } else { &base }, &stage, depth)
+        different(given, &base.unwrap_or_default(), &stage, usize::MAX)
     };
     StageConfig {
         until: given
@@ -300,12 +307,33 @@ pub(super) fn written_out(given: &StageConfig, base: &Run, stage: &Run) -> Stage
             .is_some()
             .then(|| stage.config.train.stop.clone())
             .flatten(),
-        task: part("task", &given.task),
+        task: task_written_out(&given.task, &base.config.task, &stage.config.task),
         train: part("train", &given.train),
         validate: part("validate", &given.validate),
         model: part("model", &given.model),
         ..given.clone()
     }
+}
+
+/// Returns the keys of the task of a part of a run: those that are given or differ from the base. The keys of a task are replaced as
+/// a whole, and so is another task.
+pub(super) fn task_written_out(
+    given: &Table,
+    base: &BTreeMap<String, Table>,
+    part: &BTreeMap<String, Table>,
+) -> Table {
+    let table = |tasks: &BTreeMap<String, Table>| -> Table {
+        let tables = tasks.iter();
+        tables
+            .map(|(name, keys)| (name.clone(), keys.clone().into()))
+            .collect()
+    };
+    let base = if base.keys().eq(part.keys()) {
+        table(base)
+    } else {
+        Table::new()
+    };
+    different(given, &base, &table(part), 2)
 }
 
 /// Returns the values of a stage at the keys that are given or differ from the base; tables are entered to a `depth`.

@@ -6,8 +6,8 @@ use ctrnn_tasks::{
 };
 use ctrnn_train::first_untrained;
 
+use super::check::{Built, Check};
 use super::trained_on::given_network;
-use super::{Built, Check};
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::document::Node;
 use crate::run_config::RunConfig;

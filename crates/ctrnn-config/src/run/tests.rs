@@ -4,7 +4,9 @@ use super::*;
 use ctrnn_model::{CtrnnConfig, Form, Parameter};
 use ctrnn_runs::registry;
 use ctrnn_tasks::{TaskEntry, TaskError};
-use ctrnn_train::{Bound, Clip, ForTask, Metric, On, Penalty, PerMatrix, Schedule, StopConfig};
+use ctrnn_train::{
+    Bound, Clip, ForTask, Loss, Metric, On, Penalty, PerMatrix, Schedule, StopConfig,
+};
 
 /// Reads a run from a text in the folder `/lab`, which does not exist.
 fn read(text: &str, overrides: &[&str]) -> Result<Run, ConfigErrors> {
@@ -636,7 +638,7 @@ fn optimizers_schedules_and_groups_are_read() {
     assert_eq!(train.clip(), Some(Clip::Value(0.1)));
     assert_eq!(train.optimizer.name(), "rmsprop");
     assert!(
-        matches!(train.schedule, Schedule::Plateau(plateau) if plateau.metric == Metric::Accuracy)
+        matches!(train.schedule, Schedule::Plateau(plateau) if plateau.metric == Metric::ACCURACY)
     );
 }
 
@@ -1929,7 +1931,7 @@ fn a_run_holds_what_the_file_says() {
     assert_eq!(run.model, expected.written_out());
     assert_eq!(run.objective, Loss::Mse.into());
     let stop = StopConfig {
-        metric: Metric::Accuracy,
+        metric: Metric::ACCURACY,
         over: 1,
         at_least: Some(0.9),
         at_most: None,

@@ -3,10 +3,10 @@
 use ctrnn_model::{CtrnnConfig, Form, Role};
 use ctrnn_tasks::{Clock, counted};
 use ctrnn_train::{
-    Bound, Loss, LossConfig, Metric, Objective, Optimizer, PopulationKl, TrainConfig,
+    Bound, Loss, LossConfig, Measure, Objective, Optimizer, PopulationKl, TrainConfig,
 };
 
-use super::Check;
+use super::check::Check;
 use crate::diagnostic::{Code, Diagnostic};
 
 impl Check<'_> {
@@ -24,7 +24,7 @@ impl Check<'_> {
             _ => {}
         }
         if let Some(bound) = stop.bound() {
-            self.check_accuracy_bound(stop.metric, bound);
+            self.check_accuracy_bound(stop.metric.measure, bound);
         }
     }
 
@@ -36,12 +36,12 @@ impl Check<'_> {
     }
 
     /// Checks that a bound of an accuracy is a fraction.
-    fn check_accuracy_bound(&mut self, metric: Metric, bound: Bound) {
+    fn check_accuracy_bound(&mut self, measure: Measure, bound: Bound) {
         let (key, value) = match bound {
             Bound::AtLeast(value) => ("train.stop.at_least", value),
             Bound::AtMost(value) => ("train.stop.at_most", value),
         };
-        if metric != Metric::Loss && !(0.0..=1.0).contains(&value) {
+        if measure != Measure::Loss && !(0.0..=1.0).contains(&value) {
             let message =
                 format!("{key} = {value} is not an accuracy; expected a fraction from 0 to 1");
             let problem = Diagnostic::new(Code::OutOfRange, message).help("90 % is written 0.9");

@@ -2,38 +2,51 @@
 
 use std::fs;
 
+use ctrnn_config::Run;
 use ctrnn_files::{FileError, RunFolder, read_at_most};
-use ctrnn_train::{Counters, Metric, TrainError};
+use ctrnn_train::{Counters, TrainError};
 use serde_json::{Map, Value, json};
 
-use super::run_log::MAX_METRICS_BYTES;
+use super::run_log::{MAX_METRICS_BYTES, split};
 
-/// Column of the log that depends on the machine.
-const WALL_S: &str = "wall_s";
+/// Columns of the log that are not final metrics: the one that depends on the machine, and the name of the stage, which stands alone.
+const LEFT_OUT: [&str; 2] = ["wall_s", "stage"];
 
-/// Writes the final metrics: the last row of each kind in metrics.csv, and the best validation. They depend on neither
-/// time nor machine.
+/// Writes the final metrics: the last row of each kind in metrics.csv, the best validation, and the last stage. They depend on
+/// neither time nor machine.
 ///
 /// # Errors
 /// If metrics.csv cannot be read, or the file cannot be written.
 pub(crate) fn write_result(
     folder: &RunFolder,
     counters: &Counters,
-    metric: Metric,
+    run: &Run,
 ) -> Result<(), TrainError> {
     let log = read_at_most(&folder.metrics(), MAX_METRICS_BYTES)?;
     let log = String::from_utf8_lossy(&log);
+    let stage = counters.stage.map(|stage| &run.stages[stage.index]);
+    let config = &stage.map_or(run, |stage| &stage.run).config;
+    let metric = config.checkpoint.best.name();
     let best = counters
         .best
         .as_ref()
-        .map(|best| json!({ "metric": metric.name(), "step": best.step, "value": best.value }));
-    let result = json!({
+        .map(|best| json!({ "metric": metric, "step": best.step, "value": best.value }));
+    let mut result = json!({
         "schema": 1,
         "step": counters.step,
         "best": best,
         "validation": last_row(&log, "val"),
         "training": last_row(&log, "train"),
     });
+    if let Some(stage) = stage {
+        result["stage"] = stage.settings.name.clone().into();
+    }
+    let sets = config.validate.sets.keys();
+    let sets = sets.map(|set| (set.clone(), last_row(&log, &split(Some(set))).into()));
+    let sets: Map<String, Value> = sets.collect();
+    if !sets.is_empty() {
+        result["validation_sets"] = sets.into();
+    }
     let text = serde_json::to_vec_pretty(&result).expect("a JSON value");
     Ok(folder.write(&folder.result(), &text)?)
 }
@@ -66,7 +79,7 @@ fn last_row(log: &str, split: &str) -> Map<String, Value> {
         .find(|row| row.get(of_split) == Some(&split));
     let fields = columns.into_iter().zip(row.unwrap_or_default());
     let numbers = fields
-        .filter(|(column, _)| *column != WALL_S)
+        .filter(|(column, _)| !LEFT_OUT.contains(column))
         .filter_map(|(column, field)| {
             let value: Value = match field.parse::<u64>() {
                 Ok(number) => number.into(),

@@ -1,12 +1,14 @@
 //! Observer that appends to metrics.csv and events.jsonl during a run.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ctrnn_files::{FileError, LineFile, RunFolder, read_at_most};
 use ctrnn_model::{Parameter, Weights};
 use ctrnn_train::{
-    EvalReport, NotFinite, Observer, Rollback, Snapshot, StepReport, TrainError, Validation,
+    EvalReport, Monitored, NotFinite, Observer, Rollback, Snapshot, StepReport, TrainError,
+    Validation,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -20,6 +22,8 @@ pub struct Columns {
     pub tasks: Vec<String>,
     /// True if the training has stages.
     pub has_stages: bool,
+    /// True if there are monitors; each number has a column, and `units.csv` the rates of each unit.
+    pub has_monitors: bool,
 }
 
 /// Returns the columns of metrics.csv. An empty field means not measured; `noise` is 1 for a pass with noise and 0 for one
@@ -28,15 +32,24 @@ pub fn metrics_header(columns: &Columns) -> String {
     let terms = columns.terms.iter().map(|term| format!("loss_{term},"));
     let tasks = columns.tasks.iter().map(|task| format!("accuracy_{task},"));
     let stage = if columns.has_stages { ",stage" } else { "" };
+    let monitors = Monitored::NAMES.map(|name| format!(",{name}")).concat();
+    let monitors = if columns.has_monitors { &*monitors } else { "" };
     let (terms, tasks) = (terms.collect::<String>(), tasks.collect::<String>());
-    format!("step,wall_s,trials,split,loss,{terms}accuracy,{tasks}grad_norm,lr,noise{stage}\n")
+    format!(
+        "step,wall_s,trials,split,loss,{terms}accuracy,{tasks}grad_norm,lr,noise{monitors}{stage}\n"
+    )
 }
+
+/// Header of `units.csv`: the rates of a unit at a validation.
+const UNITS_HEADER: &str = "step,unit,mean,peak\n";
 
 /// Observer that writes the log of a run, in whole lines only.
 pub struct RunLog {
     folder: RunFolder,
     metrics: LineFile,
     events: LineFile,
+    /// The file `units.csv`, once there are monitors.
+    units: Option<LineFile>,
     /// Columns of metrics.csv: those of its header, which an earlier version may have written.
     columns: Vec<String>,
 }
@@ -64,6 +77,7 @@ impl RunLog {
             folder: folder.clone(),
             metrics: LineFile::open(&path)?,
             events: LineFile::open(&folder.events())?,
+            units: None,
             columns: columns.collect(),
         };
         folder.check_held()?; // the files that are open are then those of the run
@@ -81,6 +95,27 @@ impl RunLog {
         }
         self.folder.check_held()?;
         Ok(self.events.append(&detail.to_string())?)
+    }
+
+    /// Appends the rates of each unit to `units.csv`, which is created with the first ones.
+    fn units(&mut self, step: u64, monitored: &Monitored) -> Result<(), TrainError> {
+        self.folder.check_held()?;
+        let path = self.folder.units();
+        let file = match self.units.take() {
+            Some(file) => file,
+            None => {
+                if !path.is_file() {
+                    self.folder.write(&path, UNITS_HEADER.as_bytes())?;
+                }
+                LineFile::open(&path)?
+            }
+        };
+        let file = self.units.insert(file);
+        let rates = monitored.mean.iter().zip(&monitored.peak);
+        for (unit, (mean, peak)) in rates.enumerate() {
+            file.append(&format!("{step},{unit},{mean},{peak}"))?;
+        }
+        Ok(())
     }
 
     /// Appends a row to metrics.csv, from the value of each column.
@@ -113,6 +148,11 @@ fn term(terms: &BTreeMap<String, f64>, column: &str) -> String {
     field(name.and_then(|name| terms.get(name)).copied())
 }
 
+/// Returns the name of a validation set in the column `split`: `val`, or `val.easy` for `[validate.easy]`.
+pub(crate) fn split(set: Option<&str>) -> String {
+    set.map_or("val".to_owned(), |set| format!("val.{set}"))
+}
+
 fn field(value: Option<f64>) -> String {
     value.map(|x| x.to_string()).unwrap_or_default()
 }
@@ -136,18 +176,25 @@ impl Observer for RunLog {
 
     fn evaluated(&mut self, v: &Validation) -> Result<(), TrainError> {
         let EvalReport { terms, tasks, .. } = &v.report;
+        let monitored = v.monitored.as_ref();
+        if let Some(monitored) = monitored {
+            self.units(v.step, monitored)?;
+        }
         self.row(|column| match column {
             "step" => v.step.to_string(),
             "wall_s" => format!("{:.3}", v.wall_s),
             "trials" => v.trials.to_string(),
-            "split" => "val".to_owned(),
+            "split" => split(v.set.as_deref()),
             "loss" => v.report.loss.to_string(),
             "accuracy" => field(v.report.accuracy),
             "noise" => u8::from(v.report.noise).to_string(),
             "stage" => v.stage.clone().unwrap_or_default(),
             _ => match column.strip_prefix("accuracy_") {
                 Some(task) => field(tasks.get(task).and_then(|score| score.accuracy)),
-                None => term(terms, column),
+                None => match monitored.and_then(|found| found.value(column)) {
+                    Some(value) => value.to_string(),
+                    None => term(terms, column),
+                },
             },
         })
     }
@@ -178,8 +225,12 @@ impl Observer for RunLog {
         });
         self.event("rolled_back", detail)?;
         self.metrics.flush()?;
+        if let Some(units) = &mut self.units {
+            units.flush()?;
+        }
         cut_metrics(&self.folder, Some(rollback.to_step))?;
         self.metrics = LineFile::open(&self.folder.metrics())?;
+        self.units = None; // opened again, as it is now
         Ok(self.folder.check_held()?)
     }
 
@@ -202,13 +253,20 @@ fn learned_tau_ms(weights: &Weights) -> Option<serde_json::Value> {
 /// Size limit for reading metrics.csv: 1 GiB, about ten million rows.
 pub(crate) const MAX_METRICS_BYTES: u64 = 1 << 30;
 
-/// Truncates metrics.csv to the rows of at most `step` steps, from which a resume continues; removes all rows without a
-/// checkpoint.
+/// Truncates metrics.csv and units.csv to the rows of at most `step` steps, from which a resume continues; removes all rows without
+/// a checkpoint.
 ///
 /// # Errors
-/// If the file cannot be read or replaced.
+/// If a file cannot be read or replaced.
 pub(crate) fn cut_metrics(folder: &RunFolder, step: Option<u64>) -> Result<(), TrainError> {
-    let path = folder.metrics();
+    cut(folder, folder.metrics(), step)?;
+    if folder.units().is_file() {
+        cut(folder, folder.units(), step)?;
+    }
+    Ok(())
+}
+
+fn cut(folder: &RunFolder, path: PathBuf, step: Option<u64>) -> Result<(), TrainError> {
     let text = read_at_most(&path, MAX_METRICS_BYTES)?;
     let text = String::from_utf8_lossy(&text); // a damaged row is not kept
     let is_kept = |line: &str| {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use ctrnn_files::{EventFile, RunFolder};
-use ctrnn_train::{Observer, Rollback, Snapshot, StepReport, TrainError, Validation};
+use ctrnn_train::{Monitored, Observer, Rollback, Snapshot, StepReport, TrainError, Validation};
+
+use super::run_log::split;
 
 /// Writes `train/loss`, `train/loss_<term>`, `train/accuracy`, `train/grad_norm`, `train/lr`, and `val/loss` and so on:
-/// the numbers of metrics.csv, at the same steps.
+/// the numbers of metrics.csv, at the same steps; those of a named validation set begin with `val.easy/`.
 ///
 /// Every process of a run writes its own file, created with the first value. The file starts with the step from which
 /// earlier files no longer count, because a resumed run repeats those steps.
@@ -70,7 +72,12 @@ impl Observer for TensorBoardLog {
         let mut scalars = losses(report.loss, &report.terms, report.accuracy);
         let tasks = report.tasks.iter();
         scalars.extend(tasks.map(|(task, score)| (format!("accuracy_{task}"), score.accuracy)));
-        self.append("val", validation.step, &scalars)
+        let monitored = validation.monitored.as_ref();
+        scalars.extend(Monitored::NAMES.iter().map(|name| {
+            let value = monitored.and_then(|found| found.value(name));
+            ((*name).to_owned(), value)
+        }));
+        self.append(&split(validation.set.as_deref()), validation.step, &scalars)
     }
 
     fn rolled_back(&mut self, rollback: &Rollback, _: &Snapshot) -> Result<(), TrainError> {

@@ -15,8 +15,10 @@ use ctrnn_train::{
 };
 
 use super::*;
-use crate::record::{Given, RunRecord, trainer_at};
+use crate::record::run_trainer::trainer_at;
+use crate::record::{Given, RunRecord};
 use crate::trials::registry;
+use crate::weights::weight_file::tensors_of;
 
 type Cpu = Autodiff<NdArray<f32>>;
 

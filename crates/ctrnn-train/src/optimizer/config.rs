@@ -359,7 +359,7 @@ impl Default for Plateau {
     fn default() -> Self {
         Self {
             warmup_steps: 0,
-            metric: Metric::Loss,
+            metric: Metric::LOSS,
             patience: 5,
             factor: 0.5,
             final_fraction: 0.0,

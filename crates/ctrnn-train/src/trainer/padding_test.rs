@@ -5,6 +5,7 @@ use ctrnn_random::Rng;
 use ctrnn_tasks::{Clock, Condition, Layout, Task, Timeline, Trial};
 
 use super::*;
+use crate::EvaluationTrials;
 use crate::burn_test::Grad;
 use crate::evaluation::evaluate;
 use crate::objective::config::{LossConfig, Omega, Pairing, RateTarget, StatePrediction};

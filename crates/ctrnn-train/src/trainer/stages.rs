@@ -4,11 +4,11 @@
 //! the end of a stage records that it is over, so that a run resumed there begins the next stage as an uninterrupted one does.
 
 use ctrnn_model::{CtrnnConfig, CtrnnModule, TrainingBackend};
-use ctrnn_tasks::Task;
 
-use super::{Ending, Trainer, check_metrics};
+use super::measurable::check_metrics;
+use super::{Ending, Trainer};
 use crate::TrainError;
-use crate::evaluation::EvaluationTrials;
+use crate::evaluation::{Tasks, ValidationSet};
 use crate::observer::{Counters, StageProgress, Window};
 use crate::optimizer::OptimizerState;
 use crate::settings::{Carried, StageSettings, TrainSettings};
@@ -16,7 +16,7 @@ use crate::settings::{Carried, StageSettings, TrainSettings};
 impl Counters {
     /// Returns the counters at the beginning of a stage: bests of the validations stay until the first validation of the stage
     /// replaces them, and everything that `train.stop` counts starts again.
-    fn at_stage(mut self, stage: &StageSettings) -> Self {
+    pub(super) fn at_stage(mut self, stage: &StageSettings) -> Self {
         self.stage = Some(StageProgress {
             index: stage.index,
             first_step: self.step,
@@ -43,7 +43,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
     pub fn begin_stage(
         &mut self,
         model: &CtrnnConfig,
-        task: &'a dyn Task,
+        tasks: &Tasks<'a>,
         settings: TrainSettings,
     ) -> Result<(), TrainError> {
         let settings = TrainSettings {
@@ -51,8 +51,8 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             ..settings
         };
         let stage = settings.stage.clone().unwrap_or_else(single_stage);
-        let validation = EvaluationTrials::of_validation(task, &settings)?;
-        check_metrics(&settings, task, &validation)?;
+        let validation = ValidationSet::all(tasks, &settings)?;
+        check_metrics(&settings, &validation)?;
         let device = self.network.device();
         self.network = CtrnnModule::from_weights(model, &self.network.weights(), &device)?;
         let rule = settings.train.optimizer.clone();
@@ -64,8 +64,9 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         self.optimizer = optimizer.with_rates(settings.train.groups.rates(self.network.config()));
         self.counters = self.counters.clone().at_stage(&stage);
         self.minimised.objective = settings.objective.clone();
-        (self.task, self.settings, self.validation) = (task, settings, validation);
+        (self.task, self.settings, self.validation) = (tasks.trained, settings, validation);
         (self.made_ahead, self.has_padding) = (None, false);
+        self.begin_drift();
         self.good = self.may_ever_roll_back().then(|| self.now());
         Ok(())
     }
