@@ -63,6 +63,22 @@ schema:
 task-pages:
     UPDATE_DOCS=1 cargo test --test main --locked task_pages
 
+# Draw the figures of docs/analysis.md again: the README's network, a flip-flop, a reaction-time task (a minute)
+analysis-figures BINARY="":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    program="{{ BINARY }}"
+    if [ -z "$program" ]; then cargo build --release --locked; program=target/release/train-ctrnn; fi
+    runs=$(mktemp -d); trap 'rm -r "$runs"' EXIT
+    draw() { # CONFIG ANALYSIS... : trains and draws
+        config=$1; shift
+        "$program" train "$config" --run-dir "$runs/run" --force --quiet
+        for name in "$@"; do "$program" plot "$runs/run" "$name" --force -o "docs/analysis/$name.svg"; done
+    }
+    draw configs/perceptual_decision.toml psychometric pca flow tuning weights
+    draw configs/tasks/flip_flop.toml fixed_points
+    draw configs/tasks/perceptual_decision_reaction_time.toml chronometric
+
 # Regenerate the committed golden numbers and example trials (needs numpy)
 data:
     python3 tests/golden/make_ctrnn.py

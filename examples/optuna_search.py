@@ -36,5 +36,5 @@ def objective(trial):
 
 storage = JournalStorage(JournalFileBackend(str(folder / "journal.log")))  # never SQLite on a network drive
 study = optuna.create_study(storage=storage, study_name="loss", load_if_exists=True)
-study.optimize(objective, callbacks=[optuna.study.MaxTrialsCallback(n_trials)])
+study.optimize(objective, callbacks=[optuna.study.MaxTrialsCallback(n_trials, states=None)])  # pruned ones count
 print(study.best_value, study.best_params)

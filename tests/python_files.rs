@@ -63,7 +63,7 @@ fn python_draws_every_figure() {
         "-o",
         "a b.pdf",
         "--style",
-        "width=110,font=6",
+        "width=85,font=7",
     ];
     project.run(&plot).exits(0);
     std::fs::rename(project.path("run/analysis"), project.path("moved")).unwrap();

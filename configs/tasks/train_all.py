@@ -22,7 +22,7 @@ LONG = ["multitask"]
 HEAD = """# Trainings of tasks
 
 Each row is one training of the unchanged `configs/tasks/<task>.toml`, up to the accuracy at which it stops. Accuracy is that of the
-validation trials of the last row of `metrics.csv`; what counts as correct differs from task to task: `train-ctrnn tasks describe TASK`.
+validation trials of the last row of `metrics.csv`, with the noise of the network; what counts as correct differs from task to task: `train-ctrnn tasks describe TASK`.
 `just train-tasks` measures all rows again, `just train-tasks sine` only that one. Steps and accuracy repeat exactly on one kind of
 processor; wall time is that of training alone and depends on the machine.
 

@@ -27,7 +27,7 @@ enum Source {
     /// A condition.
     Value(String),
     /// A strength times a side.
-    OnSide(String),
+    OnSide([String; 2]),
     /// The difference of two conditions.
     Difference([String; 2]),
 }
@@ -36,7 +36,7 @@ impl Evidence {
     /// Returns label, unit and scale of the evidence.
     pub fn quantity(&self, task: &dyn Task) -> Quantity {
         match &self.source {
-            Source::Value(name) | Source::OnSide(name) => quantity_of(task, name),
+            Source::Value(name) | Source::OnSide([name, _]) => quantity_of(task, name),
             Source::Difference([first, second]) => {
                 let [first, second] = [first, second].map(|name| quantity_of(task, name));
                 Quantity {
@@ -60,11 +60,19 @@ impl Evidence {
         Quantity { label, ..signed }
     }
 
+    /// Returns the strength and the side whose product is the evidence; `None` if it is not a product.
+    pub fn strength_and_side(&self) -> Option<&[String; 2]> {
+        match &self.source {
+            Source::OnSide(names) => Some(names),
+            Source::Value(_) | Source::Difference(_) => None,
+        }
+    }
+
     /// Returns true if the evidence is a quantity, not the number of a name.
     pub fn is_quantity(&self, task: &dyn Task) -> bool {
         let is_quantity = |name: &str| matches!(task.meaning(name), Meaning::Quantity(_));
         match &self.source {
-            Source::Value(name) | Source::OnSide(name) => is_quantity(name),
+            Source::Value(name) | Source::OnSide([name, _]) => is_quantity(name),
             Source::Difference(names) => names.iter().all(|name| is_quantity(name)),
         }
     }
@@ -311,7 +319,7 @@ fn candidates(batch: &TrialBatch, trials: &[usize]) -> Vec<Candidate> {
     for (name, values) in columns() {
         for (other, sides) in columns().filter(|(other, sides)| other != name && is_side(sides)) {
             let products = values.iter().zip(sides).map(|(x, side)| (x * side) + 0.0);
-            let source = Source::OnSide(name.clone());
+            let source = Source::OnSide([name.clone(), other.clone()]);
             found.push((format!("{name} × {other}"), products.collect(), source));
         }
         let unit = |name: &str| name.rsplit_once('_').map(|(_, unit)| unit.to_owned());

@@ -14,7 +14,7 @@ pub use self::by_hand::HeldOptions;
 use self::by_hand::read_rows;
 use self::medians::Grouping;
 pub(crate) use self::medians::Medians;
-use crate::evidence::{column, level_name};
+use crate::evidence::{column, evidence, level_name, shown_trials};
 use crate::groups::Group;
 use crate::study::{span, steps_of};
 use crate::text::{listed, short, spoken};
@@ -47,10 +47,10 @@ pub struct Place {
     pub trials: Vec<usize>,
 }
 
-/// A condition that changes the inputs of an epoch by its size.
+/// A condition, or signed evidence, that changes the inputs of an epoch by its size.
 #[derive(Clone, Debug)]
 pub struct Stimulus {
-    /// Name of the condition.
+    /// Name of the condition, or label of the evidence.
     pub condition: String,
     /// Name of the epoch.
     pub epoch: &'static str,
@@ -299,14 +299,34 @@ impl Collected {
         }
     }
 
-    /// Adds the conditions that change the input of an epoch, other than contexts.
+    /// Adds the variables that change the input of an epoch, other than contexts: conditions, and signed evidence in place of
+    /// a strength and a side.
     fn add_stimuli(&mut self, study: &Study, medians: &Medians, e: usize, telling: &[String]) {
-        let is_stimulus = |name: &&String| !CONTEXTS.contains(&name.as_str());
-        let found = telling.iter().filter(is_stimulus).filter_map(|condition| {
+        let batch = &study.batch;
+        let signed = evidence(batch, &shown_trials(batch)).and_then(|found| {
+            let parts = found.strength_and_side()?.clone();
+            let are_telling = parts.iter().all(|part| telling.contains(part));
+            are_telling.then_some((found, parts))
+        });
+        let mut variables: Vec<(String, &[f64])> = Vec::new();
+        if let Some((found, _)) = &signed {
+            variables.push((found.quantity(study.task).label, &found.values));
+        }
+        for name in telling
+            .iter()
+            .filter(|name| !CONTEXTS.contains(&name.as_str()))
+        {
+            let is_part = signed
+                .as_ref()
+                .is_some_and(|(_, parts)| parts.contains(name));
+            let values = column(batch, name).filter(|_| !is_part);
+            variables.extend(values.map(|values| (name.clone(), values)));
+        }
+        let found = variables.into_iter().filter_map(|(condition, values)| {
             Some(Stimulus {
-                condition: condition.clone(),
+                condition,
                 epoch: medians.epochs[e],
-                change: medians.change(study, e, condition)?,
+                change: medians.change(study, e, values)?,
             })
         });
         self.stimuli.extend(found);

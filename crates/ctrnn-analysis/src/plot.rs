@@ -45,6 +45,7 @@ pub(crate) use colours::{Scale, level_colour};
 pub use figure::Figure;
 pub use figure_error::FigureError;
 pub(crate) use font::{TEXT_MM, text_mm};
+pub(crate) use layer::beside;
 pub use layer::{HeatMap, Layer, Marker};
 pub use panel::Panel;
 pub(crate) use panel::{BAR_MM, panel_mm};

@@ -29,9 +29,13 @@ pub fn rounded(x: f64, decimals: i32) -> String {
     short((x * unit).round() / unit)
 }
 
-/// Formats a name without underscores.
+/// Formats a name without underscores; `non_` becomes the prefix `non-`.
 pub fn spoken(name: &str) -> String {
-    name.replace('_', " ")
+    let words = name.replace('_', " ");
+    match words.strip_prefix("non ") {
+        Some(rest) => format!("non-{rest}"),
+        None => words,
+    }
 }
 
 /// Returns the form of a verb for a number of things, of the singular and the plural.
@@ -71,6 +75,12 @@ pub fn listed(words: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_spoken() {
+        assert_eq!(spoken("non_match"), "non-match");
+        assert_eq!(spoken("first_canon_match"), "first canon match");
+    }
 
     #[test]
     fn a_value_is_put_into_its_hole_and_not_searched() {

@@ -323,9 +323,7 @@ fn label_bands(panel: &mut Panel, batch: &TrialBatch, b: usize) {
     let mut names = epochs.iter().filter(|(_, steps)| !steps.is_empty());
     for layer in &mut panel.layers {
         if let Layer::Band { label, .. } = layer {
-            *label = names
-                .next()
-                .map_or(String::new(), |(name, _)| name.replace('_', " "));
+            *label = names.next().map_or(String::new(), |(name, _)| spoken(name));
         }
     }
 }

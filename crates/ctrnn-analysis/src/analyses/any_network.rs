@@ -20,7 +20,7 @@ use proptest::test_runner::RngSeed;
 
 use super::{ANALYSES, Analysis, Findings};
 use crate::metrics::Metrics;
-use crate::plot::is_clean;
+use crate::plot::{Style, is_clean};
 use crate::{Dynamics, Peer, Shared, Study, SynapseStates, simulate, three_dimensional};
 
 /// Size limit of the figures of a small network; none should need more.
@@ -350,7 +350,7 @@ fn faults(study: &Study) -> Vec<String> {
             fault("nothing is found".to_owned());
         }
         findings.scripts(analysis.title, analysis.name);
-        findings.document(analysis);
+        findings.document(analysis.arrays);
         array_faults(analysis, &findings, &mut fault);
         let is_undefined = |line: &&String| {
             ["NaN", "inf ", "undefined"]
@@ -385,6 +385,13 @@ fn figure_faults(findings: &Findings, fault: &mut dyn FnMut(String)) {
     for (suffix, figure) in &findings.figures {
         for what in figure.unexplained() {
             fault(format!("figure {suffix:?}: {what}"));
+        }
+        let column = Style {
+            width_mm: Some(85.0),
+            font_pt: 7.0,
+        };
+        if let Err(why) = figure.styled(&column) {
+            fault(format!("figure {suffix:?} has no room in a column: {why}"));
         }
         match figure.to_svg() {
             svg if !is_clean(&svg) => fault(format!("figure {suffix:?} is {svg}")),

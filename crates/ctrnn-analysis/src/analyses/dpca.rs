@@ -11,6 +11,7 @@ pub use self::demixing::{Averages, Component, Demixed, demixed, levels};
 use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
 use crate::epochs::Epochs;
+use crate::groups::numbers;
 use crate::plot::{Figure, Layer, Panel, Rgb, Scale, Ticks, level_colour};
 use crate::responses::{common_steps, smoothed};
 use crate::statistics::permutation;
@@ -241,9 +242,11 @@ impl Answer for Dpca {
         let mut lines = vec![
             format!("variance of the condition averages: {}", parts.join(", ")),
             format!(
-                "{} ({}); regularisation {}",
+                "{} ({}; {} trials of each) of {}; regularisation {}",
                 counted(self.n_trials.len(), "condition"),
                 self.factors.join(" × "),
+                self.numbers(),
+                counted(self.demixed.mean.len(), "unit"),
                 if self.is_cross_validated {
                     format!("{} by cross-validation", short(self.demixed.strength))
                 } else {
@@ -287,6 +290,11 @@ impl Demixed {
 }
 
 impl Dpca {
+    /// Returns the numbers of trials of the conditions.
+    fn numbers(&self) -> String {
+        numbers(self.n_trials.iter().copied())
+    }
+
     /// Returns the name of a marginalisation.
     fn set_name(&self, m: usize) -> String {
         let set = &self.demixed.marginalisations[m];
@@ -310,9 +318,17 @@ impl Dpca {
             .filter(|&m| !of_set(m).is_empty())
             .collect();
         sets.sort_by(|&a, &b| variances[b].total_cmp(&variances[a]));
+        let n_sets = sets.len();
         sets.truncate(ROWS);
         let n_columns = sets.iter().map(|&m| of_set(m).len()).max().unwrap_or(1);
         let mut figure = Figure::new(&vec![36.0; n_columns], &vec![26.0; sets.len()]);
+        figure.title = format!("{} trials of a condition", self.numbers());
+        if n_sets > sets.len() {
+            figure.title += &format!(
+                "; the largest {} of {n_sets} parts of the variance",
+                sets.len()
+            );
+        }
         for (row, &m) in sets.iter().enumerate() {
             let own = of_set(m);
             let last = own.len() - 1;

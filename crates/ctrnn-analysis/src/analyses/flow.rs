@@ -171,7 +171,7 @@ impl Answer for Flow {
                 .extend(arrows(coarse, self.ranges));
         }
         let bar = figure.cell(0, columns);
-        bar.colour_bar(scale, ColourMap::Blues, "speed (1/s)");
+        bar.colour_bar(scale, ColourMap::Blues, "speed (state / s)");
         vec![("", figure)]
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, Unsuitable};
 use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, HeldOptions, drawn_of};
 use crate::linear_algebra::qr;
-use crate::plot::{Figure, Layer, colour};
+use crate::plot::{Figure, Layer, beside, colour};
 use crate::text::short;
 use crate::{ArrayDoc, Arrays, Dynamics, Study};
 
@@ -224,7 +224,8 @@ impl Lyapunov {
         let held = self.held_exponents().take(MOST_DRAWN).enumerate();
         let points = held.filter_map(|(k, (held, exponents))| {
             let y = exponents.as_ref()?.to_vec();
-            let x = (1..=y.len()).map(|j| j as f64).collect();
+            let place = beside(k, self.held_exponents().count().min(MOST_DRAWN));
+            let x = (1..=y.len()).map(|j| j as f64 + place).collect();
             Some(Layer::points(x, y, colour(k)).radius(0.7).named(&held.name))
         });
         points.collect()

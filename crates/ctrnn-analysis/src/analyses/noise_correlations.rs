@@ -174,7 +174,7 @@ impl Answer for NoiseCorrelations {
                 .select(Axis(1), &self.order);
             figure
                 .cell(row, 0)
-                .title(name)
+                .title(found.title(name))
                 .x_label(if self.is_sorted {
                     "unit (sorted by preference)"
                 } else {
@@ -207,6 +207,16 @@ fn repeated_conditions(study: &Study, rates: &Array2<f64>, trials: &[usize]) -> 
 }
 
 impl Correlations {
+    /// Returns the title of the matrix: the group, the number of trials and the meaning of grey.
+    fn title(&self, group: &str) -> String {
+        let n = format!("n = {} trials", self.counts[0]);
+        let has_grey = self.noise.diag().iter().any(|x| x.is_nan());
+        let grey = if has_grey { "grey: no variance" } else { "" };
+        let parts = [group, &n, grey].into_iter();
+        let known: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+        known.join("; ")
+    }
+
     fn of(study: &Study, rates: &Array2<f64>, trials: &[usize]) -> Self {
         let cells = repeated_conditions(study, rates, trials);
         let n_units = rates.ncols();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unsuitable};
 use crate::evidence::{Context, Contexts, Evidence, column, contexts, distinct};
+use crate::groups::numbers;
 use crate::plot::{
     Figure, Layer, Marker, Panel, Rgb, Scale, Ticks, colour, level_colour, panel_mm, range_of,
 };
@@ -238,6 +239,7 @@ impl Answer for Psychometric {
         let mut columns_mm = vec![panel_mm(n_kinds, 40.0); n_kinds];
         columns_mm.extend(self.combination.iter().map(|_| 40.0));
         let mut figure = Figure::new(&columns_mm, &[34.0]);
+        figure.title = self.title();
         for kind in 0..n_kinds {
             let curves: Vec<&Curve> = self.curves.iter().map(|row| &row[kind]).collect();
             draw(figure.cell(0, kind), &curves, kind + 1 == n_kinds);
@@ -246,6 +248,19 @@ impl Answer for Psychometric {
             combination.draw(figure.cell(0, n_kinds));
         }
         vec![("", figure)]
+    }
+}
+
+impl Psychometric {
+    /// Returns the title of the figure: numbers of trials, what bars are, and why curves are missing.
+    fn title(&self) -> String {
+        let curves = || self.curves.iter().flatten();
+        let levels = curves().flat_map(Curve::shown);
+        let mut title = format!("{}; bars: 95 % intervals", numbers(levels.map(|l| l.n)));
+        if curves().any(|curve| curve.fits[0].is_none()) {
+            title += "; no fit: steeper than the levels, or too few of them";
+        }
+        title
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, Basis, Unsuitable};
 use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs, HeldOptions, drawn_of};
 use crate::linear_algebra::eigenvalues;
-use crate::plot::{Figure, Layer, Marker, Panel, Rgb, Ticks, colour, drawable, range_of};
+use crate::plot::{Figure, Layer, Marker, Panel, Rgb, Ticks, beside, colour, drawable, range_of};
 use crate::text::short;
 use crate::{ArrayDoc, Arrays, Study};
 
@@ -220,6 +220,7 @@ impl Spectrum {
         let [gone, lasting] = self.bounds_ms();
         let mut drawn = Vec::new();
         let mut has_growing = false;
+        let n_drawn = self.held_modes().count().min(MOST_DRAWN);
         for (k, (held, modes)) in self.held_modes().take(MOST_DRAWN).enumerate() {
             let Some(modes) = modes else { continue };
             let slowest = || {
@@ -229,7 +230,10 @@ impl Spectrum {
             let points = |is_growing: bool| {
                 let own = slowest().filter(move |(mode, _)| mode.is_growing == is_growing);
                 let (x, y): (Vec<f64>, Vec<f64>) = own
-                    .map(|(mode, number)| (number as f64, mode.timescale_ms.log10()))
+                    .map(|(mode, number)| {
+                        let place = number as f64 + beside(k, n_drawn);
+                        (place, mode.timescale_ms.log10())
+                    })
                     .unzip();
                 Layer::points(x, y, colour(k)).radius(0.7)
             };

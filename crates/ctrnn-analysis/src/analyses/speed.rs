@@ -44,20 +44,20 @@ impl Answer for Speed {
         ArrayDoc::new(
             "speed",
             "[trial, interval]",
-            "1/ms",
+            "state / ms",
             "distance per ms between successive states; interval k is between the states k and k + 1",
         ),
         N_AVERAGED,
         ArrayDoc::new(
             "course_error_{}",
             "[interval]",
-            "1/s",
+            "state / s",
             "standard error of the mean speed of a group of trials, numbered from 0",
         ),
         ArrayDoc::new(
             "course_{}",
             "[interval]",
-            "1/s",
+            "state / s",
             "mean speed of a group of trials, numbered from 0",
         ),
         ArrayDoc::new(

@@ -12,7 +12,7 @@ use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
 use crate::decision_times::onset;
 use crate::epochs::Epochs;
-use crate::groups::Group;
+use crate::groups::{Group, numbers};
 use crate::plot::{Figure, Layer, Panel, Rgb, Scale, colour, level_colour, panel_mm};
 use crate::responses::Responses;
 use crate::text::short;
@@ -273,6 +273,17 @@ impl Answer for Tdr {
                 peaks.join(", ")
             ),
             format!(
+                "regression over {} of {}; lines: means over the trials of a level{} ({})",
+                counted(self.trials.len(), "trial"),
+                counted(self.mean.len(), "unit"),
+                if self.dashed.is_some() {
+                    " and choice"
+                } else {
+                    ""
+                },
+                self.numbers()
+            ),
+            format!(
                 "coefficients denoised with {} of the condition averages",
                 counted(self.regression.components.nrows(), "principal component")
             ),
@@ -288,12 +299,19 @@ impl Answer for Tdr {
 }
 
 impl Tdr {
+    /// Returns the numbers of trials of the lines.
+    fn numbers(&self) -> String {
+        let lines = self.panels.iter().flat_map(|panel| &panel.lines);
+        numbers(lines.map(|line| line.n_trials))
+    }
+
     fn draw_panels(&self) -> Figure {
         let n_rows = self.panels.len().div_ceil(self.n_columns.max(1));
         let side_mm = panel_mm(self.n_columns, 36.0);
         let mut figure = Figure::new(&vec![side_mm; self.n_columns], &vec![32.0; n_rows]);
+        figure.title = self.numbers();
         if let Some(choice) = &self.dashed {
-            figure.title = format!("dashed lines: choice {choice}");
+            figure.title += &format!("; dashed lines: choice {choice}");
         }
         let bounds = self.bounds();
         for (k, sorting) in self.panels.iter().enumerate() {

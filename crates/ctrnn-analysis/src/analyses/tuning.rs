@@ -1,5 +1,6 @@
 //! Selectivity of units, and decomposition of the variance of their rates.
 
+use ctrnn_tasks::counted;
 use ndarray::{Array1, Array2, Axis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,8 @@ pub struct Tuning {
     pub epoch: &'static str,
     /// Mean rates in that epoch, `[trial, unit]`.
     pub rates: Array2<f64>,
+    /// Trials that have the epoch and a value of every variable.
+    pub trials: Vec<usize>,
     /// Names of the variables.
     pub names: Vec<String>,
     /// Decomposition of the variance of the rates.
@@ -71,6 +74,12 @@ impl Answer for Tuning {
             "mean rates in the epoch of `epoch`; NaN in a trial without it",
         ),
         ArrayDoc::new("epoch", "[1]", "", "name of the epoch"),
+        ArrayDoc::new(
+            "trials",
+            "[k]",
+            "",
+            "trials whose rates are split and tested, numbered from 0",
+        ),
         ArrayDoc::new("variable_names", "[variable]", "", "names of the variables"),
         ArrayDoc::new(
             "variance_by_variable",
@@ -141,6 +150,7 @@ impl Answer for Tuning {
             split: variance_split(own.view(), factors.view())?,
             test: selectivity_test(own.view(), factors.view(), n_permutations, study.seed)?,
             rates,
+            trials,
             names: chosen
                 .iter()
                 .map(|variable| variable.quantity.label.clone())
@@ -154,6 +164,7 @@ impl Answer for Tuning {
         let arrays = Arrays::default()
             .with("rates", &self.rates)
             .with("epoch", &vec![self.epoch.to_owned()])
+            .with("trials", &self.trials)
             .with("variable_names", &self.names)
             .with("variance_by_variable", &self.split.by_variable)
             .with("variance_shared", &self.split.shared)
@@ -182,8 +193,9 @@ impl Answer for Tuning {
             .map(|k| format!("{} for {}", count(&|n| is_significant(k, n)), self.names[k]))
             .collect();
         let mut lines = vec![format!(
-            "selective units of {n_units} in the {} epoch (permutation test, false discovery rate {LEVEL}): {}",
+            "selective units of {n_units} in the {} epoch of {} (permutation test, false discovery rate {LEVEL}): {}",
             spoken(self.epoch),
+            counted(self.trials.len(), "trial"),
             each.join(", ")
         )];
         if n_variables > 1 {
@@ -281,7 +293,11 @@ impl Tuning {
                     .wide(0.4)
                     .named(name)
             }))
-            .title(format!("rates in the {} epoch", spoken(self.epoch)))
+            .title(format!(
+                "rates in the {} epoch; n = {} trials",
+                spoken(self.epoch),
+                self.trials.len()
+            ))
             .x("unit (sorted)", [0.0, order.len() as f64])
             .y("variance explained", [0.0, 1.0]);
     }

@@ -147,9 +147,9 @@ impl Medians {
         median_of_rows(&rows)
     }
 
-    /// Computes the change of the input per unit of a condition's value; `None` if that is the same in all trials.
-    pub(super) fn change(&self, study: &Study, e: usize, condition: &str) -> Option<Array1<f64>> {
-        let values = column(&study.batch, condition)?;
+    /// Computes the change of the input per unit of a variable with these values in the trials; `None` if they are all the
+    /// same.
+    pub(super) fn change(&self, study: &Study, e: usize, values: &[f64]) -> Option<Array1<f64>> {
         let rows = self.conditions.iter().filter_map(|own| {
             let value = values[own[0]];
             let is_shown = value.is_finite() && !is_catch(study, own[0]);

@@ -1,6 +1,6 @@
 //! Tests of the inputs that are held.
 
-use ctrnn_tasks::{DelayedMatchToSample, PathIntegration, Task};
+use ctrnn_tasks::{DelayedMatchToSample, PathIntegration, PerceptualDecision, Task};
 use ndarray::Array3;
 
 use super::*;
@@ -53,4 +53,22 @@ fn a_walk_is_held_without_movement() {
     assert_eq!(held.inputs[0].input.to_vec(), [0.0, 0.0]);
     let notes = held.notes.join("\n");
     assert!(notes.contains("the inputs change during walk"), "{notes}");
+}
+
+/// Strength and side are one stimulus, signed coherence, which moves the inputs of both sides by half of it.
+#[test]
+fn signed_evidence_is_one_stimulus() {
+    let (held, _) = held(&PerceptualDecision::default(), 200);
+    let in_stimulus: Vec<&Stimulus> = held
+        .stimuli
+        .iter()
+        .filter(|stimulus| stimulus.epoch == "stimulus")
+        .collect();
+    let [coherence] = in_stimulus[..] else {
+        panic!("{in_stimulus:?}");
+    };
+    assert_eq!(coherence.condition, "coherence");
+    for (change, expected) in coherence.change.iter().zip([0.0, -0.5, 0.5]) {
+        assert!((change - expected).abs() < 1e-6, "{}", coherence.change);
+    }
 }

@@ -1,5 +1,6 @@
 //! Layout of panels on a sheet.
 
+mod fit;
 #[cfg(test)]
 mod tests;
 
@@ -7,7 +8,7 @@ use super::canvas::{Anchor, Canvas, Shape};
 use super::draw::{Frame, draw_layer, draw_marker};
 use super::font::{SMALL_MM, TEXT_MM};
 use super::{
-    FigureError, Layer, Panel, Rgb, Style, Ticks, drawable, font, fraction, pdf, png, range_of, svg,
+    FigureError, Layer, Panel, Rgb, Ticks, drawable, font, fraction, pdf, png, range_of, svg,
 };
 
 /// Sizes on paper in millimetres at the default font size of 7 points, as journals require; a point is 0.353 mm.
@@ -79,44 +80,6 @@ impl Figure {
         self.panels.push(([row, column], panel));
     }
 
-    /// Returns the figure in a style. Lines and markers grow with the font; the data areas fill the width, with their
-    /// proportions kept. Where there is no room beside the panels, the legend is below them.
-    ///
-    /// # Errors
-    /// [`FigureError::Narrow`] if the labels alone are wider than the figure may be.
-    pub fn styled(&self, style: &Style) -> Result<Self, FigureError> {
-        self.resized(style).or_else(|narrow| {
-            let below = self.with_legend_below();
-            below
-                .and_then(|below| below.resized(style).ok())
-                .ok_or(narrow)
-        })
-    }
-
-    /// Returns the figure with the legends of all panels below them; `None` if there are none, or if entries of different
-    /// panels look alike.
-    fn with_legend_below(&self) -> Option<Self> {
-        let mut figure = self.clone();
-        let mut found: Vec<(Layer, String)> = Vec::new();
-        for layer in figure
-            .panels
-            .iter_mut()
-            .flat_map(|(_, panel)| &mut panel.layers)
-        {
-            let Some((look, name)) = layer.take_legend() else {
-                continue;
-            };
-            match found.iter().find(|(known, _)| *known == look) {
-                Some((_, known)) if *known == name => {}
-                Some(_) => return None,
-                None => found.push((look, name)),
-            }
-        }
-        let entries = found.into_iter().map(|(look, name)| look.named(&name));
-        figure.legend = entries.collect();
-        (!figure.legend.is_empty()).then_some(figure)
-    }
-
     /// Returns the number of columns of the legend below the panels on a sheet of a width, and their own width.
     pub(super) fn legend_columns(&self, sheet_mm: f64) -> (usize, f64) {
         let names = self.legend.iter().filter_map(Layer::legend);
@@ -143,40 +106,6 @@ impl Figure {
             width.max(wide + 2.0 * EDGE_MM),
             height + n_rows as f64 * TEXT_MM * LINE_HEIGHT + SPACE_MM,
         ];
-    }
-
-    /// Returns the figure with the size and font of a style.
-    fn resized(&self, style: &Style) -> Result<Self, FigureError> {
-        let magnification = style.magnification();
-        let resized = |factor: f64| {
-            let mut figure = self.clone();
-            figure.magnification = magnification;
-            let columns = figure.columns_mm.iter_mut().enumerate();
-            // A colour bar keeps its width.
-            let data = columns.filter(|(k, _)| !self.is_of_bars(*k));
-            data.for_each(|(_, mm)| *mm *= factor);
-            figure.rows_mm.iter_mut().for_each(|mm| *mm *= factor);
-            figure
-        };
-        let Some(width) = style.width_mm else {
-            return Ok(resized(1.0 / magnification));
-        };
-        // Smaller panels have no room for their ticks.
-        const SMALLEST: f64 = 0.5;
-        let width_of = |factor: f64| resized(factor).size_mm()[0];
-        let needed = width_of(SMALLEST);
-        if needed > width {
-            return Err(FigureError::Narrow { width, needed });
-        }
-        let mut range = [SMALLEST, 2.0];
-        while width_of(range[1]) < width && range[1] < 1e3 {
-            range[1] *= 2.0;
-        }
-        for _ in 0..40 {
-            let middle = (range[0] + range[1]) / 2.0;
-            range[usize::from(width_of(middle) > width)] = middle;
-        }
-        Ok(resized(range[0]))
     }
 
     /// Lists what a reader of the figure would have to guess: colours that no legend explains, matrices without a colour
@@ -253,18 +182,17 @@ impl Figure {
     fn draw(&self) -> Canvas {
         let mut canvas = Canvas::default();
         let tilted = self.tilted();
-        if !self.title.is_empty() {
-            let at = [EDGE_MM, EDGE_MM + TITLE_MM];
-            canvas.text(at, &self.title, TITLE_MM, Anchor::Start, Rgb::BLACK);
+        for (k, line) in self.title_lines().iter().enumerate() {
+            let at = [EDGE_MM, EDGE_MM + TITLE_MM * (1.0 + k as f64 * LINE_HEIGHT)];
+            canvas.text(at, line, TITLE_MM, Anchor::Start, Rgb::BLACK);
         }
         for (frame, panel) in self.placed() {
             panel.draw(&frame, tilted, &mut canvas);
         }
-        let [lefts, tops] = self.corners();
+        let [_, tops] = self.corners();
         let below = self.margins(0, self.rows_mm.len().saturating_sub(1))[1];
-        let right = self.margins(1, self.columns_mm.len().saturating_sub(1))[1];
         canvas.size_mm = [
-            lefts.last().unwrap_or(&0.0) + self.columns_mm.last().unwrap_or(&0.0) + right + EDGE_MM,
+            self.width_mm(),
             tops.last().unwrap_or(&0.0) + self.rows_mm.last().unwrap_or(&0.0) + below + EDGE_MM,
         ];
         self.draw_legend(&mut canvas);
@@ -272,11 +200,23 @@ impl Figure {
         canvas
     }
 
+    /// Returns the width of the sheet.
+    fn width_mm(&self) -> f64 {
+        let lefts = self.starts(1, EDGE_MM);
+        let right = self.margins(1, self.columns_mm.len().saturating_sub(1))[1];
+        lefts.last().unwrap_or(&0.0) + self.columns_mm.last().unwrap_or(&0.0) + right + EDGE_MM
+    }
+
+    /// Returns the title, broken into lines as wide as the sheet.
+    pub(super) fn title_lines(&self) -> Vec<String> {
+        font::wrap(&self.title, TITLE_MM, self.width_mm() - 2.0 * EDGE_MM)
+    }
+
     /// Returns the left ends of the columns and the upper ends of the rows.
     fn corners(&self) -> [Vec<f64>; 2] {
-        let title_mm = match self.title.as_str() {
-            "" => 0.0,
-            _ => TITLE_MM * LINE_HEIGHT + SPACE_MM,
+        let title_mm = match self.title_lines().len() {
+            0 => 0.0,
+            n => n as f64 * TITLE_MM * LINE_HEIGHT + SPACE_MM,
         };
         [self.starts(1, EDGE_MM), self.starts(0, EDGE_MM + title_mm)]
     }
@@ -372,11 +312,18 @@ impl Panel {
             Ticks::None => 0.0,
             _ => TICK_MM + SPACE_MM / 2.0 + self.x_label_height(width_mm),
         };
-        let label = match self.x.label.as_str() {
-            "" => 0.0,
-            _ => TEXT_MM * LINE_HEIGHT + SPACE_MM / 2.0,
+        let label = match self.x_label_lines(width_mm).len() {
+            0 => 0.0,
+            n => n as f64 * TEXT_MM * LINE_HEIGHT + SPACE_MM / 2.0,
         };
         ticks + label
+    }
+
+    /// Returns the label of the x axis, broken into lines that reach a little beyond the axis at most.
+    pub(super) fn x_label_lines(&self, width_mm: f64) -> Vec<String> {
+        /// Length of a line beyond either end of the axis.
+        const BEYOND_MM: f64 = 3.0;
+        font::wrap(&self.x.label, TEXT_MM, width_mm + 2.0 * BEYOND_MM)
     }
 
     /// Returns the length of the label of the y axis beyond either end of the data area.
@@ -607,12 +554,10 @@ impl Panel {
                 }
             }
         }
-        let at = [
-            frame.corner[0] + frame.size[0] / 2.0,
-            below + TEXT_MM * 1.05,
-        ];
-        if !self.x.label.is_empty() {
-            canvas.text(at, &self.x.label, TEXT_MM, Anchor::Middle, Rgb::BLACK);
+        let middle = frame.corner[0] + frame.size[0] / 2.0;
+        for (k, line) in self.x_label_lines(frame.size[0]).iter().enumerate() {
+            let y = below + TEXT_MM * (1.05 + k as f64 * LINE_HEIGHT);
+            canvas.text([middle, y], line, TEXT_MM, Anchor::Middle, Rgb::BLACK);
         }
     }
 

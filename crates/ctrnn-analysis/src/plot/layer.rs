@@ -110,6 +110,13 @@ pub struct HeatMap {
     pub map: ColourMap,
 }
 
+/// Returns the distance of the marker of series `k` of `n` from a common place along the x axis, so that markers of
+/// equal values do not hide each other.
+pub fn beside(k: usize, n: usize) -> f64 {
+    const APART: f64 = 0.6;
+    APART * ((k as f64 + 0.5) / n.max(1) as f64 - 0.5)
+}
+
 impl Layer {
     /// Creates a line of ordinary width.
     #[must_use]

@@ -50,7 +50,7 @@ impl Figure {
         let magnification = self.magnification();
         let mut panels = String::new();
         if !self.title.is_empty() {
-            let title = text(&self.title);
+            let title = text(&self.title_lines().join("\n"));
             let _ = writeln!(panels, "figure.suptitle({title}, x=0.01, ha=\"left\")\n");
         }
         let tilted = self.tilted();
@@ -387,7 +387,8 @@ impl PanelWriter<'_> {
         let panel = self.panel;
         for (k, (letter, axis)) in [("x", &panel.x), ("y", &panel.y)].into_iter().enumerate() {
             if !axis.label.is_empty() {
-                let label = text(&axis.label);
+                let lines = panel.x_label_lines(self.frame.size[0]).join("\n");
+                let label = text([&lines, &axis.label][k]);
                 self.lines.push(format!("ax.set_{letter}label({label})"));
             }
             let [low, high] = self.frame.ranges[k].map(number);

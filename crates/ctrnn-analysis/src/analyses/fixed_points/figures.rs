@@ -311,8 +311,8 @@ fn segments(
 }
 
 /// Draws the points on the axes of choice and stimuli, with a column for each input of an epoch and a row for each
-/// stimulus: the right eigenvector of the leading mode as a line at each slow or marginal point, the selection vector
-/// at the slowest of all.
+/// stimulus: the right eigenvector of the leading mode as a line at each slow or marginal point and at the slowest of all,
+/// which has its selection vector, too.
 fn contexts(found: &FixedPoints, selection: &SelectionVectors) -> Figure {
     let shown: Vec<usize> = selection.inputs.iter().copied().take(IN_A_ROW).collect();
     let n_rows = selection.stimuli.len();
@@ -328,18 +328,22 @@ fn contexts(found: &FixedPoints, selection: &SelectionVectors) -> Figure {
             let panel = figure.cell(row, column);
             draw_points(panel, found, k, axes, &plane);
             if let Some(point) = slowest(&found.dynamics, &found.found[k].points) {
-                let [_, left] = oriented(point, &selection.choice_axis);
                 let place = axes.map(|axis| (&point.state - &found.pca.mean).dot(axis));
-                let vector = axes.map(|axis| left.dot(axis));
-                panel.extend(segments(&plane, &[(place, vector)], LEFT_LENGTH, SELECTION));
+                let [right, left] = oriented(point, &selection.choice_axis)
+                    .map(|vector| (place, axes.map(|axis| vector.dot(axis))));
+                if !has_direction(point) {
+                    panel.extend(segments(&plane, &[right], RIGHT_LENGTH, Rgb::GREY));
+                }
+                panel.extend(segments(&plane, &[left], LEFT_LENGTH, SELECTION));
             }
             let is_below = row + 1 == n_rows;
+            let title = if row == 0 {
+                title_of(found, k)
+            } else {
+                String::new()
+            };
             panel
-                .title(if row == 0 {
-                    &*found.held.inputs[k].name
-                } else {
-                    ""
-                })
+                .title(title)
                 .x_label(if is_below { "choice axis" } else { "" })
                 .y_label(&format!("{} axis", spoken(&selection.stimuli[row])));
             if row == 0 && column + 1 == shown.len() {
@@ -351,15 +355,28 @@ fn contexts(found: &FixedPoints, selection: &SelectionVectors) -> Figure {
     figure
 }
 
+/// Returns the name of an input, with the reason why it has no selection vector.
+fn title_of(found: &FixedPoints, k: usize) -> String {
+    let name = &found.held.inputs[k].name;
+    let points = &found.found[k].points;
+    if points.is_empty() {
+        format!("{name}; no points")
+    } else if slowest(&found.dynamics, points).is_none() {
+        format!("{name}; leading modes oscillate")
+    } else {
+        name.clone()
+    }
+}
+
 /// Names the lines through points, as far as there are any.
 fn name_vectors(panel: &mut Panel, found: &FixedPoints, inputs: &[usize]) {
     let named = |ink: Rgb, name| Layer::line(Vec::new(), Vec::new(), ink).named(name);
-    let mut points = inputs.iter().flat_map(|&k| &found.found[k].points);
-    if points.any(has_direction) {
+    // Points with a direction have a real leading mode, so one of them is the slowest.
+    let mut found_slowest = inputs
+        .iter()
+        .map(|&k| slowest(&found.dynamics, &found.found[k].points));
+    if found_slowest.any(|point| point.is_some()) {
         panel.add(named(Rgb::GREY, "right eigenvector"));
-    }
-    let has_slowest = |k: &usize| slowest(&found.dynamics, &found.found[*k].points).is_some();
-    if inputs.iter().any(has_slowest) {
         panel.add(named(SELECTION, "selection vector at the slowest point"));
     }
     panel.add(named(PALE, "whole trials"));

@@ -78,12 +78,7 @@ fn each_group_of_by_has_its_own() {
     assert_eq!(found.groups[1].0, "context = colour");
     let arrays = found.arrays();
     assert_eq!(arrays["noise_correlation_by"].shape(), [2, 2, 2]);
-    assert!(
-        found.figures()[0]
-            .1
-            .to_svg()
-            .contains(">context = motion</text>")
-    );
+    assert!(found.figures()[0].1.to_svg().contains(">context = motion;"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Tests of the layout of figures.
 
 use super::*;
-use crate::plot::{Axis, ColourMap, HeatMap, Marker, colour};
+use crate::plot::{Axis, ColourMap, HeatMap, Marker, Style, colour};
 
 fn figure() -> Figure {
     let line = Layer::line(vec![0.0, 1.0, 2.0], vec![0.0, f64::NAN, 4.0], colour(0));
@@ -289,6 +289,63 @@ fn the_legend_of_a_narrow_figure_is_below() {
     let texts: Vec<(String, f64)> = texts.collect();
     let y = |name: &str| texts.iter().find(|(text, _)| text == name).map(|(_, y)| *y);
     assert!(y("a rather long name of the first group") > y("time"));
-    let other = figure("another long name in the same colour").styled(&style);
-    assert!(matches!(other, Err(FigureError::Narrow { .. })));
+    // Entries that look alike but differ in name say which panel they are of.
+    let other = figure("another name").styled(&style).unwrap();
+    let names: Vec<&str> = other
+        .legend
+        .iter()
+        .filter_map(|layer| Some(layer.legend()?.1))
+        .collect();
+    assert!(
+        names.contains(&"1") && names.contains(&"time: another name"),
+        "{names:?}"
+    );
+}
+
+/// Panels that do not fit beside each other continue below, with the labels that they shared with others; colour bars stay
+/// with their panels.
+#[test]
+fn panels_of_a_narrow_figure_are_in_fewer_columns() {
+    let mut figure = Figure::new(&[40.0, 40.0, 40.0, 2.5], &[30.0, 30.0]);
+    for row in 0..2 {
+        for column in 0..3 {
+            let panel = figure.cell(row, column).x(["", "time"][row], [0.0, 1.0]);
+            let label = if column == 0 { "rate" } else { "" };
+            panel
+                .y(label, [0.0, 1.0])
+                .add(Layer::line(vec![0.0, 1.0], vec![0.0, 1.0], colour(0)));
+        }
+        figure
+            .cell(row, 3)
+            .colour_bar([0.0, 1.0], ColourMap::Blues, "weight");
+    }
+    let style = |width: f64| Style {
+        width_mm: Some(width),
+        font_pt: 7.0,
+    };
+    let places = |width: f64| -> Vec<[usize; 2]> {
+        let styled = figure.styled(&style(width)).unwrap();
+        assert!((styled.size_mm()[0] - width).abs() < 0.01);
+        styled.panels.iter().map(|(place, _)| *place).collect()
+    };
+    assert_eq!(places(160.0)[..4], [[0, 0], [0, 1], [0, 2], [0, 3]]);
+    let two = [
+        [0, 0],
+        [0, 2],
+        [1, 0],
+        [1, 1],
+        [2, 0],
+        [2, 2],
+        [3, 0],
+        [3, 1],
+    ];
+    assert_eq!(places(90.0), two);
+    let styled = figure.styled(&style(90.0)).unwrap();
+    let labels = styled
+        .panels
+        .iter()
+        .map(|(_, panel)| [&*panel.x.label, &*panel.y.label]);
+    let labels: Vec<[&str; 2]> = labels.collect();
+    assert_eq!(labels[2..4], [["time", "rate"], ["", "weight"]]);
+    assert!(figure.styled(&style(20.0)).is_err());
 }
