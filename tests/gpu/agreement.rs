@@ -369,32 +369,31 @@ fn every_class_of_sizes_agrees() {
 /// The edges of tiles, of groups of threads, of what fits into one launch, and ranks above the number of threads.
 #[test]
 fn every_class_of_factors_agrees() {
-    for (units, trials, rank, without_full) in [
-        (1, 1, 1, true),
-        (33, 5, 33, true),
-        (129, 3, 2, false),
-        (130, 5, 130, true),
-        (512, 2, 4, false),
-        (513, 9, 3, false),
-        (513, 9, 3, true),
-        (600, 1, 70, false),
-        (1025, 3, 2, true),
-        (2049, 9, 1, true),
+    use Form::{Rate, Voltage};
+    for (units, trials, rank, without_full, form) in [
+        (1, 1, 1, true, Voltage),
+        (33, 5, 33, true, Rate),
+        (129, 3, 2, false, Voltage),
+        (130, 5, 130, true, Voltage),
+        (512, 2, 4, false, Rate),
+        (513, 9, 3, false, Voltage),
+        (513, 9, 3, true, Rate),
+        (600, 1, 70, false, Rate),
+        (1025, 3, 2, true, Voltage),
+        (2049, 9, 1, true, Voltage),
     ] {
-        for form in [Form::Voltage, Form::Rate] {
-            let case = Case {
-                rank,
-                without_full,
-                form,
-                noise_target: match form {
-                    Form::Voltage => NoiseTarget::State,
-                    Form::Rate => NoiseTarget::Drive,
-                },
-                ..case(units, trials, 4)
-            };
-            let (name, error) = worst(&case).expect("tanh has no kink");
-            assert!(error < 1e-5, "{name}: {error:e} for {case:?}");
-        }
+        let case = Case {
+            rank,
+            without_full,
+            form,
+            noise_target: match form {
+                Voltage => NoiseTarget::State,
+                Rate => NoiseTarget::Drive,
+            },
+            ..case(units, trials, 4)
+        };
+        let (name, error) = worst(&case).expect("tanh has no kink");
+        assert!(error < 1e-5, "{name}: {error:e} for {case:?}");
     }
 }
 
