@@ -127,9 +127,9 @@ impl Monitored {
 /// Weights from which the distance of the present ones is measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Drift {
-    /// Those at the beginning of the run.
+    /// Weights at the beginning of the run.
     pub initial: Weights,
-    /// Those of the validation before, or at the beginning of the run.
+    /// Weights of the validation before, or at the beginning of the run.
     pub last: Weights,
     /// Step of these weights; `None` if a checkpoint of another step held them.
     pub last_step: Option<u64>,
