@@ -14,7 +14,7 @@ use crate::condition_states::condition_numbers;
 use crate::evaluation::ValidationSet;
 
 /// Number of validation trials on which the rates are monitored: so few that a validation takes hardly longer.
-pub const MONITORED_TRIALS: usize = 64;
+pub const MONITORED_TRIALS: usize = 32;
 /// Largest absolute rate of a silent unit.
 pub const SILENT: f64 = 0.01;
 /// Fraction of the largest rate of its activation from which on a unit counts as saturated at a time step.
