@@ -475,7 +475,6 @@ fn a_flip_flop_has_eight_stable_points() {
         rectifies_inputs: false,
         synapses: None,
         is_delayed: false,
-        is_above_layer: false,
     };
     let silence = network.input_drive(&Array1::zeros(3));
     // From where pulses of every pattern leave the network, a little moved each time.

@@ -25,6 +25,7 @@
 //! * `stages`: trainings with stages: their ends, what they take over, resuming inside of one
 //! * `output_files`: `-o` loses nothing: files, links, pipes, devices, the files of a run; `--force`
 //! * `streams`: every command on a closed pipe, on a full device, with paths that are not UTF-8, and failing under `--json`
+//! * `populations`: several runs and sweeps in `analyze` and `report`
 //! * `sweeps`: populations of runs: trials, identity, kills of driver and children, tables
 //! * `threads`: how many compute, and what is on record of it
 //! * `python_files`: numpy, pandas and safetensors read what is written (needs Python: ignored)
@@ -53,6 +54,7 @@ mod newest;
 mod no_effect;
 mod output_files;
 mod plasticity;
+mod populations;
 mod programs;
 mod project;
 mod python_files;

@@ -186,3 +186,61 @@ fn overrides() {
         assert_all_refused(&project, "evil.toml", cases, &train, 2);
     }
 }
+
+/// A sweep file is one more configuration from anybody.
+#[test]
+fn sweep_files() {
+    let project = Project::new();
+    let check = ["sweep", "check", "evil.toml"];
+    let mut cases = cases();
+    let own = [
+        (
+            "lists in each other",
+            format!(
+                "base = 'b'\n[grid]\na = [{}1{}]",
+                "[".repeat(60),
+                "]".repeat(60)
+            ),
+            "in each other",
+        ),
+        (
+            "keys of 70 parts in each other",
+            format!(
+                "base = 'b'\n[[list]]\n{0} = {{ {0} = 1 }}",
+                vec!["a"; 70].join(".")
+            ),
+            "in each other",
+        ),
+        (
+            "a distribution of 70 parts",
+            format!(
+                "base = 'b'\n[random]\nn = 3\n{} = {{ choice = [1] }}",
+                vec!["a"; 70].join(".")
+            ),
+            "in each other",
+        ),
+        (
+            "more trials than there are numbers",
+            format!(
+                "base = 'b'\nseeds = 100000\n[grid]\n{}",
+                (0..40)
+                    .map(|k| format!("a{k} = [1, 2, 3]\n"))
+                    .collect::<String>()
+            ),
+            "more than 100000 trials",
+        ),
+        (
+            "a folder outside",
+            "base = 'b'\nname = '../../etc'".to_owned(),
+            "cannot be the name of a folder",
+        ),
+    ];
+    let of_any_file = ["not TOML", "not UTF-8", "at most 1048576 are read"];
+    cases.retain(|(_, _, says)| of_any_file.contains(says));
+    cases.extend(
+        own.into_iter()
+            .map(|(name, text, says)| case(name, text, says)),
+    );
+    assert_all_refused(&project, "evil.toml", cases, &check, 2);
+    assert!(!project.path("sweeps").exists());
+}

@@ -65,8 +65,7 @@ macro_rules! analyses {
             needs_whole: $name::$answer::NEEDS_WHOLE,
             sees_groups: $name::$answer::SEES_GROUPS,
             arrays: $name::$answer::ARRAYS,
-            options: options::<$name::$answer>,
-            parse: |given| parsed::<<$name::$answer as Answer>::Options>(given).map(drop),
+            options: OptionSet::of::<<$name::$answer as Answer>::Options>(stringify!($name)),
             find: find::<$name::$answer>,
         }),*];
     };
@@ -106,6 +105,9 @@ analyses! {
     Weights, weight_change::WeightChange, "Before and after training", "weights before and after training";
     Comparison, comparison::Comparison, "Distances to other runs", "distances to other runs: Procrustes, CKA, dynamical similarity";
 }
+
+/// Documentation of arrays that do not belong to one analysis.
+const COMMON: [&[ArrayDoc]; 3] = [TRIAL_ARRAYS, FIGURE_ARRAYS, &[README]];
 
 /// Result of an analysis.
 pub trait Answer: Sized {
@@ -163,8 +165,8 @@ pub struct Analysis {
     pub sees_groups: bool,
     /// Documentation of each array of `<name>.npz`.
     pub arrays: &'static [ArrayDoc],
-    options: fn() -> Vec<AnalysisOption>,
-    parse: fn(&Map<String, Value>) -> Result<(), String>,
+    /// Settings of the analysis.
+    pub options: OptionSet,
     find: fn(&Study, &Map<String, Value>) -> Result<Findings, Unsuitable>,
 }
 
@@ -172,6 +174,14 @@ pub struct Analysis {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoOptions {}
+
+/// Settings of an analysis, by their keys.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionSet {
+    analysis: &'static str,
+    list: fn() -> Vec<AnalysisOption>,
+    parse: fn(&Map<String, Value>) -> Result<(), String>,
+}
 
 /// Key of the settings of an analysis.
 #[derive(Clone, Debug, PartialEq)]
@@ -282,11 +292,59 @@ impl Findings {
         scripts
     }
 
-    /// Documents the arrays in an array of texts.
-    pub fn document(&mut self, analysis: &Analysis) {
+    /// Documents the arrays in an array of texts: those of the analysis, of trials and axes, and of figures.
+    pub fn document(&mut self, of_analysis: &[ArrayDoc]) {
         let names: Vec<&str> = self.arrays.keys().map(String::as_str).collect();
-        let readme = readme(&names, analysis.documented());
+        let readme = readme(&names, COMMON.into_iter().flatten().chain(of_analysis));
         self.arrays.extend([(README.name.to_owned(), readme)]);
+    }
+}
+
+impl OptionSet {
+    /// Returns the settings of an analysis, which are the fields of `O`.
+    pub(crate) const fn of<O>(analysis: &'static str) -> Self
+    where
+        O: Default + Serialize + DeserializeOwned + JsonSchema,
+    {
+        Self {
+            analysis,
+            list: listed::<O>,
+            parse: |given| parsed::<O>(given).map(drop),
+        }
+    }
+
+    /// Returns the keys with their defaults.
+    pub fn list(&self) -> Vec<AnalysisOption> {
+        (self.list)()
+    }
+
+    /// Checks settings that are given by their keys.
+    ///
+    /// # Errors
+    /// If a key is unknown or a value is not of its type.
+    pub fn check(&self, given: &Map<String, Value>) -> Result<(), OptionError> {
+        let options = self.list();
+        let is_known = |key: &String| options.iter().any(|option| option.key == *key);
+        let unknown = given.keys().find(|key| !is_known(key));
+        let Some(key) = unknown else {
+            return given.iter().try_for_each(|(key, value)| {
+                let alone = Map::from_iter([(key.clone(), value.clone())]);
+                (self.parse)(&alone).map_err(|problem| OptionError::Value {
+                    analysis: self.analysis,
+                    key: key.clone(),
+                    problem,
+                })
+            });
+        };
+        let keys: Vec<&str> = options.iter().map(|option| &option.key[..]).collect();
+        Err(OptionError::Unknown {
+            analysis: self.analysis,
+            key: key.clone(),
+            expected: match &keys[..] {
+                [] => "it has none".to_owned(),
+                keys => format!("expected {}", keys.join(", ")),
+            },
+        })
     }
 }
 
@@ -298,42 +356,7 @@ impl Analysis {
 
     /// Returns the documentation of all arrays: its own, those of its trials and axes, and those of its figures.
     pub fn documented(&self) -> impl Iterator<Item = &'static ArrayDoc> {
-        let common = [TRIAL_ARRAYS, FIGURE_ARRAYS, &[README]];
-        common.into_iter().flatten().chain(self.arrays)
-    }
-
-    /// Returns the keys of the analysis' settings.
-    pub fn options(&self) -> Vec<AnalysisOption> {
-        (self.options)()
-    }
-
-    /// Checks settings that are given by their keys.
-    ///
-    /// # Errors
-    /// If a key is unknown or a value is not of its type.
-    pub fn check_options(&self, given: &Map<String, Value>) -> Result<(), OptionError> {
-        let options = self.options();
-        let is_known = |key: &String| options.iter().any(|option| option.key == *key);
-        let unknown = given.keys().find(|key| !is_known(key));
-        let Some(key) = unknown else {
-            return given.iter().try_for_each(|(key, value)| {
-                let alone = Map::from_iter([(key.clone(), value.clone())]);
-                (self.parse)(&alone).map_err(|problem| OptionError::Value {
-                    analysis: self.name,
-                    key: key.clone(),
-                    problem,
-                })
-            });
-        };
-        let keys: Vec<&str> = options.iter().map(|option| &option.key[..]).collect();
-        Err(OptionError::Unknown {
-            analysis: self.name,
-            key: key.clone(),
-            expected: match &keys[..] {
-                [] => "it has none".to_owned(),
-                keys => format!("expected {}", keys.join(", ")),
-            },
-        })
+        COMMON.into_iter().flatten().chain(self.arrays)
     }
 
     /// Computes the analysis of a network and its trials, with default settings.
@@ -350,29 +373,19 @@ impl Analysis {
     /// Returns the reason if there is no result for this network and these trials.
     ///
     /// # Panics
-    /// If the settings are wrong ([`check_options`](Self::check_options)).
+    /// If the settings are wrong ([`OptionSet::check`]).
     pub fn run_with(
         &self,
         study: &Study,
         options: &Map<String, Value>,
     ) -> Result<Findings, Unsuitable> {
-        if let Some(area) = study.area.as_ref().filter(|_| self.needs_whole) {
-            return Err(Unsuitable::lacks(format!(
-                "needs the whole network, not only the area {area}: its units receive input from others"
-            )));
-        }
-        match study.first_nonfinite() {
-            Some(place) if self.basis == Basis::FiniteStates => {
-                Err(Unsuitable::diverges("the network", place))
-            }
-            _ => (self.find)(study, options),
-        }
+        (self.find)(study, options)
     }
 }
 
-fn options<A: Answer>() -> Vec<AnalysisOption> {
-    let schema = schema_for!(A::Options).to_value();
-    let defaults = serde_json::to_value(A::Options::default()).expect("settings are plain values");
+fn listed<O: Default + Serialize + JsonSchema>() -> Vec<AnalysisOption> {
+    let schema = schema_for!(O).to_value();
+    let defaults = serde_json::to_value(O::default()).expect("settings are plain values");
     let Some(properties) = schema["properties"].as_object() else {
         return Vec::new();
     };
@@ -392,12 +405,30 @@ fn parsed<O: DeserializeOwned>(given: &Map<String, Value>) -> Result<O, String> 
     serde_json::from_value(Value::Object(given.clone())).map_err(|error| error.to_string())
 }
 
-fn find<A: Answer>(study: &Study, options: &Map<String, Value>) -> Result<Findings, Unsuitable> {
+/// Computes an analysis of a network that suits it.
+///
+/// # Errors
+/// Returns the reason if there is no result for this network and these trials.
+pub(crate) fn computed<A: Answer>(study: &Study, options: &A::Options) -> Result<A, Unsuitable> {
+    if let Some(area) = study.area.as_ref().filter(|_| A::NEEDS_WHOLE) {
+        return Err(Unsuitable::lacks(format!(
+            "needs the whole network, not only the area {area}: its units receive input from others"
+        )));
+    }
+    if A::BASIS == Basis::FiniteStates
+        && let Some(place) = study.first_nonfinite()
+    {
+        return Err(Unsuitable::diverges("the network", place));
+    }
     if A::FOLLOWS_DYNAMICS && study.dynamics.synapses.is_some() {
         return Err(Unsuitable::PlasticSynapses);
     }
-    let options = parsed(options).expect("settings that check_options accepts");
-    let answer = A::compute(study, &options)?;
+    A::compute(study, options)
+}
+
+fn find<A: Answer>(study: &Study, options: &Map<String, Value>) -> Result<Findings, Unsuitable> {
+    let options = parsed(options).expect("settings that were checked");
+    let answer = computed::<A>(study, &options)?;
     let mut arrays = answer.arrays();
     let has_axis = |axis: &str| A::ARRAYS.iter().any(|doc| doc.has_axis(axis));
     if has_axis("trial") {

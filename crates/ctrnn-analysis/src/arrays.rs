@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use ctrnn_files::Array;
+use ctrnn_files::{Array, ArrayData};
 use ndarray::Dimension;
 
 /// Named arrays: the content of an npz file.
@@ -15,6 +15,14 @@ impl Arrays {
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, values: &(impl ToArray + ?Sized)) -> Self {
         self.0.insert(name.into(), values.to_array());
+        self
+    }
+
+    /// Adds a table of texts, row by row.
+    #[must_use]
+    pub(crate) fn with_texts(mut self, name: &str, shape: [usize; 2], texts: Vec<String>) -> Self {
+        let array = Array::new(&shape, ArrayData::Text(texts));
+        self.0.insert(name.to_owned(), array);
         self
     }
 
@@ -196,7 +204,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::{ANALYSES, STATES_ARRAYS, TRIAL_ARRAYS};
+    use crate::{ANALYSES, POPULATION_ANALYSES, POPULATION_ARRAYS, STATES_ARRAYS, TRIAL_ARRAYS};
 
     const INTRODUCTION: &str = "# Arrays
 
@@ -233,12 +241,22 @@ A test generates this page: `UPDATE_DOCS=1 cargo test -p ctrnn-analysis page_of_
             .iter()
             .map(|analysis| table(&format!("{}.npz", analysis.name), analysis.arrays))
             .collect();
+        let of_populations: String = POPULATION_ANALYSES
+            .iter()
+            .map(|analysis| {
+                let title = format!("Several networks: {}.npz", analysis.name);
+                table(&title, analysis.arrays)
+            })
+            .collect();
         let page = [
             INTRODUCTION.to_owned(),
             table("states.npz", STATES_ARRAYS),
             table("Trials, names and axes", TRIAL_ARRAYS),
             "`states.npz` of trials has all of these, and the file of an analysis those of its axes.\n\n".to_owned(),
             analyses,
+            "Analyses of several networks (`analyze RUN RUN...`, `analyze SWEEP`) write files of the same form. Each of them has these arrays and its own:\n\n".to_owned(),
+            table("Several networks: all files", POPULATION_ARRAYS),
+            of_populations,
             table("In every file", &[FIGURE_ARRAYS, &[README]].concat()),
         ]
         .concat();

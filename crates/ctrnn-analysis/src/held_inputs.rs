@@ -7,13 +7,14 @@ mod tests;
 
 use std::collections::HashSet;
 
+use ctrnn_tasks::Meaning;
 use ndarray::{Array1, Array2, Array3, Axis, s};
 
 pub use self::by_hand::HeldOptions;
 use self::by_hand::read_rows;
 use self::medians::Grouping;
 pub(crate) use self::medians::Medians;
-use crate::evidence::{column, evidence, level_name, shown_trials};
+use crate::evidence::{column, evidence, level_name, quantity_of, shown_trials};
 use crate::groups::Group;
 use crate::study::{span, steps_of};
 use crate::text::{listed, short, spoken};
@@ -49,8 +50,8 @@ pub struct Place {
 /// A condition, or signed evidence, that changes the inputs of an epoch by its size.
 #[derive(Clone, Debug)]
 pub struct Stimulus {
-    /// Name of the condition, or label of the evidence.
-    pub condition: String,
+    /// Label of the condition or of the evidence.
+    pub label: String,
     /// Name of the epoch.
     pub epoch: &'static str,
     /// Change of the input per unit of the condition's value, by linear regression over the conditions, `[I]`.
@@ -62,7 +63,7 @@ pub struct Stimulus {
 pub struct HeldInputs {
     /// Inputs in the order of their epochs and groups, at least one.
     pub inputs: Vec<HeldInput>,
-    /// Stimuli: conditions, except contexts, that change the inputs of an epoch.
+    /// Stimuli: quantities that change the inputs of an epoch.
     pub stimuli: Vec<Stimulus>,
     /// Remarks for the reader: conditions at their median, inputs that change in an epoch, inputs left out.
     pub notes: Vec<String>,
@@ -324,13 +325,14 @@ impl Collected {
         }
         self.single.dedup();
         if is_at_median && !others.is_empty() {
-            let others: Vec<String> = others.iter().map(|name| spoken(name)).collect();
+            let label = |name: &String| quantity_of(study.task, name).label;
+            let others: Vec<String> = others.iter().map(label).collect();
             self.at_median.push((epoch, listed(&others)));
         }
     }
 
-    /// Adds the variables that change the input of an epoch, other than contexts: conditions, and signed evidence in place of
-    /// a strength and a side.
+    /// Adds the quantities that change the input of an epoch: conditions, and signed evidence in place of a strength and a
+    /// side. There is nothing between the names of other conditions, such as contexts.
     fn add_stimuli(&mut self, study: &Study, medians: &Medians, e: usize, telling: &[String]) {
         let batch = &study.batch;
         let signed = evidence(batch, &shown_trials(batch)).and_then(|found| {
@@ -342,19 +344,21 @@ impl Collected {
         if let Some((found, _)) = &signed {
             variables.push((found.quantity(study.task).label, &found.values));
         }
-        for name in telling
-            .iter()
-            .filter(|name| !CONTEXTS.contains(&name.as_str()))
-        {
+        let is_quantity = |name: &&String| {
+            let is_context = CONTEXTS.contains(&name.as_str());
+            !is_context && matches!(study.task.meaning(name), Meaning::Quantity(_))
+        };
+        for name in telling.iter().filter(is_quantity) {
             let is_part = signed
                 .as_ref()
                 .is_some_and(|(_, parts)| parts.contains(name));
             let values = column(batch, name).filter(|_| !is_part);
-            variables.extend(values.map(|values| (name.clone(), values)));
+            let label = quantity_of(study.task, name).label;
+            variables.extend(values.map(|values| (label, values)));
         }
-        let found = variables.into_iter().filter_map(|(condition, values)| {
+        let found = variables.into_iter().filter_map(|(label, values)| {
             Some(Stimulus {
-                condition,
+                label,
                 epoch: medians.epochs[e],
                 change: medians.change(study, e, values)?,
             })

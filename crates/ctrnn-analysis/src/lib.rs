@@ -3,6 +3,7 @@
 //! [`simulate`] runs a network on given inputs and returns every state as a host array; [`States`] converts these to
 //! arrays for Python. A [`Study`] holds a network with its trials and states; [`analyses`] has one file for each
 //! question about it, whose result provides arrays, statements and figures, and [`report`] makes a page of all of them.
+//! [`population`] has the analyses of several networks.
 //! [`trial_figure`] draws trials of a task; [`plot`] is the plotting library. The other functions are the mathematics
 //! shared by several analyses.
 //!
@@ -42,6 +43,7 @@ mod metrics;
 mod perturbation;
 mod plastic_synapses;
 pub mod plot;
+pub mod population;
 mod preference;
 mod principal_components;
 mod rate_map;
@@ -63,7 +65,7 @@ mod variables;
 
 pub use analyses::fixed_points::{FixedPoint, FixedPoints, Found, Search};
 pub use analyses::{
-    ANALYSES, Analysis, AnalysisOption, Answer, Basis, Findings, NoOptions, OptionError, Section,
+    ANALYSES, Analysis, AnalysisOption, Answer, Basis, Findings, NoOptions, OptionError, OptionSet, Section,
 };
 pub use arrays::{ArrayDoc, Arrays, FIGURE_ARRAYS, README, ToArray, readme};
 pub use blocks::{Block, blocks, reordered, sorted_units};
@@ -81,10 +83,13 @@ pub use perturbation::{
     Clamp, Current, Cut, Lesion, Perturbation, PerturbationError, Window, forward_perturbed,
 };
 pub use plastic_synapses::{PlasticSynapses, SynapseStates};
+pub use population::{
+    Networks, Observer, POPULATION_ANALYSES, POPULATION_ARRAYS, PopulationAnalysis, population_page,
+};
 pub use preference::{Preference, Preferences};
 pub use principal_components::Pca;
 pub use rate_map::RateMap;
-pub use report::{ReportedRun, escaped, page, report};
+pub use report::{ReportedRun, escaped, page, report, table_box};
 pub use selection::{Selection, SelectionError};
 pub use selectivity::{SelectivityTest, VarianceSplit, d_prime, selectivity_test, variance_split};
 pub use sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals};

@@ -76,6 +76,20 @@ pub fn eigen(a: ArrayView2<f64>) -> Result<Eigen, NotConverged> {
     })
 }
 
+/// Computes the eigenvalues of a symmetric matrix in descending order, and orthonormal eigenvectors as columns.
+///
+/// # Errors
+/// [`NotConverged`] if the iteration does not converge.
+pub fn symmetric_eigen(a: ArrayView2<f64>) -> Result<(Array1<f64>, Array2<f64>), NotConverged> {
+    let found = mat(a).self_adjoint_eigen(faer::Side::Lower);
+    let found = found.map_err(|_| NotConverged("eigenvectors"))?;
+    let (u, s, n) = (found.U(), found.S(), a.nrows()); // ascending
+    Ok((
+        (0..n).map(|k| s[n - 1 - k]).collect(),
+        Array2::from_shape_fn((n, n), |(i, k)| u[(i, n - 1 - k)]),
+    ))
+}
+
 /// Eigenvalues of a general matrix A, and unit eigenvectors of the leading ones on both sides.
 #[derive(Clone, Debug)]
 pub struct Modes {

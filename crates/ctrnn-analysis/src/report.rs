@@ -55,13 +55,14 @@ type Found<'a> = [(&'a Analysis, Result<Findings, Unsuitable>)];
 pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String, FileError> {
     let state = RunJson::load(&run.folder.run_json())?;
     let events = events(run.folder);
+    let manifest = manifest(run.folder)?;
     let root = run.folder.root().file_name().unwrap_or_default();
     let view = state_space_view(study, found);
     let mut sections = chapters(found, view.as_ref());
     sections.extend([
-        ("Network", network(run, study, &events)),
+        ("Network", network(run, study, &events, &manifest)),
         ("Left out", left_out(found)),
-        ("How to reproduce", reproduction(run)?),
+        ("How to reproduce", reproduction(run, &manifest)),
     ]);
     sections.retain(|(_, body)| !body.is_empty());
     let [links, bodies] = linked(&sections);
@@ -305,7 +306,7 @@ fn table<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     format!("<table>\n{}</table>", rows.collect::<String>())
 }
 
-fn network(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
+fn network(run: &ReportedRun, study: &Study, events: &[Json], manifest: &Json) -> String {
     let model = run.model;
     let form = format!("{:?}", model.form).to_lowercase();
     let dale = match &study.signs {
@@ -343,7 +344,7 @@ fn network(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
             if is_imported(events) {
                 "none here; the weights were imported".to_owned()
             } else {
-                training_words(run)
+                training_words(run, manifest)
             },
         ),
         ("seed", run.seed.to_string()),
@@ -353,8 +354,8 @@ fn network(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
         ),
     ];
     let further = [
-        ("begins with", lineage(run.folder)),
-        ("stages", stages(run.folder)),
+        ("begins with", lineage(manifest)),
+        ("stages", stages(manifest)),
     ];
     let further = further.into_iter().filter(|(_, words)| !words.is_empty());
     format!(
@@ -364,8 +365,7 @@ fn network(run: &ReportedRun, study: &Study, events: &[Json]) -> String {
 }
 
 /// Describes the run whose weights this one began with; empty if it began with none.
-fn lineage(folder: &RunFolder) -> String {
-    let manifest = manifest(folder).unwrap_or_default();
+fn lineage(manifest: &Json) -> String {
     let origin = &manifest["init_from"];
     let Some(run) = origin["run"].as_str() else {
         return String::new();
@@ -381,8 +381,7 @@ fn lineage(folder: &RunFolder) -> String {
 }
 
 /// Lists the stages of a training that have begun, each with the number of steps before it; empty without stages.
-fn stages(folder: &RunFolder) -> String {
-    let manifest = manifest(folder).unwrap_or_default();
+fn stages(manifest: &Json) -> String {
     let stages = manifest["stages"].as_array().into_iter().flatten();
     let words = stages.map(|stage| {
         let name = stage["name"].as_str().unwrap_or_default();
@@ -398,9 +397,9 @@ fn manifest(folder: &RunFolder) -> Result<Json, FileError> {
 }
 
 /// Describes how far training went. The number of steps that the configuration allows is a limit.
-fn training_words(run: &ReportedRun) -> String {
+fn training_words(run: &ReportedRun, manifest: &Json) -> String {
     let trials = format!("{} trials, {}", run.batch_size, run.optimizer);
-    if run.step == run.n_steps || !stages(run.folder).is_empty() {
+    if run.step == run.n_steps || !stages(manifest).is_empty() {
         format!("{} steps of {trials}", run.step)
     } else {
         format!("{} of at most {} steps of {trials}", run.step, run.n_steps)
@@ -427,7 +426,7 @@ fn tau_words(tau_ms: &ndarray::Array1<f64>) -> String {
 fn cards(found: &Found) -> String {
     let with_result = found.iter().filter_map(|(analysis, findings)| {
         let findings = findings.as_ref().ok()?;
-        Some(card(analysis, findings))
+        Some(card(analysis.title, analysis.summary, findings))
     });
     match with_result.collect::<String>() {
         none if none.is_empty() => none,
@@ -435,7 +434,7 @@ fn cards(found: &Found) -> String {
     }
 }
 
-fn card(analysis: &Analysis, findings: &Findings) -> String {
+pub(crate) fn card(title: &str, summary: &str, findings: &Findings) -> String {
     /// Width from which a figure has its own row.
     const WIDE_MM: f64 = 95.0;
     let mut figures = String::new();
@@ -450,8 +449,8 @@ fn card(analysis: &Analysis, findings: &Findings) -> String {
     let statements = findings.statements.iter().map(|line| sentence(line));
     format!(
         "<article class=\"card{wide}\">\n<h3>{}</h3>\n<p class=\"about\">{}</p>\n{}<div class=\"figures\">\n{figures}</div>\n</article>\n",
-        analysis.title,
-        escaped(&sentence(analysis.summary)),
+        title,
+        escaped(&sentence(summary)),
         list(&statements.collect::<Vec<_>>()),
     )
 }
@@ -489,14 +488,33 @@ fn left_out(found: &Found) -> String {
         Some(format!("{}: {why}", spoken(analysis.name)))
     };
     let lines: Vec<String> = found.iter().filter_map(line).collect();
+    list_box(&lines)
+}
+
+/// Returns a list in a box; nothing without lines.
+pub(crate) fn list_box(lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    format!("<div class=\"box\">{}</div>\n", list(&lines))
+    format!("<div class=\"box\">{}</div>\n", list(lines))
 }
 
-fn reproduction(run: &ReportedRun) -> Result<String, FileError> {
-    let manifest = manifest(run.folder)?;
+/// Returns a table in a box that scrolls, so that the page never does sideways.
+pub fn table_box(head: &[String], rows: &[Vec<String>]) -> String {
+    let line = |cells: &[String], tag: &str| {
+        let cells = cells
+            .iter()
+            .map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)));
+        format!("<tr>{}</tr>\n", cells.collect::<String>())
+    };
+    let rows: String = rows.iter().map(|row| line(row, "td")).collect();
+    format!(
+        "<div class=\"box scroll\"><table class=\"grid\">\n{}{rows}</table></div>\n",
+        line(head, "th")
+    )
+}
+
+fn reproduction(run: &ReportedRun, manifest: &Json) -> String {
     let rows = [
         ("ctrnn", &manifest["versions"]["ctrnn"]),
         ("commit", &manifest["git"]["commit"]),
@@ -514,13 +532,13 @@ fn reproduction(run: &ReportedRun) -> Result<String, FileError> {
     } else {
         "Save the configuration as <code>config.toml</code>; then"
     };
-    Ok(format!(
+    format!(
         "<div class=\"box\">\n<p class=\"about\">{about}</p>\n\
          <pre>train-ctrnn train config.toml</pre>\n{}\n\
          <details>\n<summary>The configuration, every value</summary>\n<pre>{}</pre>\n</details>\n</div>\n",
         table(rows),
         escaped(run.config)
-    ))
+    )
 }
 
 /// Escapes a text for HTML.

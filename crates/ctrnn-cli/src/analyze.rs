@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ctrnn_analysis::{ANALYSES, Analysis, Findings};
+use ctrnn_analysis::{ANALYSES, Analysis, ArrayDoc, Findings, Unsuitable};
 use ctrnn_config::counted;
 use ctrnn_files::npz;
 use ctrnn_files::output::{self, OutputFile};
@@ -11,13 +11,36 @@ use serde_json::json;
 
 use crate::args::AnalyzeArgs;
 use crate::failure::{Failure, IO};
+use crate::population::{self, Population, further_places};
 use crate::run_path::Needs;
-use crate::study::{Found, Words, analyse, load, named, note_unused, refused, with_study};
+use crate::study::{Words, analyse, load, named, note_unused, of_one_network, refused, with_study};
 use crate::terminal::{Terminal, path_text};
 
-/// Analyses a run.
+/// Results of an analysis of one or of several networks, to be written.
+pub struct Outcome {
+    /// Name of the analysis and of its files.
+    pub name: &'static str,
+    /// Heading of its figures.
+    pub title: &'static str,
+    /// Documentation of its arrays.
+    pub docs: Vec<ArrayDoc>,
+    /// Results, or the reason why there are none.
+    pub found: Result<Findings, Unsuitable>,
+}
+
+/// Analyses a run, several runs, or those of a sweep.
 pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
-    let words = Words::sort(&args.what)?;
+    let (further, words) = further_places(&args.what);
+    let places = [vec![args.run.clone()], further].concat();
+    match Population::at(&places, registry)? {
+        Some(population) => population::analyze(args, (&population, &words), registry, terminal),
+        None => of_run(args, registry, terminal),
+    }
+}
+
+/// Analyses a run.
+fn of_run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
+    let words = Words::sort(&args.what, of_one_network)?;
     let is_all = words.names.iter().any(|name| name == "all");
     let wanted: Vec<&'static Analysis> = if is_all {
         ANALYSES.iter().collect()
@@ -25,7 +48,8 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
         let names = words.names.iter();
         names.map(|name| named(name)).collect::<Result<_, _>>()?
     };
-    check_folder(args, &wanted)?;
+    let names: Vec<&str> = wanted.iter().map(|analysis| analysis.name).collect();
+    check_folder(args, &names)?;
     let needs = Needs::Trials(args.trials.trust.consent(terminal));
     let loaded = load(
         &args.run,
@@ -39,22 +63,37 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
     let found = with_study(&loaded, &args.trials, registry, terminal, |study| {
         Ok(analyse(study, &wanted, &words.settings))
     })?;
-    if let Some((analysis, Err(why))) = found.iter().find(|(_, found)| found.is_err() && !is_all) {
-        return Err(refused(analysis.name, why));
-    }
+    let outcomes = found.into_iter().map(|(analysis, found)| Outcome {
+        name: analysis.name,
+        title: analysis.title,
+        docs: analysis.arrays.to_vec(),
+        found,
+    });
+    let outcomes: Vec<Outcome> = outcomes.collect();
+    refuse_single(&outcomes, is_all)?;
     let folder = args.output.clone();
     let folder = folder.unwrap_or_else(|| loaded.folder.analysis());
-    prepare_folder(args, &folder, &found)?;
-    let step = loaded.weights.step;
-    write_all(args, &folder, found, step, terminal)
+    prepare_folder(args, &folder, &outcomes)?;
+    let about = json!({ "step": loaded.weights.step });
+    write_all(args, &folder, outcomes, about, terminal)
+}
+
+/// Refuses analyses without a result that were asked for by name.
+pub fn refuse_single(outcomes: &[Outcome], is_all: bool) -> Result<(), Failure> {
+    for Outcome { name, found, .. } in outcomes.iter().filter(|_| !is_all) {
+        if let Err(why) = found {
+            return Err(refused(name, why));
+        }
+    }
+    Ok(())
 }
 
 /// Checks the folder of `-o` before anything is computed.
-fn check_folder(args: &AnalyzeArgs, wanted: &[&Analysis]) -> Result<(), Failure> {
+pub fn check_folder(args: &AnalyzeArgs, wanted: &[&str]) -> Result<(), Failure> {
     if let Some(folder) = &args.output {
         output::check_folder(folder)?;
-        for analysis in wanted.iter().filter(|_| folder.is_dir()) {
-            output::check(&folder.join(format!("{}.npz", analysis.name)), args.force)?;
+        for name in wanted.iter().filter(|_| folder.is_dir()) {
+            output::check(&folder.join(format!("{name}.npz")), args.force)?;
         }
     }
     Ok(())
@@ -66,7 +105,11 @@ fn replaces(args: &AnalyzeArgs) -> bool {
 }
 
 /// Creates the folder of the results, and checks every path in it before the first file is written.
-fn prepare_folder(args: &AnalyzeArgs, folder: &Path, found: &[Found]) -> Result<(), Failure> {
+pub fn prepare_folder(
+    args: &AnalyzeArgs,
+    folder: &Path,
+    outcomes: &[Outcome],
+) -> Result<(), Failure> {
     let is_own = args.output.is_none();
     if is_own {
         output::check_unlinked(folder)?;
@@ -75,9 +118,9 @@ fn prepare_folder(args: &AnalyzeArgs, folder: &Path, found: &[Found]) -> Result<
         let what = format!("cannot make {}: {error}", folder.display());
         Failure::new(IO, "F002", what, "choose another folder: -o DIR")
     })?;
-    let outputs = found
+    let outputs = outcomes
         .iter()
-        .filter_map(|(analysis, found)| Some((analysis.name, found.as_ref().ok()?)));
+        .filter_map(|outcome| Some((outcome.name, outcome.found.as_ref().ok()?)));
     for path in outputs.flat_map(|(name, findings)| paths(args, folder, name, findings)) {
         if is_own {
             output::check_unlinked(&path)?;
@@ -87,19 +130,19 @@ fn prepare_folder(args: &AnalyzeArgs, folder: &Path, found: &[Found]) -> Result<
     Ok(())
 }
 
-/// Writes all results, and prints what they say.
-fn write_all(
+/// Writes all results, and prints what they say; `about` says in JSON what was analysed.
+pub fn write_all(
     args: &AnalyzeArgs,
     folder: &Path,
-    found: Vec<Found>,
-    step: u64,
+    outcomes: Vec<Outcome>,
+    about: serde_json::Value,
     terminal: &Terminal,
 ) -> Result<(), Failure> {
     let (mut all, mut left_out) = (serde_json::Map::new(), serde_json::Map::new());
     let mut n_files = 0;
-    for (analysis, found) in found {
-        let name = analysis.name.to_owned();
-        match found {
+    for outcome in outcomes {
+        let name = outcome.name.to_owned();
+        match outcome.found {
             Ok(mut findings) => {
                 for (suffix, figure) in &mut findings.figures {
                     match figure.styled(&args.style) {
@@ -109,9 +152,9 @@ fn write_all(
                         }
                     }
                 }
-                let scripts = findings.scripts(analysis.title, analysis.name);
-                findings.document(analysis);
-                let files = write(args, folder, analysis.name, &findings, &scripts)?;
+                let scripts = findings.scripts(outcome.title, &name);
+                findings.document(&outcome.docs);
+                let files = write(args, folder, &name, &findings, &scripts)?;
                 n_files += files.len();
                 terminal.say(format!("{name}:"));
                 let lines = findings.statements.iter();
@@ -128,9 +171,13 @@ fn write_all(
             terminal.say(format!("  {name}: {}", why.as_str().unwrap_or_default()));
         }
     }
-    terminal.print_json(
-        || json!({ "wrote": path_text(folder), "step": step, "analyses": all, "left_out": left_out }),
-    )?;
+    terminal.print_json(|| {
+        let mut summary = about;
+        summary["wrote"] = path_text(folder).into();
+        summary["analyses"] = all.into();
+        summary["left_out"] = left_out.clone().into();
+        summary
+    })?;
     let n_files = counted(n_files, "file");
     terminal.say(format!("wrote {n_files} to {}", folder.display()));
     Ok(())

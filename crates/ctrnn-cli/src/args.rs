@@ -93,11 +93,11 @@ pub enum Command {
     Export(ExportArgs),
     /// Create a finished run from a network that another program trained.
     Import(ImportArgs),
-    /// Analyse a trained network: behaviour, state space, fixed points, units, weights.
+    /// Analyse trained networks: behaviour, state space, fixed points, units, weights.
     Analyze(AnalyzeArgs),
     /// Draw one analysis of a trained network.
     Plot(PlotArgs),
-    /// Write an HTML page about a run: configuration, curves, figures of all analyses.
+    /// Write an HTML page about runs: configuration, curves, figures of all analyses.
     Report(ReportArgs),
     /// List, verify, show or remove the checkpoints of a run.
     Ckpt(CkptArgs),
@@ -530,17 +530,18 @@ pub struct PerturbArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = analyses_help())]
+#[command(after_help = format!("{}\n\n{}", analyses_help(), population_help()))]
 pub struct AnalyzeArgs {
-    /// The run folder.
+    /// The run folder; or a sweep, its file or its folder.
+    #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// Names of analyses, or `all` for every one that applies to the task; KEY=VALUE overrides of keys under task and
-    /// time; ANALYSIS.KEY=VALUE settings of an analysis.
+    /// Further run folders, which are analysed together with the first; names of analyses, or `all` for every one that applies to the task;
+    /// KEY=VALUE overrides of keys under task and time; ANALYSIS.KEY=VALUE settings of an analysis.
     #[arg(required = true, value_name = "WHAT")]
     pub what: Vec<String>,
     #[command(flatten)]
     pub trials: AnalyzedTrials,
-    /// Folder to write to [default: RUN/analysis, where results of earlier analyses are replaced].
+    /// Folder to write to [default: RUN/analysis, or that of the sweep, where results of earlier analyses are replaced].
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Formats of the figures.
@@ -625,11 +626,15 @@ pub struct PlotArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct ReportArgs {
-    /// The run folder.
+    /// The run folder; or a sweep, its file or its folder.
+    #[arg(value_name = "RUN")]
     pub run: PathBuf,
+    /// Further run folders, for a page about all of them.
+    #[arg(value_name = "RUN")]
+    pub further: Vec<PathBuf>,
     #[command(flatten)]
     pub trials: AnalyzedTrials,
-    /// File to write [default: RUN/report.html, which replaces an earlier report].
+    /// File to write [default: report.html in the folder of the run or sweep, which replaces an earlier report].
     #[arg(short, long, value_name = "FILE.html")]
     pub output: Option<PathBuf>,
     /// Replace an existing file.
@@ -646,13 +651,24 @@ fn analyses_help() -> String {
     let settings: String = ctrnn_analysis::ANALYSES
         .iter()
         .flat_map(|analysis| {
-            let options = analysis.options().into_iter();
+            let options = analysis.options.list().into_iter();
             options.map(|option| setting_help(analysis.name, &option))
         })
         .collect();
     format!(
         "Analyses:\n{lines}\nSettings, as in `analyze RUN lyapunov lyapunov.n_steps=5000`:\n{settings}\nThe trials are those of \
          `simulate`. The network's noise is off unless --noise is given."
+    )
+}
+
+/// Lists the analyses of several networks, one on each line.
+fn population_help() -> String {
+    let analyses = ctrnn_analysis::POPULATION_ANALYSES.iter();
+    let lines = analyses.map(|analysis| format!("  {:14} {}\n", analysis.name, analysis.summary));
+    format!(
+        "Analyses of several runs, as in `analyze RUN RUN compare -o DIR`, or of a sweep, as in `analyze SWEEP similarity`; all networks see the \
+         trials of the first:\n{}",
+        lines.collect::<String>()
     )
 }
 

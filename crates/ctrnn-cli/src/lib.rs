@@ -32,6 +32,7 @@ mod memory;
 mod output;
 mod perturbation;
 mod plot;
+mod population;
 mod progress;
 mod report;
 mod run_path;

@@ -11,7 +11,7 @@ use crate::failure::{Failure, USAGE};
 use crate::figure::{FigureFormat, styled};
 use crate::output;
 use crate::run_path::Needs;
-use crate::study::{Words, load, named, note_unused, refused, settings_for, with_study};
+use crate::study::{Words, load, named, note_unused, of_one_network, refused, settings_for, with_study};
 use crate::terminal::{Terminal, path_text};
 
 /// Draws an analysis, and writes its arrays and a script that draws each figure next to them.
@@ -25,7 +25,7 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         names,
         overrides,
         settings,
-    } = Words::sort(&args.what)?;
+    } = Words::sort(&args.what, of_one_network)?;
     let [name] = &names[..] else {
         let what = format!(
             "{} names of analyses are given, but a file takes one",
@@ -54,7 +54,7 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
         *figure = styled(figure, &args.style)?;
     }
     let scripts = findings.scripts(analysis.title, &stem(&args.output));
-    findings.document(analysis);
+    findings.document(analysis.arrays);
     let figures = &findings.figures;
     // A pipe has no folder for the other files.
     let is_alone = files::is_stream(&args.output);

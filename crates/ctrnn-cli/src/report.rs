@@ -10,12 +10,22 @@ use crate::args::ReportArgs;
 use crate::eval::note_unused_noise;
 use crate::failure::Failure;
 use crate::output;
+use crate::population::{self, Population};
 use crate::run_path::Needs;
 use crate::study::{Settings, analyse, load, with_study};
 use crate::terminal::Terminal;
 
-/// Writes the report of a run.
+/// Writes the report of a run, of several runs, or of a sweep.
 pub fn run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
+    let places = [vec![args.run.clone()], args.further.clone()].concat();
+    match Population::at(&places, registry)? {
+        Some(population) => population::report(args, &population, registry, terminal),
+        None => of_run(args, registry, terminal),
+    }
+}
+
+/// Writes the report of a run.
+fn of_run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     if let Some(path) = &args.output {
         output::check(path, args.force, terminal)?;
     }

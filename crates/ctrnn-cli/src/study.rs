@@ -5,15 +5,16 @@ use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_analysis::{
-    ANALYSES, Analysis, Basis, Dynamics, Findings, LayerStates, Metrics, Peer, Perturbation,
-    Shared, Study, SynapseStates, Unsuitable, simulate_perturbed, three_dimensional,
+    ANALYSES, Analysis, Basis, Dynamics, Findings, LayerStates, Metrics, OptionSet, Peer,
+    Perturbation, PopulationAnalysis, Shared, Study, SynapseStates, Unsuitable, simulate_perturbed,
+    three_dimensional,
 };
 use ctrnn_config::{Run, only_under, overridden, word_like};
 use ctrnn_files::{Array, RunFolder};
 use ctrnn_model::{CtrnnConfig, CtrnnModule, Forward, Matrix, Noise, RecurrenceBackend};
 use ctrnn_random::{Key, Stream};
 use ctrnn_runs::{RunWeights, initial_network};
-use ctrnn_tasks::{Mask, Registry, Target, TrialBatch};
+use ctrnn_tasks::{Mask, Registry, Target, Task, TrialBatch};
 use ctrnn_train::{condition_numbers, evaluation_trials};
 use serde_json::{Map, Value};
 
@@ -42,42 +43,54 @@ pub struct Words {
 /// Settings of analyses, by the name of the analysis.
 pub type Settings = BTreeMap<&'static str, Map<String, Value>>;
 
+/// Name and settings of an analysis, by its name.
+pub type Catalogue = fn(&str) -> Option<(&'static str, OptionSet)>;
+
+/// Returns name and settings of an analysis of one network.
+pub fn of_one_network(name: &str) -> Option<(&'static str, OptionSet)> {
+    Analysis::named(name).map(|analysis| (analysis.name, analysis.options))
+}
+
 impl Words {
-    /// Sorts the words of a command line.
-    pub fn sort(words: &[String]) -> Result<Self, Failure> {
+    /// Sorts the words of a command line; settings are those of the analyses in a catalogue.
+    pub fn sort(words: &[String], catalogue: Catalogue) -> Result<Self, Failure> {
         let is_override = |word: &&String| word.contains('=') || word.starts_with('~');
         let (assignments, names) = words.iter().partition::<Vec<&String>, _>(is_override);
         let (settings, overrides): (Vec<&String>, Vec<&String>) = assignments
             .into_iter()
-            .partition(|word| analysis_of_setting(word).is_some());
+            .partition(|word| analysis_of_setting(word, catalogue).is_some());
         Ok(Self {
             names: names.into_iter().cloned().collect(),
             overrides: overrides.into_iter().cloned().collect(),
-            settings: settings_of(&settings.into_iter().cloned().collect::<Vec<_>>())?,
+            settings: settings_of(
+                &settings.into_iter().cloned().collect::<Vec<_>>(),
+                catalogue,
+            )?,
         })
     }
 }
 
 /// Returns the analysis that a word ANALYSIS.KEY=VALUE is a setting of.
-fn analysis_of_setting(word: &str) -> Option<&'static Analysis> {
+fn analysis_of_setting(word: &str, catalogue: Catalogue) -> Option<(&'static str, OptionSet)> {
     let (name, _) = word.split_once('=')?.0.split_once('.')?;
-    Analysis::named(name.trim())
+    catalogue(name.trim())
 }
 
 /// Returns the settings that are given by words ANALYSIS.KEY=VALUE.
-fn settings_of(words: &[String]) -> Result<Settings, Failure> {
+fn settings_of(words: &[String], catalogue: Catalogue) -> Result<Settings, Failure> {
     let mut settings = Settings::new();
     for word in words {
-        let Some((analysis, (key, _))) = analysis_of_setting(word).zip(word.split_once('=')) else {
+        let found = analysis_of_setting(word, catalogue).zip(word.split_once('='));
+        let Some(((name, options), (key, _))) = found else {
             continue;
         };
-        only_under(&[analysis.name], std::slice::from_ref(word))?;
+        only_under(&[name], std::slice::from_ref(word))?;
         let value = overridden(std::slice::from_ref(word), key.trim());
         let value = value.and_then(|value| serde_json::to_value(value).ok());
         let key = key.trim().split_once('.').map_or("", |(_, key)| key);
-        let own = settings.entry(analysis.name).or_default();
+        let own = settings.entry(name).or_default();
         own.insert(key.to_owned(), value.unwrap_or_default());
-        analysis.check_options(own).map_err(|error| {
+        options.check(own).map_err(|error| {
             let help = "`train-ctrnn analyze --help` lists the settings of every analysis";
             Failure::new(USAGE, "C033", error.to_string(), help)
         })?;
@@ -88,13 +101,31 @@ fn settings_of(words: &[String]) -> Result<Settings, Failure> {
 /// Returns the analysis with this name.
 pub fn named(name: &str) -> Result<&'static Analysis, Failure> {
     Analysis::named(name).ok_or_else(|| {
-        let names: Vec<&str> = ANALYSES.iter().map(|analysis| analysis.name).collect();
-        let what = format!("{name:?} is not an analysis");
-        let near = word_like(name, names.iter().copied());
-        let near = near.map_or(String::new(), |near| format!("did you mean {near}? "));
-        let help = format!("{near}analyses: all, {}", names.join(", "));
-        Failure::new(USAGE, "C033", what, help)
+        if PopulationAnalysis::named(name).is_some() {
+            let what = format!("{name} is an analysis of several runs");
+            let help = format!("name them, `analyze RUN RUN {name} -o DIR`, or a sweep");
+            return Failure::new(USAGE, "C033", what, help);
+        }
+        let names = ANALYSES.iter().map(|analysis| analysis.name);
+        unknown(
+            &format!("{name:?} is not an analysis"),
+            name,
+            names.collect(),
+        )
     })
+}
+
+/// Creates the error of a name that no analysis of this kind has.
+pub fn unknown(kind: &str, name: &str, names: Vec<&str>) -> Failure {
+    let what = if name.contains(std::path::MAIN_SEPARATOR) {
+        format!("{name} is not a run: it has no RUN.json")
+    } else {
+        format!("{name:?} is not {kind}")
+    };
+    let near = word_like(name, names.iter().copied());
+    let near = near.map_or(String::new(), |near| format!("did you mean {near}? "));
+    let help = format!("{near}analyses: all, {}", names.join(", "));
+    Failure::new(USAGE, "C033", what, help)
 }
 
 /// Prints notes on options that have no effect on any of these analyses.
@@ -195,6 +226,18 @@ pub fn load(
     Ok(loaded)
 }
 
+/// Loads a run with overrides under task and time that sees the trials of another one; no program is started.
+pub fn load_shared(
+    path: &Path,
+    args: &AnalyzedTrials,
+    overrides: &[String],
+    registry: &Registry,
+    terminal: &Terminal,
+) -> Result<Loaded, Failure> {
+    let (checkpoint, needs) = (args.checkpoint.as_deref(), Needs::Network);
+    load_at(path, checkpoint, args, overrides, registry, needs, terminal)
+}
+
 /// Loads a run without determining the number of its trials.
 fn load_at(
     path: &Path,
@@ -241,9 +284,42 @@ fn fitting(run: &Run, max_steps: usize) -> usize {
     (MOST_STATES / (max_steps * n_units).max(1)).max(8)
 }
 
-/// Runs a network, and those that it is compared with, on the trials, and passes the resulting study to `then`.
+/// Trials of one run that several networks see.
+pub struct SharedTrials<'a> {
+    /// Run whose task makes the trials.
+    run: &'a Run,
+    batch: TrialBatch,
+}
+
+impl<'a> SharedTrials<'a> {
+    /// Makes the trials of a run.
+    ///
+    /// # Errors
+    /// If they cannot be made.
+    pub fn of(loaded: &'a Loaded, args: &AnalyzedTrials) -> Result<Self, Failure> {
+        Ok(Self {
+            run: &loaded.run,
+            batch: trials(loaded, args.trials.is_some())?,
+        })
+    }
+}
+
+/// Runs a network, and those that it is compared with, on its trials, and passes the resulting study to `then`.
 pub fn with_study<T>(
     loaded: &Loaded,
+    args: &AnalyzedTrials,
+    registry: &Registry,
+    terminal: &Terminal,
+    then: impl FnOnce(&Study) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let trials = SharedTrials::of(loaded, args)?;
+    with_study_of(loaded, &trials, args, registry, terminal, then)
+}
+
+/// Runs a network, and those that it is compared with, on the trials of another run of the task, and passes the resulting study to `then`.
+pub fn with_study_of<T>(
+    loaded: &Loaded,
+    trials: &SharedTrials,
     args: &AnalyzedTrials,
     registry: &Registry,
     terminal: &Terminal,
@@ -256,6 +332,7 @@ pub fn with_study<T>(
     let peers = peers.collect::<Result<Vec<_>, Failure>>()?;
     let job = StudyJob {
         loaded,
+        trials,
         args,
         peers: &peers,
         terminal,
@@ -325,6 +402,7 @@ pub fn settings_for(settings: &Settings, analysis: &Analysis) -> Map<String, Val
 
 struct StudyJob<'a> {
     loaded: &'a Loaded,
+    trials: &'a SharedTrials<'a>,
     args: &'a AnalyzedTrials,
     peers: &'a [(String, Loaded)],
     terminal: &'a Terminal,
@@ -340,13 +418,19 @@ impl<'a> Job for StudyJob<'a> {
     {
         let Self {
             loaded,
+            trials,
             args,
             peers,
             terminal,
         } = self;
         let run = &loaded.run;
         let network = loaded.weights.network::<B::InnerBackend>(run, device)?;
-        let batch = trials(loaded, args.trials.is_some())?;
+        let (task, batch) = (trials.run.task.as_ref(), trials.batch.clone());
+        same_channels(
+            &loaded.folder.root().display().to_string(),
+            network.config(),
+            &trials.run.model,
+        )?;
         let noise = || {
             if args.noise {
                 Noise::Drawn(evaluation_noise(run))
@@ -357,15 +441,16 @@ impl<'a> Job for StudyJob<'a> {
         let perturbation = perturbation(&args.perturb, &network, run, &loaded.folder)?;
         let layer = layer(args, &run.model, "the network")?;
         let dynamics = lasting_dynamics(&perturbation, &network, layer, run, &batch, terminal)?;
-        let mut states = pass(&network, run, &batch, noise(), &perturbation)?;
+        let mut states = pass(&network, (run, task), &batch, noise(), &perturbation)?;
         let below = layer.checked_sub(1).map(|below| &states.below[below].rates);
         let rates_below = below.map(three_dimensional);
         take_layer(&mut states, layer);
         let signs = network.config().layer(layer).signs(Matrix::Recurrent);
         let others = peers.iter().map(|(name, peer)| {
             let other = peer.weights.network::<B::InnerBackend>(&peer.run, device)?;
-            same_channels(name, network.config(), other.config())?;
-            let mut states = pass(&other, &peer.run, &batch, noise(), &Perturbation::default())?;
+            same_channels(name, other.config(), network.config())?;
+            let own = (&peer.run, peer.run.task.as_ref());
+            let mut states = pass(&other, own, &batch, noise(), &Perturbation::default())?;
             take_layer(&mut states, self::layer(args, other.config(), name)?);
             let mut peer = Peer {
                 name: name.clone(),
@@ -403,7 +488,7 @@ impl<'a> Job for StudyJob<'a> {
                     utilisation: three_dimensional(utilisation),
                     resources: three_dimensional(resources),
                 }),
-            task: run.task.as_ref(),
+            task,
             by: Vec::new(),
             shared: Shared::default(),
             signs,
@@ -443,17 +528,18 @@ fn take_layer(states: &mut ctrnn_analysis::States, layer: usize) {
     }
 }
 
-fn same_channels(name: &str, own: &CtrnnConfig, other: &CtrnnConfig) -> Result<(), Failure> {
+/// Checks that a network of this name fits the trials of another one.
+fn same_channels(name: &str, own: &CtrnnConfig, of_trials: &CtrnnConfig) -> Result<(), Failure> {
     let channels = |config: &CtrnnConfig| [config.first_layer().n_inputs, config.n_outputs];
-    if channels(own) == channels(other) && own.dt_ms == other.dt_ms {
+    if channels(own) == channels(of_trials) && own.dt_ms == of_trials.dt_ms {
         return Ok(());
     }
     let what = format!(
-        "{name} has {:?} inputs and outputs at dt_ms = {}, this run {:?} at {}",
-        channels(other),
-        other.dt_ms,
+        "{name} has {:?} inputs and outputs at dt_ms = {}, but the trials are of a run with {:?} at {}",
         channels(own),
-        own.dt_ms
+        own.dt_ms,
+        channels(of_trials),
+        of_trials.dt_ms
     );
     Err(Failure::new(
         DATA,
@@ -524,10 +610,10 @@ fn no_states(run: &Run) -> ctrnn_analysis::States {
     }
 }
 
-/// Runs a network on the trials of a batch.
+/// Runs the network of a run on the trials of a batch, which a task made.
 fn pass<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
-    run: &Run,
+    (run, task): (&Run, &dyn Task),
     batch: &TrialBatch,
     noise: Noise<B>,
     perturbation: &Perturbation,
@@ -539,7 +625,7 @@ fn pass<B: RecurrenceBackend>(
     let inputs = Array::f32(&shape, batch.inputs.clone());
     let forward = Forward {
         noise,
-        conditions: condition_numbers(network, run.task.as_ref(), batch)?,
+        conditions: condition_numbers(network, task, batch)?,
         ..Forward::default()
     };
     let run = |forward: Forward<B>| -> Result<ctrnn_analysis::States, Failure> {

@@ -68,14 +68,16 @@ pub fn run(args: &SweepArgs, registry: &Registry, terminal: &Terminal) -> Result
             let trials = trials.collect::<Result<Vec<_>, _>>()?;
             return run_pool(&sweep, &trials, (pool, false, false), registry, terminal);
         }
-        SweepCommand::Status { place } => status(&open(place, registry, terminal)?, terminal)?,
+        SweepCommand::Status { place } => {
+            status(&open_runs(place, registry, terminal)?, terminal)?;
+        }
         SweepCommand::Collect {
             place,
             output,
             means,
             force,
         } => {
-            let sweep = open(place, registry, terminal)?;
+            let sweep = open_runs(place, registry, terminal)?;
             collect(&sweep, output, *means, *force, terminal)?;
         }
         SweepCommand::Report {
@@ -83,14 +85,16 @@ pub fn run(args: &SweepArgs, registry: &Registry, terminal: &Terminal) -> Result
             output,
             force,
         } => {
-            let sweep = open(place, registry, terminal)?;
+            let sweep = open_runs(place, registry, terminal)?;
             crate::output::check(output, *force, terminal)?;
             let page = ctrnn_sweep::report(&Table::of(&sweep));
             output::write(output, *force, page.as_bytes())?;
             terminal.say(format!("wrote {}", output.display()));
             terminal.wrote(output)?;
         }
-        SweepCommand::Cancel { place } => cancel(&open(place, registry, terminal)?, terminal)?,
+        SweepCommand::Cancel { place } => {
+            cancel(&open_runs(place, registry, terminal)?, terminal)?;
+        }
         SweepCommand::Submit(args) => submit(args, registry, terminal)?,
     }
     Ok(0)
@@ -105,6 +109,18 @@ fn open(place: &SweepPlace, registry: &Registry, terminal: &Terminal) -> Result<
         ));
     }
     Ok(sweep)
+}
+
+/// Opens a sweep whose runs are read: by its file, or by its folder.
+fn open_runs(
+    place: &SweepPlace,
+    registry: &Registry,
+    terminal: &Terminal,
+) -> Result<Sweep, Failure> {
+    if place.dir.is_none() && place.file.is_dir() {
+        return Ok(Sweep::in_folder(&place.file)?);
+    }
+    open(place, registry, terminal)
 }
 
 /// Runs trials by a pool of processes. `wanted` holds its settings, whether trials whose training failed are tried again, and
@@ -352,6 +368,12 @@ impl From<SweepError> for Failure {
                 "C018",
                 message,
                 "undo the change, or give the new sweep another name (`name`, or --dir); --new-base goes on in this folder with the new values",
+            ),
+            SweepError::DamagedList { .. } => Self::new(
+                DATA,
+                "D001",
+                message,
+                "name the sweep file instead of the folder: its trials are listed from it",
             ),
             SweepError::NoTrial { .. } => Self::new(
                 USAGE,

@@ -22,6 +22,12 @@ pub enum SweepError {
         /// Folder of the sweep.
         folder: PathBuf,
     },
+    /// A list of trials that cannot be read.
+    #[error("{} is missing or damaged", path.display())]
+    DamagedList {
+        /// List in the folder of the sweep.
+        path: PathBuf,
+    },
     /// A trial that the sweep does not have.
     #[error(
         "{word:?} is not a trial of this sweep; expected a number from 1 to {n_trials}, or the first digits of a trial's name"

@@ -17,6 +17,8 @@ use crate::random::Distribution;
 
 /// Largest number of seeds and of draws.
 const MOST: i64 = MOST_TRIALS as i64;
+/// Largest nesting depth of tables and lists: functions here call themselves for each level.
+const MOST_NESTED: usize = 32;
 /// Keys of a sweep file.
 const KEYS: [&str; 7] = ["base", "name", "metric", "seeds", "grid", "list", "random"];
 
@@ -83,6 +85,12 @@ impl SweepFile {
                 let help = "write `key = value` under a [table]; a string stands in double quotes";
                 reader.problem(Code::Syntax, span, message, help);
             }
+            return Err(ConfigErrors(reader.problems));
+        }
+        if let Some(span) = too_deep(table.get_ref(), MOST_NESTED) {
+            let message = format!("more than {MOST_NESTED} tables and lists in each other");
+            let help = "no key needs so many; `train-ctrnn config schema` shows them all";
+            reader.problem(Code::Syntax, span, message, help);
             return Err(ConfigErrors(reader.problems));
         }
         let file = reader.file(table.get_ref(), name);
@@ -481,6 +489,22 @@ fn collect<'a, 'b>(
             Some(table) if !is_leaf(value.get_ref()) => collect(table, &name, is_leaf, found),
             _ => found.push((name, key.span(), value)),
         }
+    }
+}
+
+/// Returns the place of a value that is nested deeper than `room` levels.
+fn too_deep(table: &DeTable<'_>, room: usize) -> Option<Range<usize>> {
+    table.values().find_map(|value| is_deeper(value, room))
+}
+
+fn is_deeper(value: &Spanned<DeValue<'_>>, room: usize) -> Option<Range<usize>> {
+    if room == 0 {
+        return Some(value.span());
+    }
+    match value.get_ref() {
+        DeValue::Table(table) => too_deep(table, room - 1),
+        DeValue::Array(items) => items.iter().find_map(|item| is_deeper(item, room - 1)),
+        _ => None,
     }
 }
 

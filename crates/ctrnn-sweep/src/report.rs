@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use ctrnn_analysis::plot::{Figure, Layer, Ticks, colour};
-use ctrnn_analysis::{Metrics, escaped, page};
+use ctrnn_analysis::{Metrics, escaped, page, table_box};
 
 use crate::status::State;
 use crate::table::{Row, Table};
@@ -17,7 +17,8 @@ const MOST_CURVES: usize = 12;
 const MOST_RUNS_OF_CURVE: usize = 32;
 /// Largest number of values of a key with a tick each.
 const MOST_TICKS: usize = 12;
-const PANEL_MM: [f64; 2] = [70.0, 50.0];
+/// Size of a panel: with its axis it fits a narrow screen.
+const PANEL_MM: [f64; 2] = [48.0, 38.0];
 
 /// Writes the page: means over seeds, the metric against each key, curves by group, best trials, and failures with their
 /// reasons.
@@ -66,32 +67,16 @@ fn number(number: f64) -> String {
     }
 }
 
-/// Returns a table in a box that scrolls, so that the page never does sideways.
-fn table_box(head: &[String], rows: &[Vec<String>]) -> String {
-    let line = |cells: &[String], tag: &str| {
-        let cells = cells
-            .iter()
-            .map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)));
-        format!("<tr>{}</tr>\n", cells.collect::<String>())
-    };
-    let rows: String = rows.iter().map(|row| line(row, "td")).collect();
-    format!(
-        "<div class=\"box scroll\"><table class=\"grid\">\n{}{rows}</table></div>\n",
-        line(head, "th")
-    )
-}
-
 fn means(table: &Table) -> String {
     let groups = table.groups();
-    let keys = table.sweep.keys.iter().filter(|key| *key != "seed");
-    let mut head: Vec<String> = keys.map(|key| short(key).to_owned()).collect();
+    let mut head: Vec<String> = table
+        .sweep
+        .group_keys()
+        .map(|key| short(key).to_owned())
+        .collect();
     head.extend(["done", "mean", "standard deviation"].map(str::to_owned));
     let rows = groups.iter().take(5 * MOST_LISTED).map(|group| {
-        let (mean, deviation) = group
-            .means
-            .get("best")
-            .copied()
-            .unwrap_or((f64::NAN, f64::NAN));
+        let [mean, deviation] = group.best();
         let mut row = group.values.clone();
         row.extend([
             format!("{}/{}", group.n.0, group.n.1),
@@ -117,14 +102,8 @@ fn value(row: &Row) -> Option<f64> {
 }
 
 fn by_key(table: &Table, metric: &str) -> String {
-    let keys: Vec<&String> = table
-        .sweep
-        .keys
-        .iter()
-        .filter(|key| *key != "seed")
-        .collect();
     let mut cards = String::new();
-    for key in keys {
+    for key in table.sweep.group_keys() {
         let points: Vec<(&str, f64)> = table
             .rows
             .iter()
@@ -134,10 +113,11 @@ fn by_key(table: &Table, metric: &str) -> String {
         if points.is_empty() {
             continue;
         }
-        let svg = scatter(key, &points, metric).to_svg();
+        let figure = scatter(key, &points, metric);
+        let (mm, svg) = (figure.size_mm()[0], figure.to_svg());
         let _ = writeln!(
             cards,
-            "<article class=\"card\"><h3>{}</h3><div class=\"figures\"><figure style=\"--mm:95\">{svg}</figure></div></article>",
+            "<article class=\"card\"><h3>{}</h3><div class=\"figures\"><figure style=\"--mm:{mm:.1}\">{svg}</figure></div></article>",
             escaped(key)
         );
     }
@@ -198,15 +178,9 @@ fn scatter(key: &str, points: &[(&str, f64)], metric: &str) -> Figure {
 
 /// Returns the mean validation loss by step of each group.
 fn curves(table: &Table) -> String {
-    let keys: Vec<&String> = table
-        .sweep
-        .keys
-        .iter()
-        .filter(|key| *key != "seed")
-        .collect();
     let mut groups: Vec<(String, Vec<&Row>)> = Vec::new();
     for row in &table.rows {
-        let words = keys.iter().map(|key| {
+        let words = table.sweep.group_keys().map(|key| {
             format!(
                 "{} {}",
                 short(key),

@@ -1,9 +1,10 @@
 //! A sweep: its trials and its folder.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ctrnn_analysis::population::SEED;
 use ctrnn_config::{ConfigErrors, MAX_CONFIG_BYTES, Reading};
 use ctrnn_files::{FileError, RunFolder, Versions, atomic, digest, json, read_at_most};
 use ctrnn_tasks::{Programs, Registry};
@@ -17,8 +18,8 @@ use crate::identity::{FileDigests, Resolved};
 
 /// Largest list of trials that is read: 256 MiB.
 const MOST_LIST_BYTES: u64 = 256 << 20;
-/// Key of the seed.
-const SEED: &str = "seed";
+/// Name of the file that records a sweep.
+const RECORD: &str = "sweep.json";
 
 /// A trial of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +82,8 @@ pub struct Sweep {
     folder: PathBuf,
     base_blake3: String,
     trials_of: String,
+    /// True if the folder has the list of these trials.
+    is_listed: bool,
 }
 
 impl Sweep {
@@ -103,22 +106,65 @@ impl Sweep {
             base_blake3.as_bytes(),
             env!("CARGO_PKG_VERSION").as_bytes(),
         ];
+        let trials_of = digest::blake3(&of.join(&0));
+        let mut sweep = Self::without_trials(file, folder, base_blake3, trials_of);
+        match sweep.listed_trials() {
+            Some(trials) => (sweep.trials, sweep.is_listed) = (trials, true),
+            None => sweep.resolve(registry)?,
+        }
+        Ok(sweep)
+    }
+
+    /// Reads the sweep that is recorded in a folder: the trials that were run last, whatever has become of its file. Its runs can be read; to
+    /// run more, open the file.
+    ///
+    /// # Errors
+    /// If the folder holds no sweep, or its record is damaged.
+    pub fn in_folder(folder: &Path) -> Result<Self, SweepError> {
+        let recorded: SweepJson = SweepJson::VERSIONS.read(&folder.join(RECORD))?;
+        let path = folder.join("sweep.toml");
+        let text = read_at_most(&path, MAX_CONFIG_BYTES)?;
+        let text = String::from_utf8_lossy(&text);
+        let mut file = SweepFile::from_text(&text, &path.display().to_string(), Path::new(""))?;
+        (file.name, file.base) = (recorded.name, recorded.base);
+        let folder = folder.to_owned();
+        let mut sweep =
+            Self::without_trials(file, folder, recorded.base_blake3, recorded.trials_of);
+        let Some(trials) = sweep.listed_trials() else {
+            return Err(SweepError::DamagedList { path: sweep.list() });
+        };
+        (sweep.trials, sweep.is_listed) = (trials, true);
+        Ok(sweep)
+    }
+
+    /// Returns true if a folder holds a sweep.
+    pub fn is_folder(folder: &Path) -> bool {
+        folder.join(RECORD).is_file()
+    }
+
+    fn without_trials(
+        file: SweepFile,
+        folder: PathBuf,
+        base_blake3: String,
+        trials_of: String,
+    ) -> Self {
         let mut keys: Vec<String> = file.keys().iter().map(ToString::to_string).collect();
         keys.extend(file.seeds.is_some().then(|| SEED.to_owned()));
-        let mut sweep = Self {
-            trials_of: digest::blake3(&of.join(&0)),
+        Self {
             trials: Vec::new(),
             n_repeated: 0,
             file,
             keys,
             folder,
             base_blake3,
-        };
-        match sweep.listed_trials() {
-            Some(trials) => sweep.trials = trials,
-            None => sweep.resolve(registry)?,
+            trials_of,
+            is_listed: false,
         }
-        Ok(sweep)
+    }
+
+    /// Returns the keys that vary between groups: all but the seed.
+    pub fn group_keys(&self) -> impl Iterator<Item = &String> + Clone {
+        self.keys.iter().filter(|key| *key != SEED)
     }
 
     /// Returns the folder of the sweep.
@@ -205,7 +251,7 @@ impl Sweep {
         ctrnn_files::output::check_folder(&self.folder)?; // not among the files of a run
         let logs = self.folder.join("logs");
         fs::create_dir_all(&logs).map_err(FileError::io("create", &logs))?;
-        if self.listed_trials().is_some() {
+        if self.is_listed {
             return Ok(());
         }
         let lines = self
@@ -222,7 +268,7 @@ impl Sweep {
             trials_of: self.trials_of.clone(),
         };
         let text = serde_json::to_vec_pretty(&record).expect("a JSON value");
-        Ok(atomic::write(&self.folder.join("sweep.json"), &text)?)
+        Ok(atomic::write(&self.folder.join(RECORD), &text)?)
     }
 
     fn list(&self) -> PathBuf {
@@ -230,7 +276,7 @@ impl Sweep {
     }
 
     fn recorded(&self) -> Result<Option<SweepJson>, FileError> {
-        match SweepJson::VERSIONS.read(&self.folder.join("sweep.json")) {
+        match SweepJson::VERSIONS.read(&self.folder.join(RECORD)) {
             Ok(recorded) => Ok(Some(recorded)),
             Err(FileError::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -270,9 +316,9 @@ impl Sweep {
                 self.trials_at(point, overrides, &digests, registry)
             })
             .collect();
-        let mut seen = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         for trial in trials?.into_iter().flatten() {
-            if seen.insert(trial.name.clone(), ()).is_none() {
+            if seen.insert(trial.name.clone()) {
                 self.trials.push(trial);
             } else {
                 self.n_repeated += 1;

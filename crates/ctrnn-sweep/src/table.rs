@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use ctrnn_analysis::population::Spread;
 use ctrnn_files::RunFolder;
 use serde::Deserialize;
 
@@ -97,9 +98,16 @@ pub struct Group {
     pub values: Vec<String>,
     /// Number of trials that are done, and of all.
     pub n: (usize, usize),
-    /// Mean and standard deviation over seeds (n - 1 in the denominator) by column; a column that some trials lack is
-    /// over those that have it.
-    pub means: BTreeMap<String, (f64, f64)>,
+    /// Mean and standard deviation over seeds by column; a column that some trials lack is over those that have it.
+    pub means: BTreeMap<String, Spread>,
+}
+
+impl Group {
+    /// Returns mean and standard deviation of the metric; NaN if no trial is done.
+    pub fn best(&self) -> [f64; 2] {
+        let best = self.means.get("best");
+        best.map_or([f64::NAN; 2], |best| [best.mean, best.deviation])
+    }
 }
 
 impl<'a> Table<'a> {
@@ -191,17 +199,11 @@ impl<'a> Table<'a> {
 
     /// Returns the trials in groups that differ in their seeds only, in the order of the sweep.
     pub fn groups(&self) -> Vec<Group> {
-        let keys: Vec<&String> = self
-            .sweep
-            .keys
-            .iter()
-            .filter(|key| *key != "seed")
-            .collect();
         let mut order: Vec<Vec<String>> = Vec::new();
         let mut members: BTreeMap<Vec<String>, Vec<&Row>> = BTreeMap::new();
         for row in &self.rows {
-            let value = |key: &&String| row.trial.value(key).unwrap_or_default().to_owned();
-            let values: Vec<String> = keys.iter().map(value).collect();
+            let value = |key: &String| row.trial.value(key).unwrap_or_default().to_owned();
+            let values: Vec<String> = self.sweep.group_keys().map(value).collect();
             if !members.contains_key(&values) {
                 order.push(values.clone());
             }
@@ -220,7 +222,7 @@ impl<'a> Table<'a> {
             }
             let means = numbers
                 .into_iter()
-                .map(|(name, values)| (name, mean_and_deviation(&values)));
+                .map(|(name, values)| (name, Spread::of(values)));
             Group {
                 n: (results.len(), rows.len()),
                 means: means.collect(),
@@ -234,7 +236,7 @@ impl<'a> Table<'a> {
     /// deviation of each number.
     pub fn means_csv(&self) -> String {
         let columns = self.columns();
-        let keys = self.sweep.keys.iter().filter(|key| *key != "seed").cloned();
+        let keys = self.sweep.group_keys().cloned();
         let mut head: Vec<String> = keys.chain(["done", "trials"].map(str::to_owned)).collect();
         for name in &columns {
             head.extend([format!("{name}_mean"), format!("{name}_sd")]);
@@ -246,7 +248,7 @@ impl<'a> Table<'a> {
             for name in &columns {
                 let number = group.means.get(name);
                 row.extend(match number {
-                    Some((mean, deviation)) => [mean.to_string(), finite(*deviation)],
+                    Some(spread) => [finite(spread.mean), finite(spread.deviation)],
                     None => [String::new(), String::new()],
                 });
             }
@@ -257,7 +259,7 @@ impl<'a> Table<'a> {
 
     /// Returns the means over seeds as lines for a terminal.
     pub fn means_text(&self) -> String {
-        let keys = self.sweep.keys.iter().filter(|key| *key != "seed");
+        let keys = self.sweep.group_keys();
         let mut head: Vec<String> = keys
             .map(|key| key.rsplit('.').next().unwrap_or(key).to_owned())
             .collect();
@@ -267,12 +269,7 @@ impl<'a> Table<'a> {
         for group in self.groups() {
             let mut row = group.values.clone();
             row.push(format!("{}/{}", group.n.0, group.n.1));
-            let (mean, deviation) = group
-                .means
-                .get("best")
-                .copied()
-                .unwrap_or((f64::NAN, f64::NAN));
-            row.extend([mean, deviation].map(|number| {
+            row.extend(group.best().map(|number| {
                 if number.is_nan() {
                     "-".to_owned()
                 } else {
@@ -305,25 +302,13 @@ fn aligned(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Returns a number as text; nothing for a deviation that a single trial does not have.
+/// Returns a number as text; nothing if it is not finite, as the deviation of a single trial.
 fn finite(number: f64) -> String {
     if number.is_finite() {
         number.to_string()
     } else {
         String::new()
     }
-}
-
-fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    let deviation = if values.len() > 1 {
-        (squares / (n - 1.0)).sqrt()
-    } else {
-        f64::NAN
-    };
-    (mean, deviation)
 }
 
 /// Returns a line of CSV (RFC 4180). A text that a spreadsheet would take for a formula gets an apostrophe.
@@ -348,13 +333,6 @@ fn line(cells: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_deviation_is_that_of_a_sample() {
-        // Of 1, 2 and 6 the mean is 3, and (4 + 1 + 9) / 2 = 7.
-        assert_eq!(mean_and_deviation(&[1.0, 2.0, 6.0]), (3.0, 7.0_f64.sqrt()));
-        assert!(mean_and_deviation(&[1.0]).1.is_nan());
-    }
 
     #[test]
     fn cells_are_quoted() {

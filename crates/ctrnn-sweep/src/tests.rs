@@ -110,6 +110,44 @@ fn another_base_is_refused_unless_told() {
 }
 
 #[test]
+fn a_folder_has_the_trials_that_were_run_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = sweep(folder.path(), "seeds = 2\n[grid]\nmodel.n_units = [4, 8]\n");
+    assert!(!Sweep::is_folder(first.folder()));
+    first.record(false).unwrap();
+    let found = Sweep::in_folder(first.folder()).unwrap();
+    assert_eq!((names(&found), &found.keys), (names(&first), &first.keys));
+    assert_eq!(
+        (&found.file.name, &found.file.base),
+        (&first.file.name, &first.file.base)
+    );
+    assert_eq!(found.group_keys().collect::<Vec<_>>(), ["model.n_units"]);
+    std::fs::write(first.folder().join("trials.jsonl"), "{").unwrap();
+    let damaged = Sweep::in_folder(first.folder()).unwrap_err();
+    assert!(
+        matches!(damaged, SweepError::DamagedList { .. }),
+        "{damaged}"
+    );
+}
+
+#[test]
+fn nested_tables_are_bounded() {
+    let key = vec!["a"; 70].join(".");
+    for text in [
+        format!("base = 'b'\n[grid]\n{key} = [1]\n"),
+        format!(
+            "base = 'b'\n[grid]\na = [{}1{}]\n",
+            "[".repeat(70),
+            "]".repeat(70)
+        ),
+        format!("base = 'b'\n[[list]]\n{} = 1\n", vec!["a"; 50].join(".")),
+    ] {
+        let errors = SweepFile::from_text(&text, "s.toml", Path::new(".")).unwrap_err();
+        assert!(errors.to_string().contains("in each other"), "{errors}");
+    }
+}
+
+#[test]
 fn trials_are_found_by_number_and_name() {
     let folder = tempfile::tempdir().unwrap();
     let sweep = sweep(folder.path(), "seeds = 3\n");
@@ -142,9 +180,9 @@ fn results_are_joined_over_seeds() {
     let table = Table::of(&sweep);
     let groups = table.groups();
     // Of 1, 2 and 6 the mean is 3, and (4 + 1 + 9) / 2 = 7.
-    assert_eq!(groups[0].means["best"], (3.0, 7.0_f64.sqrt()));
+    assert_eq!(groups[0].best(), [3.0, 7.0_f64.sqrt()]);
     assert_eq!((groups[0].n, groups[1].n), ((3, 3), (1, 3)));
-    assert_eq!(groups[1].means["val_loss"].0, 4.0);
+    assert_eq!(groups[1].means["val_loss"].mean, 4.0);
     assert!(
         table.means_text().contains("3/3   3.0000"),
         "{}",
@@ -178,6 +216,10 @@ fn no_text_makes_it_panic() {
         "[random]\nn=1",
         "base=1\nseeds=[]\nlist=3\ngrid=1\nrandom=2",
         "base='b'\n[grid.a]\n[random]\nn=2\na.b={uniform=[1]}",
+        &format!(
+            "base='b'\n[random]\nn=2\n{}={{choice=[1]}}",
+            vec!["a"; 5000].join(".")
+        ),
     ] {
         let read = SweepFile::from_text(text, "s.toml", Path::new("."));
         assert!(read.is_err() || read.unwrap().points().is_ok(), "{text}");

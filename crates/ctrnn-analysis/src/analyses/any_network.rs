@@ -351,7 +351,7 @@ fn faults(study: &Study) -> Vec<String> {
             fault("nothing is found".to_owned());
         }
         findings.scripts(analysis.title, analysis.name);
-        findings.document(analysis);
+        findings.document(analysis.arrays);
         array_faults(analysis, &findings, &mut fault);
         let is_undefined = |line: &&String| {
             ["NaN", "inf ", "undefined"]

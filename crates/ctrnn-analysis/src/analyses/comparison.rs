@@ -1,6 +1,7 @@
 //! Distances between runs.
 
 use ndarray::{Array2, Array3};
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +53,7 @@ pub struct Measure {
     /// Distances, `[run, run]`.
     pub table: Array2<f64>,
     /// Largest possible value, if there is one.
-    most: Option<f64>,
+    pub(crate) most: Option<f64>,
 }
 
 impl Answer for Comparison {
@@ -163,7 +164,12 @@ impl Answer for Comparison {
 }
 
 impl Measure {
-    fn new(name: &'static str, title: &'static str, table: Array2<f64>, most: Option<f64>) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        title: &'static str,
+        table: Array2<f64>,
+        most: Option<f64>,
+    ) -> Self {
         Self {
             name,
             title,
@@ -173,7 +179,7 @@ impl Measure {
     }
 
     /// Draws the table, with its numbers if there is room for them.
-    fn draw(&self, panel: &mut Panel, highest: f64) {
+    pub(crate) fn draw(&self, panel: &mut Panel, highest: f64) {
         panel.matrix(&self.table, [0.0, highest], ColourMap::Blues);
         if self.table.nrows() <= 5 {
             panel.extend(self.table.indexed_iter().map(|((i, j), &value)| {
@@ -199,21 +205,23 @@ fn check_peers(study: &Study) -> Result<(), Unsuitable> {
     Ok(())
 }
 
-fn dynamical_distances(maps: &[Array2<f64>]) -> Result<Array2<f64>, Unsuitable> {
+pub(crate) fn dynamical_distances(maps: &[Array2<f64>]) -> Result<Array2<f64>, Unsuitable> {
     pairwise(maps.len(), 0.0, |i, j| {
         Ok(dynamical_distance(maps[i].view(), maps[j].view())?)
     })
 }
 
 /// Returns the symmetric table of a distance between `n` items, with `same` on its diagonal.
-fn pairwise(
+pub(crate) fn pairwise(
     n: usize,
     same: f64,
-    distance: impl Fn(usize, usize) -> Result<f64, Unsuitable>,
+    distance: impl Fn(usize, usize) -> Result<f64, Unsuitable> + Sync,
 ) -> Result<Array2<f64>, Unsuitable> {
+    let pairs: Vec<(usize, usize)> = (0..n).flat_map(|i| (0..i).map(move |j| (i, j))).collect();
+    let values: Result<Vec<f64>, Unsuitable> =
+        pairs.par_iter().map(|&(i, j)| distance(i, j)).collect();
     let mut table = Array2::from_elem((n, n), same);
-    for (i, j) in (0..n).flat_map(|i| (0..i).map(move |j| (i, j))) {
-        let value = distance(i, j)?;
+    for ((i, j), value) in pairs.into_iter().zip(values?) {
         table[[i, j]] = value;
         table[[j, i]] = value;
     }
@@ -222,7 +230,7 @@ fn pairwise(
 
 /// Fits the delay-embedded dynamics of a network in its first principal components: as many as explain 99 % of the
 /// variance, at most twenty.
-fn dynamics_of(
+pub(crate) fn dynamics_of(
     study: &Study,
     rates: &Array3<f64>,
     rows: &Array2<f64>,

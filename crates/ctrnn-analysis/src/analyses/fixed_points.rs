@@ -29,7 +29,7 @@ const MOST_VISITED: usize = 4000;
 const MOST_OBSERVED: usize = 20_000;
 /// Number of marginal points from which they are reported as a continuum: isolated ones are rare, whereas on a line or
 /// plane of them each start finds a different one.
-const CONTINUUM: usize = 10;
+pub(crate) const CONTINUUM: usize = 10;
 /// Largest number of trials whose trajectories are drawn for each input, and for all of them.
 const MOST_TRAJECTORIES: usize = 24;
 const ALL_TRAJECTORIES: usize = 96;

@@ -9,7 +9,8 @@ use super::{Answer, Unsuitable};
 use crate::evidence::{Context, Contexts, Evidence, column, contexts, distinct};
 use crate::groups::numbers;
 use crate::plot::{
-    Figure, Layer, Marker, Panel, Rgb, Scale, Ticks, colour, level_colour, panel_mm, range_of,
+    Figure, Layer, Marker, Panel, Rgb, Scale, Ticks, beside, colour, level_colour, panel_mm,
+    range_of,
 };
 use crate::sigmoid::{Level, Sigmoid, SigmoidFit, SigmoidIntervals, percentiles};
 use crate::text::{rounded, short, spoken};
@@ -356,6 +357,9 @@ fn draw(panel: &mut Panel, curves: &[&Curve], is_named: bool) {
     if low < 0.0 && high > 0.0 {
         panel.add(Layer::guide([0.0, 0.0], [0.0, 1.0]));
     }
+    let places = distinct(shown.iter().flatten().map(|level| level.x));
+    let gaps = places.windows(2).map(|pair| pair[1] - pair[0]);
+    let gap = gaps.reduce(f64::min).unwrap_or(0.0);
     for (k, (curve, levels)) in curves.iter().zip(&shown).enumerate() {
         let is_alone = curves.len() == 1;
         let ink = match curves.len() {
@@ -378,9 +382,18 @@ fn draw(panel: &mut Panel, curves: &[&Curve], is_named: bool) {
             panel.add(line.wide(0.3).dashed().named("logistic"));
         }
         let is_unnamed = is_named && normal.is_none() && !is_alone;
+        // Curves often agree at strong evidence: their points are beside each other.
+        let moved = beside(k, curves.len()) * gap;
+        let levels: Vec<Level> = levels
+            .iter()
+            .map(|level| Level {
+                x: level.x + moved,
+                ..*level
+            })
+            .collect();
         draw_levels(
             panel,
-            levels,
+            &levels,
             ink,
             is_unnamed.then_some(&curve.context.name[..]),
         );

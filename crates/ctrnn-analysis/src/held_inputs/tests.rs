@@ -122,7 +122,7 @@ fn signed_evidence_is_one_stimulus() {
     let [coherence] = in_stimulus[..] else {
         panic!("{in_stimulus:?}");
     };
-    assert_eq!(coherence.condition, "coherence");
+    assert_eq!(coherence.label, "coherence");
     for (change, expected) in coherence.change.iter().zip([0.0, -0.5, 0.5]) {
         assert!((change - expected).abs() < 1e-6, "{}", coherence.change);
     }

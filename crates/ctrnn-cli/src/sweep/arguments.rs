@@ -22,7 +22,7 @@ pub struct SweepArgs {
 /// A sweep.
 #[derive(Debug, ClapArgs)]
 pub struct SweepPlace {
-    /// The sweep file, a TOML file.
+    /// The sweep file, a TOML file; for `status`, `collect`, `report` and `cancel` also the folder of the sweep.
     #[arg(value_name = "SWEEP")]
     pub file: PathBuf,
     /// Folder of the sweep [default: sweeps/NAME].

@@ -17,7 +17,7 @@ use crate::terminal::{Terminal, path_text};
 use crate::trust::Consent;
 
 /// Time after which no further network is timed; the rest is estimated.
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(2);
 /// Largest number of trials that are listed as text.
 const MOST_LISTED: usize = 60;
 /// MiB that a training takes if that is not known.
@@ -56,12 +56,12 @@ pub fn check(
 ) -> Result<(), Failure> {
     let began = Instant::now();
     let mut timed: BTreeMap<String, Timed> = BTreeMap::new();
-    let mut seconds: BTreeMap<&[String], f64> = BTreeMap::new();
+    let mut seconds: BTreeMap<Vec<&str>, f64> = BTreeMap::new();
     let (mut n_estimated, mut total_s) = (0_usize, 0.0);
     let agree = |words: &[String]| consent.agree(words);
     for trial in &sweep.trials {
-        let point = without_seed(trial);
-        if let Some(known) = seconds.get(point) {
+        let (point, cost_keys) = (without_seed(trial), cost_keys(trial));
+        if let Some(known) = seconds.get(&cost_keys) {
             total_s += known;
             continue;
         }
@@ -90,10 +90,10 @@ pub fn check(
             }
         };
         let trial_s = step_s * run.config.train.steps as f64;
-        seconds.insert(point, trial_s);
+        seconds.insert(cost_keys, trial_s);
         total_s += trial_s;
     }
-    let of = |trial: &Trial| seconds.get(without_seed(trial)).copied().unwrap_or(0.0);
+    let of = |trial: &Trial| seconds.get(&cost_keys(trial)).copied().unwrap_or(0.0);
     let longest = sweep.trials.iter().map(of).fold(0.0, f64::max);
     let on_jobs = (total_s / jobs as f64).max(longest);
     if n_estimated > 0 {
@@ -146,6 +146,22 @@ fn without_seed(trial: &Trial) -> &[String] {
         Some((last, rest)) if last.starts_with("seed=") => rest,
         _ => &trial.overrides,
     }
+}
+
+/// Returns the settings on which time and memory of a trial depend: without the seed and the values of real numbers of network and training, as
+/// in [`shape`]. Of ten thousand trials few differ in them, and only those are resolved.
+pub fn cost_keys(trial: &Trial) -> Vec<&str> {
+    without_seed(trial)
+        .iter()
+        .map(|given| cost_key(given))
+        .collect()
+}
+
+fn cost_key(given: &str) -> &str {
+    let (key, value) = given.split_once('=').unwrap_or((given, ""));
+    let is_of_network = key.starts_with("model.") || key.starts_with("train.");
+    let is_real = value.contains(['.', 'e']) && value.parse::<f64>().is_ok();
+    if is_of_network && is_real { key } else { given }
 }
 
 /// Returns the seconds of a training step.

@@ -94,9 +94,10 @@ impl Watch for Display<'_> {
     }
 
     fn memory_mib(&mut self, trial: &Trial) -> f64 {
-        let of_size =
-            |given: &&String| !given.starts_with("seed=") && !given.contains("optimizer.lr=");
-        let key: Vec<String> = trial.overrides.iter().filter(of_size).cloned().collect();
+        let key: Vec<String> = cost::cost_keys(trial)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
         let (sweep, registry) = (self.sweep, self.registry);
         let entry = self.memory_mib.entry(key);
         *entry.or_insert_with(|| cost::memory_mib(sweep, trial, registry))

@@ -6,7 +6,6 @@ use super::selection::{oriented, slowest};
 use super::{FixedPoint, FixedPoints, Found, SelectionVectors};
 use crate::analyses::spectrum::{complex_window, draw_on_complex_plane};
 use crate::plot::{Figure, Layer, Marker, Panel, Rgb, Ticks, colour, drawable, panel_mm, range_of};
-use crate::text::spoken;
 
 /// Largest number of inputs drawn, and of panels in a row.
 const MOST_INPUTS: usize = 8;
@@ -345,7 +344,7 @@ fn contexts(found: &FixedPoints, selection: &SelectionVectors) -> Figure {
             panel
                 .title(title)
                 .x_label(if is_below { "choice axis" } else { "" })
-                .y_label(&format!("{} axis", spoken(&selection.stimuli[row])));
+                .y_label(&format!("{} axis", selection.stimuli[row]));
             if row == 0 && column + 1 == shown.len() {
                 name_kinds(panel, &kinds);
                 name_vectors(panel, found, &shown);

@@ -5,7 +5,7 @@ use ndarray::{Array1, Array2};
 
 use super::{FixedPoint, Found, table};
 use crate::held_inputs::{HeldInputs, Stimulus};
-use crate::text::{listed, short, spoken};
+use crate::text::{listed, short};
 use crate::{Arrays, Dynamics, Study};
 
 /// Largest number of stimuli.
@@ -24,7 +24,7 @@ pub struct SelectionVectors {
     pub inputs: Vec<usize>,
     /// Unit vector `[N]` along which the second of the two choices is read out, against the first.
     pub choice_axis: Array1<f64>,
-    /// Names of the stimuli, which are conditions that change the inputs of the epoch.
+    /// Labels of the stimuli, which are quantities that change the inputs of the epoch.
     pub stimuli: Vec<String>,
     /// Unit vectors `[stimulus, N]` along which the stimuli drive the network, without their part along the choice axis.
     pub stimulus_axes: Array2<f64>,
@@ -70,7 +70,7 @@ impl SelectionVectors {
             stimulus_axes: table(kept.iter().map(|(_, axis)| axis.clone()), choice_axis.len()),
             stimuli: kept
                 .iter()
-                .map(|(Stimulus { condition, .. }, _)| condition.clone())
+                .map(|(Stimulus { label, .. }, _)| label.clone())
                 .collect(),
             inputs,
             choice_axis,
@@ -91,7 +91,7 @@ impl SelectionVectors {
         let of = |(name, cosines): &(String, Vec<f64>)| {
             let each = self.stimuli.iter().zip(cosines);
             let each: Vec<String> = each
-                .map(|(stimulus, cosine)| format!("{} with {}", short(*cosine), spoken(stimulus)))
+                .map(|(stimulus, cosine)| format!("{} with {stimulus}", short(*cosine)))
                 .collect();
             format!(
                 "{name}: at the slowest point the selection vector has the cosine {}",

@@ -135,11 +135,11 @@ fn each_context_has_its_own_points() {
     }
     let notes = found.held.notes.join("\n");
     assert!(
-        notes.contains("motion and colour at the median in stimulus"),
+        notes.contains("motion coherence and colour coherence at the median in stimulus"),
         "{notes}"
     );
     let selection = found.selection.expect("two choices and two stimuli");
-    assert_eq!(selection.stimuli, ["motion", "colour"]);
+    assert_eq!(selection.stimuli, ["motion coherence", "colour coherence"]);
 }
 
 /// `--by` holds an input for each group. Between two contexts there is none, so it is that of one trial, with its context.
