@@ -1,5 +1,4 @@
 """Search a learning rate and a noise with Optuna: python optuna_search.py my.toml [TRIALS]
-
 Several processes may run at once and on several machines, as they share the journal; one that is killed is started again."""
 import csv
 import subprocess
@@ -11,7 +10,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 config, n_trials = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 30
-folder = Path("optuna") / Path(config).stem
+folder = Path("optuna", Path(config).stem)
 folder.mkdir(parents=True, exist_ok=True)
 
 def objective(trial):
@@ -35,6 +34,7 @@ def objective(trial):
     return min(losses) if training.returncode == 0 else float("nan")  # NaN: a failed trial
 
 storage = JournalStorage(JournalFileBackend(str(folder / "journal.log")))  # never SQLite on a network drive
-study = optuna.create_study(storage=storage, study_name="loss", load_if_exists=True)
+pruner = optuna.pruners.PatientPruner(optuna.pruners.MedianPruner(), patience=2)  # worse than half, and no longer improving
+study = optuna.create_study(storage=storage, study_name="loss", load_if_exists=True, pruner=pruner)
 study.optimize(objective, callbacks=[optuna.study.MaxTrialsCallback(n_trials, states=None)])  # pruned ones count
 print(study.best_value, study.best_params)

@@ -29,9 +29,9 @@ fn help() {
       simulate     Run a trained network and write its states to an npz file
       export       Write the weights of a run for other programs
       import       Create a finished run from a network that another program trained
-      analyze      Analyse a trained network: behaviour, state space, fixed points, units, weights
+      analyze      Analyse trained networks: behaviour, state space, fixed points, units, weights
       plot         Draw one analysis of a trained network
-      report       Write an HTML page about a run: configuration, curves, figures of all analyses
+      report       Write an HTML page about runs: configuration, curves, figures of all analyses
       ckpt         List, verify, show or remove the checkpoints of a run
       config       Inspect configurations: schema, all values, differences, one key
       info         Show version, machine, kernels and devices

@@ -46,7 +46,13 @@ fn runs(project: &Project) -> Vec<String> {
 #[test]
 fn a_sweep_is_analysed_by_groups() {
     let project = project();
-    let quick = ["fixed_points.starts=24", "--trials", "40"];
+    // Dynamical similarity takes seconds for each pair in an unoptimised program; `ctrnn-analysis` tests it.
+    let quick = [
+        "fixed_points.starts=24",
+        "similarity.most_dsa=2",
+        "--trials",
+        "40",
+    ];
     let all = [&["analyze", "s.toml", "all"][..], &quick].concat();
     project.run(&all).exits(0).says(&[
         "n_units = 6 (2 networks)",
@@ -82,31 +88,6 @@ fn a_sweep_is_analysed_by_groups() {
     assert_eq!(numbers(&project, &file("curves"), "loss_last"), losses);
     let mean = numbers(&project, &file("curves"), "loss_mean")[1];
     assert!((mean - (losses[0] + losses[1]) / 2.0).abs() < 1e-12);
-
-    // The similarity of two networks is that of the analysis of one with the other.
-    let [first, second] = [&runs[0], &runs[1]];
-    let pair = [
-        "analyze",
-        first,
-        "comparison",
-        "--with",
-        second,
-        "--trials",
-        "40",
-        "-o",
-        "pair",
-    ];
-    project.run(&pair).exits(0);
-    let dsa = |file: &str| numbers(&project, file, "dsa")[1];
-    assert_eq!(dsa("pair/comparison.npz"), dsa(&file("similarity")));
-
-    project
-        .run(&["report", "sweeps/s", "--trials", "40"])
-        .exits(0);
-    let page = project.text("sweeps/s/report.html");
-    for heading in ["Networks", "Side by side", "Similarity", "Solutions"] {
-        assert!(page.contains(&format!("<h2>{heading}</h2>")), "{heading}");
-    }
 }
 
 #[test]
@@ -155,10 +136,9 @@ fn several_runs_are_grouped_by_their_configurations() {
         .run(&["analyze", runs[0], "other", "compare", "-o", "x"])
         .exits(4)
         .says(&["other has [", "dt_ms = 10"]);
+    // The page itself is tested in `ctrnn-analysis`: all analyses take their time in an unoptimised program.
     project
-        .run(&[
-            "report", runs[0], runs[2], "-o", "two.html", "--trials", "8",
-        ])
-        .exits(0);
-    assert!(project.text("two.html").contains("<h2>Networks</h2>"));
+        .run(&["report", runs[0], runs[2]])
+        .exits(2)
+        .says(&["several runs", "-o FILE.html"]);
 }

@@ -85,7 +85,7 @@ fn works(placeholder: &str) -> Option<String> {
         "<FILE.csv>" => "out.csv",
         "<FILE.html>" => "out.html",
         "[DIR]" => return Some(format!("project{}", PROJECTS.fetch_add(1, Relaxed))),
-        "[WHICH]" | "[WHICH]..." | "[KEY]" | "[KEY=VALUE]..." => return None,
+        "[WHICH]" | "[WHICH]..." | "[RUN]..." | "[KEY]" | "[KEY=VALUE]..." => return None,
         _ => panic!("say in `works` what stands for {placeholder}"),
     };
     Some(value.to_owned())

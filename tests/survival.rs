@@ -126,10 +126,9 @@ fn whole_run(project: &Project, arguments: &[&str]) -> Duration {
 const PLAIN: &[&str] = &["train.steps=200"];
 /// One with two stages, monitors, and a second set of validation trials; most checkpoints are not at a validation.
 const STAGED: &[&str] = &[
-    "train.stage=[{steps=90},{steps=110,carry=[],model={noise={preactivation=0.2}}}]",
+    "train.stage=[{steps=90,validate={every_steps=15}},{steps=110,carry=[],model={noise={preactivation=0.2}}}]",
     "validate.monitors=true",
     "validate.quiet={noise=false}",
-    "validate.every_steps=15",
 ];
 
 /// Kills a run at a fraction of the time that it takes, resumes it until the end, and compares.

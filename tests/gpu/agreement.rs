@@ -25,6 +25,10 @@ struct Case {
     inputs: usize,
     units: usize,
     outputs: usize,
+    /// Rank of the factors of the recurrent matrix.
+    rank: usize,
+    /// True if the recurrent matrix is the product of the factors alone.
+    without_full: bool,
     form: Form,
     activation: Activation,
     noise: Noise,
@@ -62,8 +66,10 @@ fn sweep<B: Backend>(case: &Case) -> SweepTensors<B> {
         inputs: i,
         units: n,
         outputs: o,
+        rank: r,
         ..
     } = *case;
+    let full_rows = if case.without_full { 0 } else { n };
     let device = B::Device::default();
     let rng = &mut Rng::new(Key::new(7, Stream::Weights, 0), 0, 0);
     let scale = if matches!(case.activation, Activation::Power(_)) {
@@ -80,11 +86,11 @@ fn sweep<B: Backend>(case: &Case) -> SweepTensors<B> {
         inputs: primitive(host_tensor::<B, 3>(array(rng, [t, b, i], 1.0), &device)),
         w_in: primitive(host_tensor::<B, 2>(array(rng, [n, i], 0.7), &device)),
         w_rc: primitive(host_tensor::<B, 2>(
-            array(rng, [n, n], scale / (n as f32).sqrt()),
+            array(rng, [full_rows, n], scale / (n as f32).sqrt()),
             &device,
         )),
-        left: primitive(host_tensor::<B, 2>(array(rng, [n, 0], 1.0), &device)),
-        right: primitive(host_tensor::<B, 2>(array(rng, [n, 0], 1.0), &device)),
+        left: primitive(host_tensor::<B, 2>(array(rng, [n, r], scale), &device)),
+        right: primitive(host_tensor::<B, 2>(array(rng, [n, r], 1.0), &device)),
         bias: primitive(host_tensor::<B, 1>(array(rng, [n], 0.3), &device)),
         w_out: primitive(host_tensor::<B, 2>(array(rng, [o, n], 0.5), &device)),
         bias_out: primitive(host_tensor::<B, 1>(array(rng, [o], 0.5), &device)),
@@ -137,7 +143,7 @@ fn upstream<B: Backend>(case: &Case) -> ResultTensors<B> {
         primitive(host_tensor::<B, 3>(array(rng, shape, scale), &device))
     };
     SweepResults {
-        outputs: outputs.then(|| three(rng, [t, b, o], 1.0)),
+        outputs: (outputs && o > 0).then(|| three(rng, [t, b, o], 1.0)),
         rates: rates.then(|| three(rng, [t, b, n], 0.1)),
         potentials: potentials.then(|| three(rng, [t, b, n], 0.1)),
         final_state: UnitState {
@@ -160,8 +166,9 @@ type Named = Vec<(&'static str, Vec<f64>)>;
 fn results<B: RecurrenceBackend>(case: &Case) -> Named {
     let wanted = Operands {
         noise_scale: case.noise != Noise::Off,
-        left: false, // there are no factors
-        right: false,
+        w_rc: !case.without_full,
+        left: case.rank > 0,
+        right: case.rank > 0,
         ..Operands::default().map(|_: ()| true)
     };
     let sweep = sweep::<B>(case);
@@ -172,8 +179,10 @@ fn results<B: RecurrenceBackend>(case: &Case) -> Named {
     results
         .into_iter()
         .chain(gradients)
+        // Empty tensors.
         .filter(|(name, _)| case.inputs > 0 || !["inputs", "w_in"].contains(name))
-        .filter(|(name, _)| !["utilisation", "resources"].contains(name)) // empty
+        .filter(|(name, _)| case.outputs > 0 || !["outputs", "w_out", "bias_out"].contains(name))
+        .filter(|(name, _)| !["utilisation", "resources"].contains(name))
         .filter_map(|(name, tensor)| Some((name, numbers::<B>(tensor?))))
         .collect()
 }
@@ -221,11 +230,13 @@ fn any_case() -> impl Strategy<Value = Case> {
         1usize..=40,
         0usize..=10,
         1usize..=70,
-        1usize..=4,
+        0usize..=4,
     );
+    // A third of the matrices is full, a third of low rank, and a third both.
+    let ranks = (0usize..3, 1usize..=5);
     let kinds = (0usize..2, 0usize..9, 0usize..3, 0usize..2, any::<bool>());
     let used = prop::array::uniform4(any::<bool>());
-    (sizes, kinds, used).prop_map(|(sizes, kinds, used)| {
+    (sizes, ranks, kinds, used).prop_map(|(sizes, (matrix, rank), kinds, used)| {
         let (trials, steps, inputs, units, outputs) = sizes;
         let (form, activation, noise, target, per_unit) = kinds;
         let form = [Form::Voltage, Form::Rate][form];
@@ -236,6 +247,8 @@ fn any_case() -> impl Strategy<Value = Case> {
             inputs,
             units,
             outputs,
+            rank: if matrix == 0 { 0 } else { rank.min(units) },
+            without_full: matrix == 1,
             form,
             activation: Activation::ALL[activation],
             noise: [Noise::Off, Noise::Drawn, Noise::Given][noise],
@@ -267,6 +280,8 @@ fn case(units: usize, trials: usize, steps: usize) -> Case {
         inputs: 9,
         units,
         outputs: 2,
+        rank: 0,
+        without_full: false,
         form: Form::Voltage,
         activation: Activation::Tanh,
         noise: Noise::Drawn,
@@ -351,11 +366,48 @@ fn every_class_of_sizes_agrees() {
     }
 }
 
+/// The edges of tiles, of groups of threads, of what fits into one launch, and ranks above the number of threads.
+#[test]
+fn every_class_of_factors_agrees() {
+    use Form::{Rate, Voltage};
+    for (units, trials, rank, without_full, form) in [
+        (1, 1, 1, true, Voltage),
+        (33, 5, 33, true, Rate),
+        (129, 3, 2, false, Voltage),
+        (130, 5, 130, true, Voltage),
+        (512, 2, 4, false, Rate),
+        (513, 9, 3, false, Voltage),
+        (513, 9, 3, true, Rate),
+        (600, 1, 70, false, Rate),
+        (1025, 3, 2, true, Voltage),
+        (2049, 9, 1, true, Voltage),
+    ] {
+        let case = Case {
+            rank,
+            without_full,
+            form,
+            noise_target: match form {
+                Voltage => NoiseTarget::State,
+                Rate => NoiseTarget::Drive,
+            },
+            ..case(units, trials, 4)
+        };
+        let (name, error) = worst(&case).expect("tanh has no kink");
+        assert!(error < 1e-5, "{name}: {error:e} for {case:?}");
+    }
+}
+
 /// More than 512 trials take tiles of eight.
 #[test]
 fn many_trials_agree() {
-    let (name, error) = worst(&case(5, 530, 3)).expect("tanh has no kink");
-    assert!(error < 1e-5, "{name}: {error:e}");
+    for rank in [0, 2] {
+        let case = Case {
+            rank,
+            ..case(5, 530, 3)
+        };
+        let (name, error) = worst(&case).expect("tanh has no kink");
+        assert!(error < 1e-5, "{name}: {error:e} for {case:?}");
+    }
 }
 
 /// More than 4 million numbers, which are more threads than a row of cubes has.
@@ -367,23 +419,44 @@ fn large_trajectories_agree() {
 
 #[test]
 fn a_time_loop_is_one_launch_up_to_512_units_and_one_per_time_step_beyond() {
-    for (units, expected) in [(1, [1, 1]), (70, [1, 1]), (512, [1, 1]), (513, [4, 5])] {
+    let (resident, stepped) = ([1, 1], [4, 5]);
+    for (units, rank, without_full, expected) in [
+        (1, 0, false, resident),
+        (70, 0, false, resident),
+        (512, 0, false, resident),
+        (513, 0, false, stepped),
+        (512, 2, false, resident),
+        (513, 2, false, stepped),
+        (70, 2, true, resident),
+        (900, 2, true, resident),
+        (2049, 2, true, stepped),
+    ] {
+        let case = Case {
+            rank,
+            without_full,
+            ..case(units, 2, 4)
+        };
         let before = launches();
-        drop(results::<Gpu>(&case(units, 2, 4)));
+        drop(results::<Gpu>(&case));
         let after = launches();
         let loops = [
             after.forward - before.forward,
             after.backward - before.backward,
         ];
-        assert_eq!(loops, expected, "{units} units");
-        assert!(after.other - before.other < 24, "{:?}", after);
+        assert_eq!(loops, expected, "{case:?}");
+        assert!(after.other - before.other < 32, "{after:?}");
     }
 }
 
 #[test]
 fn the_same_sweep_gives_the_same_bits() {
-    let case = case(33, 17, 20);
-    assert_eq!(results::<Gpu>(&case), results::<Gpu>(&case));
+    for rank in [0, 3] {
+        let case = Case {
+            rank,
+            ..case(33, 17, 20)
+        };
+        assert_eq!(results::<Gpu>(&case), results::<Gpu>(&case));
+    }
 }
 
 /// A unit without leak and without synapses keeps its potential v: its rate is f(v), and the gradient of the sum of all rates with

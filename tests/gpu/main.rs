@@ -1,6 +1,7 @@
 //! The GPU path, on whatever Vulkan adapter there is; a software driver will do.
 //!
 //! * `agreement`: forward sweep and all gradients against the CPU in double precision
+//! * `networks`: networks of layers, of low rank and of areas run by one sweep for each layer, and agree with the CPU
 //! * `optimizer`: the update of the weights against that of the CPU
 //! * `sums`: squared errors and norms against the CPU in double precision
 //! * `step`: how much a training step launches, and that it waits for nothing
@@ -14,6 +15,7 @@
 use ctrnn_cli as _;
 
 mod agreement;
+mod networks;
 mod optimizer;
 #[expect(dead_code, reason = "shared with the other test binary")]
 #[path = "../project.rs"]

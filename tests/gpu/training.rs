@@ -79,6 +79,51 @@ fn plastic_synapses_follow_the_cpu() {
     drop(answer.says(&["model.short_term_plasticity has no kernel on a GPU"]));
 }
 
+/// Areas, stacks and matrices of low rank have kernels: `check` has nothing to note, and training follows the CPU.
+#[test]
+fn configurations_with_structure_follow_the_cpu() {
+    let project = Project::in_memory();
+    let configurations = [
+        ("two_areas", include_str!("../../configs/two_areas.toml")),
+        ("stack", include_str!("../../configs/stack.toml")),
+        ("low_rank", include_str!("../../configs/low_rank.toml")),
+    ];
+    for (name, text) in configurations {
+        let file = format!("{name}.toml");
+        project.write(&file, text);
+        for device in ["cpu", "wgpu"] {
+            let run = format!("{name}-{device}");
+            let arguments = [
+                "train",
+                &file,
+                "--run-dir",
+                &run,
+                "--device",
+                device,
+                "train.steps=5",
+                "train.batch_size=4",
+                "train.log_every=1",
+                "validate.trials=4",
+                "validate.every_steps=0",
+            ];
+            drop(project.run(&arguments).exits(0));
+        }
+        let (cpu, gpu) = (
+            losses(&project, &format!("{name}-cpu")),
+            losses(&project, &format!("{name}-wgpu")),
+        );
+        assert_eq!(cpu.len(), 5);
+        for (a, b) in gpu.iter().zip(&cpu) {
+            assert!((a - b).abs() < 1e-3 * b.abs(), "{name}: {a} is not {b}");
+        }
+        let answer = project
+            .run(&["check", &file, "--json", "device.backend=wgpu"])
+            .exits(0);
+        assert_eq!(answer.json()["kernel_path"], "cubecl", "{name}");
+        assert!(!answer.stderr.contains("no kernel"), "{}", answer.stderr);
+    }
+}
+
 #[test]
 fn a_run_goes_on_across_devices_and_its_manifest_says_where_bits_end() {
     let project = Project::in_memory();

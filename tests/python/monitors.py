@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 PROGRAM = sys.argv[1]
-TRIALS, SILENT, NEAR_BOUND, SATURATED = 64, 0.01, 0.95, 0.5
+TRIALS, SILENT, NEAR_BOUND, SATURATED = 32, 0.01, 0.95, 0.5
 CONFIG = """
 version = 1
 seed = 3

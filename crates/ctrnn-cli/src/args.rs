@@ -93,11 +93,11 @@ pub enum Command {
     Export(ExportArgs),
     /// Create a finished run from a network that another program trained.
     Import(ImportArgs),
-    /// Analyse a trained network, several ones, or those of a sweep: behaviour, state space, fixed points, units, weights.
+    /// Analyse trained networks: behaviour, state space, fixed points, units, weights.
     Analyze(AnalyzeArgs),
     /// Draw one analysis of a trained network.
     Plot(PlotArgs),
-    /// Write an HTML page about a run, several ones, or those of a sweep: configuration, curves, figures of all analyses.
+    /// Write an HTML page about runs: configuration, curves, figures of all analyses.
     Report(ReportArgs),
     /// List, verify, show or remove the checkpoints of a run.
     Ckpt(CkptArgs),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn_wgpu::graphics::AutoGraphicsApi;
 use burn_wgpu::{RuntimeOptions, WgpuDevice, init_setup};
 use ctrnn_config::Run;
-use ctrnn_model::{CtrnnConfig, Form};
+use ctrnn_model::{CtrnnConfig, Form, LowRank};
 
 use crate::adapter::Adapter;
 use crate::args::Output;
@@ -35,7 +35,16 @@ impl DeviceMemory {
             let (n, i, o) = (layer.n_units, layer.n_inputs, layer.n_outputs);
             // Rates, drive, normals, and the gradients of rates and drive; the rate form also keeps its responses.
             let states = if layer.form == Form::Rate { 6 } else { 5 };
-            let total = rows * (states * n + 2 * i + 3 * o) + 8 * n * (n + i + o);
+            let factors = layer.low_rank.as_ref();
+            let rank = factors.map_or(0, |factors| factors.rank);
+            let full_rows = if factors.is_none_or(LowRank::has_full) {
+                n
+            } else {
+                0
+            };
+            // Rates and gradients are projected onto the factors.
+            let total = rows * (states * n + 2 * i + 3 * o + 2 * rank)
+                + 8 * n * (full_rows + 2 * rank + i + o);
             [rows * n.max(i).max(o), total].map(|numbers| (numbers * size_of::<f32>()) as u64)
         };
         let layers = || run.model.layers().map(of_layer);

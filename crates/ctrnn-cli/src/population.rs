@@ -264,15 +264,8 @@ fn of_several(name: &str) -> Option<(&'static str, OptionSet)> {
 }
 
 fn named(name: &str) -> Result<&'static PopulationAnalysis, Failure> {
-    PopulationAnalysis::named(name).ok_or_else(|| {
-        let what = if name.contains(std::path::MAIN_SEPARATOR) {
-            format!("{name} is not a run: it has no RUN.json")
-        } else {
-            format!("{name:?} is not an analysis of several networks")
-        };
-        let names = POPULATION_ANALYSES.iter().map(|analysis| analysis.name);
-        unknown(&what, name, names.collect())
-    })
+    PopulationAnalysis::named(name)
+        .ok_or_else(|| unknown("an analysis of several networks", name, names_of_all()))
 }
 
 /// Analyses several runs, or those of a sweep.
@@ -291,7 +284,8 @@ pub fn analyze(
         names.map(|name| named(name)).collect::<Result<_, _>>()?
     };
     if wanted.is_empty() {
-        return Err(unknown("no analysis is named", "", names_of_all()));
+        let help = format!("name one: all, {}", names_of_all().join(", "));
+        return Err(Failure::new(USAGE, "C033", "no analysis is named", help));
     }
     let folder = match (&args.output, &population.folder) {
         (Some(folder), _) => folder.clone(),

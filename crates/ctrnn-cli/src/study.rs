@@ -115,8 +115,13 @@ pub fn named(name: &str) -> Result<&'static Analysis, Failure> {
     })
 }
 
-/// Creates the error of a name that no analysis has.
-pub fn unknown(what: &str, name: &str, names: Vec<&str>) -> Failure {
+/// Creates the error of a name that no analysis of this kind has.
+pub fn unknown(kind: &str, name: &str, names: Vec<&str>) -> Failure {
+    let what = if name.contains(std::path::MAIN_SEPARATOR) {
+        format!("{name} is not a run: it has no RUN.json")
+    } else {
+        format!("{name:?} is not {kind}")
+    };
     let near = word_like(name, names.iter().copied());
     let near = near.map_or(String::new(), |near| format!("did you mean {near}? "));
     let help = format!("{near}analyses: all, {}", names.join(", "));

@@ -144,27 +144,21 @@ impl CtrnnConfig {
         factors.is_some_and(held) || self.frozen.iter().any(|word| parameter.is_called(word))
     }
 
-    /// Names the feature of the network, or of one of its layers, for which no GPU has kernels, so that the recurrence of the layer
-    /// runs there by the plain path.
-    pub fn without_gpu_kernels(&self) -> Option<&'static str> {
-        let below = self.below.iter().find_map(Self::without_gpu_kernels);
-        if below.is_some() {
-            return below;
-        }
-        let features = [
-            (self.low_rank.is_some(), "model.low_rank"),
-            (
-                self.short_term_plasticity.is_some(),
-                "model.short_term_plasticity",
-            ),
-            (
-                self.longest_delay_ms().is_some(),
-                "a delay of recurrent connections",
-            ),
-            (!self.below.is_empty(), "a layer below the last one"),
-        ];
-        let used = features.into_iter().find(|(is_used, _)| *is_used);
-        used.map(|(_, key)| key)
+    /// Names the feature of each layer for which no GPU has kernels, so that the recurrence of the layer runs there by the plain path.
+    /// Layers without such a feature are not listed.
+    pub fn without_gpu_kernels(&self) -> Vec<String> {
+        let feature = |(number, layer): (usize, &Self)| {
+            if layer.short_term_plasticity.is_some() {
+                return Some(self.key_in_layer(number, "model.short_term_plasticity"));
+            }
+            layer.longest_delay_ms()?;
+            Some(if self.below.is_empty() {
+                "a delay of recurrent connections".to_owned()
+            } else {
+                format!("a delay of recurrent connections in model.layer[{number}]")
+            })
+        };
+        self.layers().enumerate().filter_map(feature).collect()
     }
 
     /// Returns the fraction of the possible connections of a matrix that exist.

@@ -14,7 +14,7 @@ use crate::condition_states::condition_numbers;
 use crate::evaluation::ValidationSet;
 
 /// Number of validation trials on which the rates are monitored: so few that a validation takes hardly longer.
-pub const MONITORED_TRIALS: usize = 64;
+pub const MONITORED_TRIALS: usize = 32;
 /// Largest absolute rate of a silent unit.
 pub const SILENT: f64 = 0.01;
 /// Fraction of the largest rate of its activation from which on a unit counts as saturated at a time step.
@@ -127,9 +127,9 @@ impl Monitored {
 /// Weights from which the distance of the present ones is measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Drift {
-    /// Those at the beginning of the run.
+    /// Weights at the beginning of the run.
     pub initial: Weights,
-    /// Those of the validation before, or at the beginning of the run.
+    /// Weights of the validation before, or at the beginning of the run.
     pub last: Weights,
     /// Step of these weights; `None` if a checkpoint of another step held them.
     pub last_step: Option<u64>,

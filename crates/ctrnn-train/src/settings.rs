@@ -327,7 +327,7 @@ pub struct ValidateConfig {
     /// and within a task for each of its conditions; `conditions`, the same number for each condition, so that a task with
     /// more conditions has more trials.
     pub balance: Dealing,
-    /// Monitors of the network at each validation, on at most 64 trials of it: fractions of silent and of saturated units,
+    /// Monitors of the network at each validation, on at most 32 trials of it: fractions of silent and of saturated units,
     /// participation ratio of the rates, spectral radius of the recurrent weights and drift of all weights as columns of
     /// `metrics.csv`, and mean and peak rate of each unit in `units.csv`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

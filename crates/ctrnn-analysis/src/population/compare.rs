@@ -6,11 +6,13 @@ use ndarray::Array2;
 use super::{Networks, PopulationAnswer, Spread};
 use crate::analyses::{Basis, NoOptions};
 use crate::linear_algebra::eigenvalues;
-use crate::plot::{Figure, Layer, Rgb, Ticks, colour, panel_mm};
+use crate::plot::{Figure, Layer, Rgb, Ticks, colour};
 use crate::{ArrayDoc, Arrays, Pca, Study, Unsuitable};
 
 /// Largest number of groups with a row in the figure.
 const MOST_ROWS: usize = 40;
+/// Number of panels side by side.
+const COLUMNS: usize = 3;
 /// Largest number of states from which principal components are computed.
 const MOST_STATES: usize = 20_000;
 
@@ -162,12 +164,14 @@ impl PopulationAnswer for Compare {
     fn figures(&self) -> Vec<(&'static str, Figure)> {
         let known = self.known();
         let n_rows = self.networks.groups.len().min(MOST_ROWS);
-        let columns = vec![panel_mm(known.len(), 28.0); known.len()];
-        let mut figure = Figure::new(&columns, &[4.0 + 4.0 * n_rows as f64]);
+        let columns = vec![38.0; known.len().min(COLUMNS)];
+        let rows = vec![4.0 + 4.0 * n_rows as f64; known.len().div_ceil(COLUMNS)];
+        let mut figure = Figure::new(&columns, &rows);
         let names: Vec<String> = self.networks.groups[..n_rows].to_vec();
         let blank = vec![String::new(); n_rows];
-        for (column, &m) in known.iter().enumerate() {
-            let panel = figure.cell(0, column);
+        for (place, &m) in known.iter().enumerate() {
+            let (row, column) = (place / COLUMNS, place % COLUMNS);
+            let panel = figure.cell(row, column);
             for g in 0..n_rows {
                 let values: Vec<f64> = self.of_group(m, g).filter(|x| x.is_finite()).collect();
                 let (y, spread) = (g as f64 + 0.5, Spread::of(values.iter().copied()));

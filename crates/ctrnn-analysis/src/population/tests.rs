@@ -3,7 +3,7 @@
 use ndarray::Array3;
 use serde_json::{Map, Value, json};
 
-use super::{Networks, POPULATION_ANALYSES, PopulationAnalysis};
+use super::{Networks, POPULATION_ANALYSES, PopulationAnalysis, population_page};
 use crate::analyses::synthetic::Synthetic;
 use crate::plot::is_clean;
 use crate::{Dynamics, Findings, Metrics, Study, Unsuitable};
@@ -286,6 +286,24 @@ fn networks_stand_side_by_side() {
     }
     assert_eq!(findings.arrays["values"].shape(), [2, 2]);
     assert_eq!(findings.statements.len(), 2);
+
+    let unsuited = Err(Unsuitable::lacks("no <metrics>"));
+    let all = [
+        (PopulationAnalysis::named("compare").unwrap(), Ok(findings)),
+        (PopulationAnalysis::named("curves").unwrap(), unsuited),
+    ];
+    let left_out = ["1 trial".to_owned()];
+    let page = population_page("s", "2 networks", &networks(&["4", "6"]), &left_out, &all);
+    for part in [
+        "<h2>Networks</h2>",
+        "<h2>Side by side</h2>",
+        "<td>net1</td>",
+        "curves: no &lt;metrics&gt;",
+        "<li>1 trial</li>",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("<h2>Learning curves</h2>"));
 }
 
 #[test]

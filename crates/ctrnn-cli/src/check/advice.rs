@@ -1,10 +1,11 @@
 //! Advice on the device on which a configuration is expected to train faster.
 //!
-//! The time of a step is estimated for both devices from its work, `6 B T N^2` operations in the recurrence and its
-//! gradients, so that the advice does not depend on the load of the machine; a measured time that is shorter replaces
+//! The time of a step is estimated for both devices from its work, `6 B T` operations for each recurrent weight (`N^2`, or `2 N R` for
+//! factors of rank R) and each connection between layers, so that the advice does not depend on the load of the machine; a measured time that is shorter replaces
 //! the estimate. `docs/performance.md` has the measurements behind the constants.
 
 use ctrnn_config::{Backend, Run, counted};
+use ctrnn_model::CtrnnConfig;
 
 use crate::threads::in_training;
 
@@ -31,27 +32,52 @@ pub fn advice(run: &Run, max_steps: usize, measured_ms: f64) -> String {
     advice_of(run, max_steps, measured_ms, HAS_GPU)
 }
 
-/// Returns a note on a network whose recurrence has no kernel on the GPU that the run asks for.
+/// Returns a note on layers whose recurrence has no kernel on the GPU that the run asks for, and on what that costs.
 pub fn plain_path_note(run: &Run) -> Option<String> {
-    let key = run.model.without_gpu_kernels()?;
-    if run.config.device.backend == Backend::Cpu {
+    let features = run.model.without_gpu_kernels();
+    if features.is_empty() || run.config.device.backend == Backend::Cpu {
         return None;
     }
+    let plain = features.len();
+    let operations = PLAIN_LAUNCHES * plain as f64;
+    let others = match run.model.n_layers() - plain {
+        0 => "",
+        _ => "; the other layers run fused",
+    };
     Some(format!(
-        "{key} has no kernel on a GPU: each time step is about {PLAIN_LAUNCHES} small operations forward and backward, {:.1} ms, in place of a part of one; a CPU computes it by its fused sweep (device.backend = \"cpu\")",
-        PLAIN_LAUNCHES * LAUNCH_MS
+        "{} {} no kernel on a GPU: each time step is about {operations} small operations forward and backward, {:.1} ms, in place of a part of one{others}; a CPU computes it by its fused sweep (device.backend = \"cpu\")",
+        features.join(" and "),
+        if plain == 1 { "has" } else { "have" },
+        operations * LAUNCH_MS
     ))
 }
 
+/// Returns the number of weights by which a time step multiplies the rates of a trial.
+fn recurrent_weights(model: &CtrnnConfig) -> usize {
+    let of_layer = |(number, layer): (usize, &CtrnnConfig)| {
+        let n = layer.n_units;
+        let recurrent = match &layer.low_rank {
+            None => n * n,
+            Some(factors) if factors.has_full() => n * n + 2 * n * factors.rank,
+            Some(factors) => 2 * n * factors.rank,
+        };
+        let from_below = if number == 0 { 0 } else { n * layer.n_inputs };
+        recurrent + from_below
+    };
+    model.layers().enumerate().map(of_layer).sum()
+}
+
 fn advice_of(run: &Run, max_steps: usize, measured_ms: f64, has_gpu: bool) -> String {
-    if let Some(feature) = run.model.without_gpu_kernels() {
+    if let Some(feature) = run.model.without_gpu_kernels().first() {
         return format!("cpu: {feature} has kernels only there");
     }
-    let n = run.model.n_units as f64;
-    let work = run.config.train.batch_size as f64 * max_steps as f64 * 6.0 * n * n;
+    let trial_steps = run.config.train.batch_size as f64 * max_steps as f64;
+    let work = 6.0 * trial_steps * recurrent_weights(&run.model) as f64;
+    let layers = run.model.n_layers() as f64;
     let threads = in_training(run);
     let cpu = 1e3 * work / (CPU_RATE * threads as f64);
-    let gpu = GPU_LAUNCHES_MS + GPU_TIME_STEP_MS * max_steps as f64 + 1e3 * work / GPU_RATE;
+    let one_by_one = GPU_LAUNCHES_MS + GPU_TIME_STEP_MS * max_steps as f64;
+    let gpu = layers * one_by_one + 1e3 * work / GPU_RATE;
     let (cpu, gpu) = match run.config.device.backend {
         Backend::Cpu => (cpu.min(measured_ms), gpu),
         Backend::Wgpu(_) | Backend::Cuda(_) => (cpu, gpu.min(measured_ms)),
@@ -79,8 +105,8 @@ fn advice_of(run: &Run, max_steps: usize, measured_ms: f64, has_gpu: bool) -> St
 
 #[cfg(test)]
 mod tests {
-    use super::advice_of;
-    use ctrnn_config::RunConfig;
+    use super::{advice_of, plain_path_note};
+    use ctrnn_config::{Run, RunConfig};
 
     fn advised(device: &str, ms: f64, has_gpu: bool) -> String {
         advised_for("", device, ms, has_gpu)
@@ -95,9 +121,17 @@ mod tests {
         let text = format!(
             "[task.go_nogo]\n[model]\nn_units = 256\n{model}\n[train]\nbatch_size = 128\n[device]\n{device}{threads}"
         );
+        advice_of(&run_of(&text), 200, ms, has_gpu)
+    }
+
+    fn run_of(text: &str) -> Run {
         let registry = ctrnn_runs::registry();
-        let run = RunConfig::from_text(&text, "a.toml", std::path::Path::new("/"), &[], &registry);
-        advice_of(&run.unwrap(), 200, ms, has_gpu)
+        RunConfig::from_text(text, "a.toml", std::path::Path::new("/"), &[], &registry).unwrap()
+    }
+
+    fn note(model: &str, backend: &str) -> Option<String> {
+        let text = format!("[task.go_nogo]\n{model}\n[device]\nbackend = '{backend}'");
+        plain_path_note(&run_of(&text))
     }
 
     /// 6 * 128 * 200 * 256^2 = 1.0e10 operations: 21 ms on four threads, 2 + 0.3 + 1.0 = 3.3 ms on a GPU.
@@ -120,6 +154,62 @@ mod tests {
     fn a_network_without_kernels_is_better_off_on_a_cpu() {
         let plastic = "short_term_plasticity = 'half'";
         assert!(advised_for(plastic, "", 20.0, true).starts_with("cpu: "));
+    }
+
+    /// Of rank one, 6 * 128 * 200 * 2 * 256 = 7.9e7 operations: 0.2 ms on four threads.
+    #[test]
+    fn factors_are_less_work_than_a_full_matrix() {
+        let factors = "low_rank = { rank = 1 }";
+        let told = advised_for(factors, "", 20.0, true);
+        assert!(
+            told.starts_with("cpu: ") && told.contains("take 0.2 ms"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_has_no_kernel_on_a_gpu_is_noted_with_its_layer_and_its_cost() {
+        let plastic = "short_term_plasticity = 'half'";
+        let one = format!("[model]\n{plastic}");
+        let told = note(&one, "wgpu").unwrap();
+        assert!(
+            told.starts_with("model.short_term_plasticity has no kernel on a GPU: each time step is about 80 small operations forward and backward, 0.4 ms"),
+            "{told}"
+        );
+        assert!(!told.contains("layer"), "{told}");
+        assert_eq!(note(&one, "cpu"), None);
+        let stack = format!("[[model.layer]]\n{plastic}\n[[model.layer]]\nn_units = 8");
+        let told = note(&stack, "wgpu").unwrap();
+        assert!(
+            told.starts_with("model.layer[0].short_term_plasticity has"),
+            "{told}"
+        );
+        assert!(told.contains("; the other layers run fused"), "{told}");
+        let stack = format!("[[model.layer]]\n{plastic}\n[[model.layer]]\n{plastic}");
+        let told = note(&stack, "wgpu").unwrap();
+        assert!(
+            told.contains("model.layer[1].short_term_plasticity have")
+                && told.contains("160 small"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn areas_stacks_and_low_rank_have_kernels_on_a_gpu() {
+        for model in [
+            "[model]\nlow_rank = { rank = 2 }",
+            "[model]\nlow_rank = { rank = 2, full = 'trained' }",
+            "[[model.layer]]\n[[model.layer]]\nlow_rank = { rank = 2 }",
+            "[model]\nareas.a = { units = 4 }\nareas.b = { units = 4 }\nprojections.\"a -> b\" = {}",
+        ] {
+            assert_eq!(note(model, "wgpu"), None, "{model}");
+        }
+        let delayed = "[model]\nareas.a = { units = 4 }\nareas.b = { units = 4 }\nprojections.\"a -> b\" = { delay_ms = 40 }";
+        let told = note(delayed, "wgpu").unwrap();
+        assert!(
+            told.starts_with("a delay of recurrent connections has"),
+            "{told}"
+        );
     }
 
     #[test]

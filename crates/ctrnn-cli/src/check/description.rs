@@ -286,10 +286,13 @@ fn range([low, high]: [f64; 2], text: impl Fn(f64) -> String) -> String {
 fn kernels(run: &Run) -> &'static str {
     match run.config.device.backend {
         Backend::Cpu => KernelPath::selected().map_or("none", KernelPath::name),
-        Backend::Wgpu(_) | Backend::Cuda(_) => match run.model.without_gpu_kernels() {
-            Some(_) => "none, tensor operations",
-            None => "cubecl",
-        },
+        Backend::Wgpu(_) | Backend::Cuda(_) => {
+            match run.model.n_layers() - run.model.without_gpu_kernels().len() {
+                0 => "none, tensor operations",
+                n if n == run.model.n_layers() => "cubecl",
+                _ => "cubecl, and tensor operations in some layers",
+            }
+        }
     }
 }
 

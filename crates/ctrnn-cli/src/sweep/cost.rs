@@ -17,7 +17,7 @@ use crate::terminal::{Terminal, path_text};
 use crate::trust::Consent;
 
 /// Time after which no further network is timed; the rest is estimated.
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(2);
 /// Largest number of trials that are listed as text.
 const MOST_LISTED: usize = 60;
 /// MiB that a training takes if that is not known.

@@ -94,7 +94,10 @@ impl Watch for Display<'_> {
     }
 
     fn memory_mib(&mut self, trial: &Trial) -> f64 {
-        let key: Vec<String> = cost::cost_keys(trial).into_iter().map(str::to_owned).collect();
+        let key: Vec<String> = cost::cost_keys(trial)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
         let (sweep, registry) = (self.sweep, self.registry);
         let entry = self.memory_mib.entry(key);
         *entry.or_insert_with(|| cost::memory_mib(sweep, trial, registry))

@@ -8,8 +8,8 @@ use super::buffers::{SweepBuffers, TrajectoryBuffers, UpstreamBuffers};
 use super::launches::count;
 use super::product::sum_of_parts;
 use super::quad::{Place, Quad, Sizes, load, load_or_zero, place, sizes, store, total};
-use super::staging::{accumulate, accumulate_staged};
-use super::tile::{CHUNK, Tile};
+use super::staging::{accumulate_resident, accumulate_staged};
+use super::tile::Tile;
 use crate::{Activation, Form, NoiseTarget, Shape, UnitState};
 
 /// Number of sums over trials and time for each unit: bias, decay, gain, noise scale.
@@ -35,7 +35,7 @@ struct Kind {
 /// Buffers of the network and its trajectory.
 #[derive(CubeType, CubeLaunch)]
 struct Given {
-    /// Recurrent weights `[post, pre]`.
+    /// Recurrent weights `[post, pre]`, and the factors.
     w: Array<f32>,
     decay: Array<f32>,
     gain: Array<f32>,
@@ -169,8 +169,8 @@ fn all_steps(given: &Given, from: &From, found: &mut Found, sizes: &Sizes, #[com
     let threads = comptime![kind.tile.threads];
     let quads = comptime![kind.tile.quads];
     let per_thread = comptime![kind.tile.per_thread];
-    let half = comptime![kind.tile.units() * kind.tile.quads];
-    let mut shared = SharedMemory::<Quad>::new(comptime![2 * kind.tile.units() * kind.tile.quads]);
+    let second = comptime![kind.tile.second_buffer()];
+    let mut shared = SharedMemory::<Quad>::new(comptime![kind.tile.shared_quads()]);
     let mut carry = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
     let mut back = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
     let mut sums = Array::<f32>::new(comptime![kind.tile.per_thread * SUMS]);
@@ -208,11 +208,9 @@ fn all_steps(given: &Given, from: &From, found: &mut Found, sizes: &Sizes, #[com
                 back[q * quads + m] = upstream(from, at.at_row(row), kind);
             }
         }
-        let read = (passed % 2) * half;
-        let write = half - read;
-        accumulate(
-            &mut back, &given.w, &shared, 0usize, read, n, thread, n, kind.tile,
-        );
+        let read = (passed % 2) * second;
+        let write = second - read;
+        accumulate_resident(&mut back, &given.w, &mut shared, read, thread, n, kind.tile);
         #[unroll]
         for q in 0..per_thread {
             #[unroll]
@@ -239,10 +237,8 @@ fn all_steps(given: &Given, from: &From, found: &mut Found, sizes: &Sizes, #[com
     for i in 0..comptime![kind.tile.per_thread * kind.tile.quads] {
         back[i] = Quad::new(0.0f32);
     }
-    let read = (steps % 2) * half;
-    accumulate(
-        &mut back, &given.w, &shared, 0usize, read, n, thread, n, kind.tile,
-    );
+    let read = (steps % 2) * second;
+    accumulate_resident(&mut back, &given.w, &mut shared, read, thread, n, kind.tile);
     #[unroll]
     for q in 0..per_thread {
         #[unroll]
@@ -299,7 +295,7 @@ fn one_step(
     let threads = comptime![kind.tile.threads];
     let quads = comptime![kind.tile.quads];
     let per_thread = comptime![kind.tile.per_thread];
-    let mut shared = SharedMemory::<Quad>::new(comptime![CHUNK * kind.tile.quads]);
+    let mut shared = SharedMemory::<Quad>::new(comptime![kind.tile.shared_quads()]);
     let mut carry = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
     let mut back = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
     let mut sums = Array::<f32>::new(comptime![kind.tile.per_thread * SUMS]);
@@ -525,7 +521,7 @@ fn given<R: Runtime>(
 ) -> GivenLaunch<R> {
     let (shape, operands) = (&sweep.shape, &sweep.operands);
     GivenLaunch::new(
-        array(&operands.w_rc, shape.units * shape.units),
+        array(&sweep.w_backward, sweep.weights()),
         array(&operands.decay, shape.units),
         array(&operands.gain, shape.units),
         array(&trajectory.rates, shape.history()),

@@ -15,10 +15,13 @@ pub struct SweepBuffers {
     pub activation: Activation,
     /// Place where `eps` enters; in the voltage form always the state.
     pub noise_target: NoiseTarget,
-    /// Inputs, weights, factors per unit and initial state.
+    /// Inputs, weights, factors per unit and initial state. The right factor is divided by N: the recurrent matrix is
+    /// `w_rc + left right'`.
     pub operands: Operands<Handle>,
-    /// Recurrent weights as `[pre, post]`.
-    pub w_rc_transposed: Handle,
+    /// Recurrent weights as `[pre, post]`, if there is a full matrix, followed by the right and the left factor.
+    pub w_forward: Handle,
+    /// Recurrent weights as `[post, pre]`, if there is a full matrix, followed by the left and the right factor.
+    pub w_backward: Handle,
     /// Noise `eps`, which the dynamics carry on; given normals are `[T, B, N]`.
     pub eps: NoiseSource<Handle>,
     /// Noise `xi`, which only the readout sees.
@@ -35,6 +38,11 @@ impl SweepBuffers {
             Form::Voltage => NoiseTarget::Drive,
             Form::Rate => self.noise_target,
         }
+    }
+
+    /// Returns the number of weights in `w_forward`, and in `w_backward`.
+    pub(super) fn weights(&self) -> usize {
+        (self.shape.full_rows() + 2 * self.shape.rank) * self.shape.units
     }
 
     /// Returns true if the readout sees noise.
@@ -76,9 +84,10 @@ pub type UpstreamBuffers = SweepResults<Option<Handle>>;
 #[derive(Clone, Debug)]
 pub struct GradientBuffers {
     /// Gradients of the matrices, the inputs, the readout bias and the initial state; `None` where one is not wanted, or zero because
-    /// the network has no inputs or the loss does not use the readout.
+    /// the network has no inputs or the loss does not use the readout. That of the right factor is with respect to the factor divided by N.
     pub operands: Operands<Option<Handle>>,
     /// Gradients of bias, decay, gain (rate form only) and noise scale, `[4, N]`; zero where not wanted. In the voltage form the
-    /// gradient of gain follows from those of the weights: `gain g_gain = W_rc g_W_rc + W_in g_W_in + b g_b`.
+    /// gradient of gain follows from those of the weights: `gain g_gain = w_rc g_w_rc + left g_left + W_in g_W_in + b g_b`, sums over
+    /// the entries of a unit's row.
     pub units: Handle,
 }

@@ -7,8 +7,8 @@ use super::activation::rates;
 use super::buffers::{Keep, SweepBuffers};
 use super::launches::count;
 use super::quad::{Place, Quad, Sizes, load, place, sizes, store};
-use super::staging::{accumulate, accumulate_staged};
-use super::tile::{CHUNK, Tile, elementwise};
+use super::staging::{accumulate_resident, accumulate_staged};
+use super::tile::{Tile, elementwise};
 use crate::{Activation, Form, Shape, UnitState};
 
 /// Properties that a kernel is compiled for.
@@ -25,7 +25,7 @@ struct Kind {
 /// Buffers that the time loop reads.
 #[derive(CubeType, CubeLaunch)]
 struct Given {
-    /// Recurrent weights `[pre, post]`.
+    /// Recurrent weights `[pre, post]`, and the factors.
     w: Array<f32>,
     drive: Array<f32>,
     normals: Array<f32>,
@@ -107,8 +107,8 @@ fn all_steps(given: &Given, found: &mut Found, sizes: &Sizes, #[comptime] kind: 
     let threads = comptime![kind.tile.threads];
     let quads = comptime![kind.tile.quads];
     let per_thread = comptime![kind.tile.per_thread];
-    let half = comptime![kind.tile.units() * kind.tile.quads];
-    let mut shared = SharedMemory::<Quad>::new(comptime![2 * kind.tile.units() * kind.tile.quads]);
+    let second = comptime![kind.tile.second_buffer()];
+    let mut shared = SharedMemory::<Quad>::new(comptime![kind.tile.shared_quads()]);
     let mut state = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
     let mut sums = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
     let mut drives = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
@@ -144,11 +144,9 @@ fn all_steps(given: &Given, found: &mut Found, sizes: &Sizes, #[comptime] kind: 
                 sums[i] = Quad::new(0.0f32);
             }
         }
-        let from = (t % 2) * half;
-        let to = half - from;
-        accumulate(
-            &mut sums, &given.w, &shared, 0usize, from, n, thread, n, kind.tile,
-        );
+        let from = (t % 2) * second;
+        let to = second - from;
+        accumulate_resident(&mut sums, &given.w, &mut shared, from, thread, n, kind.tile);
         #[unroll]
         for q in 0..per_thread {
             #[unroll]
@@ -181,7 +179,7 @@ fn one_step(given: &Given, found: &mut Found, time: u32, sizes: &Sizes, #[compti
     let threads = comptime![kind.tile.threads];
     let quads = comptime![kind.tile.quads];
     let per_thread = comptime![kind.tile.per_thread];
-    let mut shared = SharedMemory::<Quad>::new(comptime![CHUNK * kind.tile.quads]);
+    let mut shared = SharedMemory::<Quad>::new(comptime![kind.tile.shared_quads()]);
     let mut sums = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
     #[unroll]
     for i in 0..comptime![kind.tile.per_thread * kind.tile.quads] {
@@ -330,7 +328,7 @@ fn given<R: Runtime>(
     let (shape, operands) = (&sweep.shape, &sweep.operands);
     let of_units = |handle: &Handle| array(handle, shape.units);
     GivenLaunch::new(
-        array(&sweep.w_rc_transposed, shape.units * shape.units),
+        array(&sweep.w_forward, sweep.weights()),
         array(drive, shape.states()),
         match normals {
             Some(normals) => array(normals, shape.states()),

@@ -1,6 +1,7 @@
 //! The sweeps as CubeCL kernels, for any CubeCL runtime.
 //!
-//! A sweep is a handful of launches, and for networks of up to [`RESIDENT_UNITS`] units the whole time loop is one of them:
+//! A sweep is a handful of launches, and for networks of up to [`RESIDENT_UNITS`] units (up to [`RESIDENT_UNITS_LOW_RANK`] without a
+//! full recurrent matrix) the whole time loop is one of them:
 //!
 //! ```text
 //! normals    n(t), xi(t)                         Philox, the same integers as on the CPU
@@ -19,6 +20,10 @@
 //! In the time loop a cube of threads takes a few trials (4 or 8) through all time steps: its rates lie in shared
 //! memory in two buffers, so that there is one barrier per time step, and potentials in registers. Larger networks do not fit
 //! there: a launch per time step then divides units over cubes as well.
+//!
+//! A recurrent matrix of low rank is two thin products: a time step projects the rates onto the columns of the right factor, a part of
+//! the sum for each thread, and adds the columns of the left factor times these projections; backward the factors change places. That
+//! takes three barriers per time step. Beyond the resident sizes each cube makes the projections for its own trials.
 //!
 //! Everything is `f32`. Sums have an order that depends on the shape alone: the same device returns the same bits on every run.
 //! Buffers are time-major as on the CPU. Tiles are chosen from the shape and the limits of the device ([`Tile`]).
@@ -57,4 +62,4 @@ pub use buffers::{GradientBuffers, Keep, SweepBuffers, TrajectoryBuffers, Upstre
 pub use launches::{Launches, launches};
 pub use sums::{squared_error, sum_of_squares};
 pub use sweep::{backward, forward};
-pub use tile::{RESIDENT_UNITS, Tile};
+pub use tile::{RESIDENT_UNITS, RESIDENT_UNITS_LOW_RANK, Tile};

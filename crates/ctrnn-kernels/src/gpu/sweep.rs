@@ -160,10 +160,25 @@ fn matrix_gradients<R: Runtime>(
     let weights = |g: Operand, x: &Operand, [post, pre]: [usize; 2]| {
         product(client, &g.transposed(), x, None, [post, pre, rows])
     };
+    // Projections of rates and of gradients, a row for each trial and time step: thin, so that they are made once more rather than kept.
+    let r = shape.rank;
+    let thin = |x: &Operand, factor: &Handle| {
+        product(client, x, &Operand::new(factor, n, r), None, [rows, r, n])
+    };
+    let left = (wanted.left && r > 0).then(|| {
+        let kappa = thin(&before, &sweep.operands.right);
+        weights(g_z.clone(), &Operand::new(&kappa, rows, r), [n, r])
+    });
+    let right = (wanted.right && r > 0).then(|| {
+        let g_kappa = thin(&g_z, &sweep.operands.left);
+        weights(before.clone(), &Operand::new(&g_kappa, rows, r), [n, r])
+    });
     Operands {
         inputs: (wanted.inputs && i > 0).then(|| product(client, &g_z, &w_in, None, [rows, i, n])),
         w_in: (wanted.w_in && i > 0).then(|| weights(g_z.clone(), &inputs, [n, i])),
-        w_rc: wanted.w_rc.then(|| weights(g_z.clone(), &before, [n, n])),
+        w_rc: (wanted.w_rc && !shape.without_full).then(|| weights(g_z.clone(), &before, [n, n])),
+        left,
+        right,
         w_out: g_y
             .filter(|_| wanted.w_out)
             .map(|g_y| weights(Operand::new(g_y, rows, o), &seen, [o, n])),

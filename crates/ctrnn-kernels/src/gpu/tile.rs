@@ -7,6 +7,10 @@ use crate::Shape;
 /// Largest number of units of a network whose whole sweep runs in one launch.
 pub const RESIDENT_UNITS: usize = 512;
 
+/// Largest number of units of a network whose whole sweep runs in one launch, where the recurrent matrix is the product of its
+/// factors alone; a device with less than 48 KB of shared memory for a cube runs fewer in one launch.
+pub const RESIDENT_UNITS_LOW_RANK: usize = 2048;
+
 /// Number of trials of a quad.
 pub(super) const QUAD: usize = 4;
 
@@ -15,7 +19,8 @@ const MANY_CUBES: usize = 128;
 
 /// Part of a sweep that one cube of the time loop takes.
 ///
-/// Sums over presynaptic units run from the first to the last for every tile: the tile changes speed, not results.
+/// Sums over presynaptic units run from the first to the last for every tile: the tile changes speed, not results. Only the
+/// projections onto a factor are cut into parts, whose number depends on the threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tile {
     /// Threads per cube.
@@ -26,6 +31,12 @@ pub struct Tile {
     pub quads: usize,
     /// True if all units are in one cube, which can then go on to the next time step without another launch.
     pub resident: bool,
+    /// True if the recurrent matrix has a full part besides factors, or is one.
+    pub has_full: bool,
+    /// Rank of the factors of the recurrent matrix; 0: it has none.
+    pub rank: usize,
+    /// Parts into which the projection onto a column of a factor is cut, each a sum by one thread.
+    pub parts: usize,
 }
 
 impl Tile {
@@ -46,30 +57,49 @@ impl Tile {
         let per_thread = match units {
             0..=128 => 1,
             129..=256 => 2,
-            _ => 4,
+            257..=1024 => 4,
+            _ => 8,
+        };
+        let staged = Self {
+            threads: 64.min(most_threads),
+            per_thread: 1,
+            quads: 2,
+            resident: false,
+            has_full: !shape.without_full,
+            rank: shape.rank,
+            parts: 0,
         };
         let resident = Self {
             threads: units.div_ceil(per_thread).next_multiple_of(32),
             per_thread,
             quads,
             resident: true,
+            ..staged
         };
+        let [staged, resident] = [staged, resident].map(|tile| tile.with_parts(units));
         let fits =
             |tile: &Self| tile.threads <= most_threads && tile.shared_bytes() <= shared_bytes;
         let narrow = Self {
             quads: 1,
             ..resident
         };
-        if units <= RESIDENT_UNITS
-            && let Some(tile) = [resident, narrow].into_iter().find(fits)
-        {
-            return tile;
-        }
+        let most_units = if shape.without_full {
+            RESIDENT_UNITS_LOW_RANK
+        } else {
+            RESIDENT_UNITS
+        };
+        let candidates = [resident, narrow].into_iter();
+        let tile = candidates.filter(|_| units <= most_units).find(fits);
+        tile.unwrap_or(staged)
+    }
+
+    /// Returns the tile with the number of parts that takes the fewest operations one after the other: a sum over `units / parts`
+    /// units, and one over the parts.
+    fn with_parts(self, units: usize) -> Self {
+        let most = self.threads.checked_div(self.rank).unwrap_or(0).max(1);
         Self {
-            threads: 64.min(most_threads),
-            per_thread: 1,
-            quads: 2,
-            resident: false,
+            parts: units.isqrt().clamp(1, most),
+            ..self
         }
     }
 
@@ -83,14 +113,34 @@ impl Tile {
         self.quads * QUAD
     }
 
-    /// Returns the bytes of shared memory: two buffers of rates, or a chunk of them.
+    /// Returns the bytes of shared memory: rates, and projections onto a factor.
     pub const fn shared_bytes(&self) -> usize {
-        let units = if self.resident {
-            2 * self.units()
+        self.shared_quads() * QUAD * size_of::<f32>()
+    }
+
+    /// Returns the number of quads of shared memory.
+    pub(super) const fn shared_quads(&self) -> usize {
+        self.projections_at() + self.rank * self.parts * self.quads
+    }
+
+    /// Returns the first place of the projections in shared memory, which follow the rates: a chunk of them, or the buffers of all
+    /// units.
+    pub(super) const fn projections_at(&self) -> usize {
+        if self.resident {
+            self.units() * self.quads + self.second_buffer()
         } else {
-            CHUNK
-        };
-        units * self.trials() * size_of::<f32>()
+            CHUNK * self.quads
+        }
+    }
+
+    /// Returns the first place of the second buffer of rates of a resident tile. With two buffers a time step has one barrier. The
+    /// barriers of the projections make one buffer enough: the second is then the first.
+    pub(super) const fn second_buffer(&self) -> usize {
+        if self.rank == 0 {
+            self.units() * self.quads
+        } else {
+            0
+        }
     }
 
     /// Returns the number of cubes along the trials.

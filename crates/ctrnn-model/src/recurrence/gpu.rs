@@ -19,6 +19,7 @@ use super::{
 };
 use crate::FusedOps;
 use crate::fused_ops::assert_errors_fit;
+use crate::lengths::no_outputs;
 
 /// The GPU backend: burn's, without its fusion layer, whatever features other crates of a program turn on.
 #[cfg(feature = "wgpu")]
@@ -176,7 +177,7 @@ impl<R: CubeRuntime> Device<R> {
             ..
         } = *shape;
         let owned = SweepResults {
-            outputs: Some(found.outputs.clone()),
+            outputs: (shape.outputs > 0).then(|| found.outputs.clone()),
             rates: None,
             potentials: found.potentials.clone().filter(|_| sweep.record.potentials),
             final_state: found.final_state.clone().map(Some),
@@ -189,6 +190,12 @@ impl<R: CubeRuntime> Device<R> {
             rates: sweep.record.rates.then(|| {
                 let all = self.tensor::<I, BT, 3>(found.rates.clone(), [t + 1, b, n]);
                 primitive(all.slice([1..t + 1, 0..b, 0..n]))
+            }),
+            outputs: (owned.outputs).or_else(|| {
+                Some(primitive(no_outputs::<Cube<R, I, BT>>(
+                    [t, b],
+                    &self.device,
+                )))
             }),
             ..owned
         };
@@ -211,6 +218,7 @@ impl<R: CubeRuntime> Device<R> {
         let asked = Operands {
             w_in: wanted.w_in || gain_from_weights,
             w_rc: wanted.w_rc || gain_from_weights,
+            left: wanted.left || gain_from_weights,
             noise_scale: wanted.noise_scale && !sweep.eps.is_none(),
             ..wanted
         };
@@ -219,25 +227,33 @@ impl<R: CubeRuntime> Device<R> {
         let sums = self.tensor::<I, BT, 2>(found.units, [4, n]);
         let of_units = |row: usize| sums.clone().slice([row..row + 1, 0..n]).reshape([n]);
         let bias = of_units(0);
-        let gain = |w_in: &Option<Handle>, w_rc: &Option<Handle>| match sweep.form {
+        let matrix =
+            |handle: &Handle, columns| self.tensor::<I, BT, 2>(handle.clone(), [n, columns]);
+        let gain = |found: &Operands<Option<Handle>>| match sweep.form {
             Form::Rate => of_units(2),
             Form::Voltage => {
-                let matrix = |handle: &Handle, columns| self.tensor(handle.clone(), [n, columns]);
-                gain_gradient(
-                    operands,
-                    w_in.as_ref().map(|g| matrix(g, shape.inputs)),
-                    w_rc.as_ref().map(|g| matrix(g, n)),
-                    bias.clone(),
-                )
+                let matrices = [
+                    (&operands.w_in, &found.w_in, shape.inputs),
+                    (&operands.w_rc, &found.w_rc, n),
+                    (&operands.left, &found.left, shape.rank),
+                ];
+                let matrices = matrices.into_iter().filter_map(|(w, g, columns)| {
+                    Some([tensor(w.clone()), matrix(g.as_ref()?, columns)])
+                });
+                gain_gradient(operands, matrices, bias.clone())
             }
         };
-        let gain = wanted
-            .gain
-            .then(|| primitive(gain(&found.operands.w_in, &found.operands.w_rc)));
+        let gain = wanted.gain.then(|| primitive(gain(&found.operands)));
+        // The kernels take the right factor divided by N.
+        let right = (found.operands.right)
+            .map(|g| buffer(primitive(matrix(&g, shape.rank) * (1.0 / n as f64))));
+        let found = Operands {
+            right,
+            ..found.operands
+        };
         // Gradients that no kernel wrote are zero: those of a network without inputs, or of a readout that the loss does not use.
         let shapes = Operands::shapes(&shape);
         let whole = found
-            .operands
             .zip(shapes)
             .zip(wanted)
             .map(|((handle, shape), is_wanted)| {
@@ -256,26 +272,15 @@ impl<R: CubeRuntime> Device<R> {
     }
 }
 
-/// Returns `(W_rc g_W_rc + W_in g_W_in + b g_b) / gain` per unit: in the voltage form gain scales the whole drive.
+/// Returns `(b g_b + sum of W g_W over matrices and their columns) / gain` per unit: in the voltage form gain scales the whole drive.
 fn gain_gradient<R: CubeRuntime, I: IntElement, BT: BoolElement>(
     operands: &Operands<CubeTensor<R>>,
-    g_w_in: Option<Tensor<Cube<R, I, BT>, 2>>,
-    g_w_rc: Option<Tensor<Cube<R, I, BT>, 2>>,
+    matrices: impl Iterator<Item = [Tensor<Cube<R, I, BT>, 2>; 2]>,
     g_bias: Tensor<Cube<R, I, BT>, 1>,
 ) -> Tensor<Cube<R, I, BT>, 1> {
     let [n] = g_bias.dims();
-    let rows = |w: &CubeTensor<R>, g: Tensor<Cube<R, I, BT>, 2>| {
-        (tensor::<Cube<R, I, BT>, 2>(w.clone()) * g)
-            .sum_dim(1)
-            .reshape([n])
-    };
-    let mut sum = tensor::<Cube<R, I, BT>, 1>(operands.bias.clone()) * g_bias;
-    if let Some(g) = g_w_in {
-        sum = sum + rows(&operands.w_in, g);
-    }
-    if let Some(g) = g_w_rc {
-        sum = sum + rows(&operands.w_rc, g);
-    }
+    let bias = tensor::<Cube<R, I, BT>, 1>(operands.bias.clone()) * g_bias;
+    let sum = matrices.fold(bias, |sum, [w, g]| sum + (w * g).sum_dim(1).reshape([n]));
     sum / tensor(operands.gain.clone())
 }
 
@@ -299,18 +304,43 @@ fn buffers<R: CubeRuntime, I: IntElement, BT: BoolElement>(
             buffer(operand)
         }
     });
-    let w_rc: Tensor<Cube<R, I, BT>, 2> = tensor(sweep.operands.w_rc.clone());
+    let operand = |operand: &CubeTensor<R>| tensor::<Cube<R, I, BT>, 2>(operand.clone());
+    let w_rc = operand(&sweep.operands.w_rc);
+    let (operands, w_forward, w_backward) = if shape.rank == 0 {
+        let w_backward = operands.w_rc.clone();
+        (operands, buffer(primitive(w_rc.transpose())), w_backward)
+    } else {
+        let left = operand(&sweep.operands.left);
+        let right = operand(&sweep.operands.right) * (1.0 / shape.units as f64);
+        let full = (!shape.without_full).then_some(w_rc);
+        let factors = [left.clone(), right.clone()];
+        let w_backward = joined(full.clone(), factors);
+        let w_forward = joined(full.map(Tensor::transpose), [right.clone(), left]);
+        let right = buffer(primitive(right));
+        (Operands { right, ..operands }, w_forward, w_backward)
+    };
     SweepBuffers {
         shape,
         form: sweep.form,
         activation: sweep.activation,
         noise_target: sweep.noise_target,
         operands,
-        w_rc_transposed: buffer(primitive(w_rc.transpose())),
+        w_forward,
+        w_backward,
         eps: source(&sweep.preactivation),
         xi: source(&sweep.postactivation),
         sigma_post: sweep.readout_noise as f32,
     }
+}
+
+/// Returns the full matrix, if there is one, and two factors in one buffer.
+fn joined<R: CubeRuntime, I: IntElement, BT: BoolElement>(
+    full: Option<Tensor<Cube<R, I, BT>, 2>>,
+    factors: [Tensor<Cube<R, I, BT>, 2>; 2],
+) -> Handle {
+    let matrices = full.into_iter().chain(factors);
+    let rows = matrices.map(|matrix| matrix.flatten::<1>(0, 1)).collect();
+    buffer(primitive(Tensor::cat(rows, 0)))
 }
 
 fn source<R: CubeRuntime, I: IntElement, BT: BoolElement>(
