@@ -73,7 +73,10 @@ analysis-figures BINARY="":
     draw() { # CONFIG ANALYSIS... : trains and draws
         config=$1; shift
         "$program" train "$config" --run-dir "$runs/run" --force --quiet
-        for name in "$@"; do "$program" plot "$runs/run" "$name" --force -o "docs/analysis/$name.svg"; done
+        for name in "$@"; do
+            "$program" plot "$runs/run" "$name" -o "$runs/$name.svg"
+            cp "$runs/$name.svg" docs/analysis/
+        done
     }
     draw configs/perceptual_decision.toml psychometric pca flow tuning weights
     draw configs/tasks/flip_flop.toml fixed_points

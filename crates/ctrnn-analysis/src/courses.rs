@@ -62,7 +62,7 @@ impl Courses {
     pub fn of(study: &Study, values: &Array3<f64>) -> Self {
         let (by, groups) = groups(study);
         let trial = |(k, &b): (usize, &usize)| Course {
-            name: format!("trial {}", b + 1),
+            name: format!("trial {b}"),
             colour: colour(k),
             values: (values.slice(ndarray::s![b, ..study.batch.n_steps[b], ..])).to_owned(),
             error: None,

@@ -21,7 +21,7 @@ use crate::text::{listed, short, spoken};
 use crate::{ArrayDoc, Arrays, Study, SynapseStates, Unsuitable};
 
 /// Names of conditions that are told apart however many values they have.
-const CONTEXTS: [&str; 3] = ["context", "rule", "task"];
+pub(crate) const CONTEXTS: [&str; 3] = ["context", "rule", "task"];
 /// Largest number of channels that a sentence names.
 const MOST_CHANNELS: usize = 8;
 
@@ -315,6 +315,8 @@ impl Collected {
                 continue;
             };
             match trial {
+                // Where there is no input, no trial needs to be named.
+                Some(_) if input.iter().all(|u| *u == 0.0) => {}
                 Some(b) => {
                     group.name = name_of_trial(study, &group.name, &others, b);
                     self.single.push(epoch);

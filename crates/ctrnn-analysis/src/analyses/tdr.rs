@@ -13,6 +13,7 @@ use crate::arrays::ArrayDoc;
 use crate::decision_times::onset;
 use crate::epochs::Epochs;
 use crate::groups::{Group, numbers};
+use crate::held_inputs::CONTEXTS;
 use crate::plot::{Figure, Layer, Panel, Rgb, Scale, colour, level_colour, panel_mm};
 use crate::responses::Responses;
 use crate::text::short;
@@ -464,10 +465,11 @@ fn first_steps(study: &Study, variables: &[Variable], columns: &[Regressor]) -> 
     let mut onsets: Vec<usize> = (0..study.batch.n_trials).map(|b| onset(study, b)).collect();
     onsets.sort_unstable();
     let median = onsets.get(onsets.len() / 2).copied().unwrap_or(0);
-    let first = |column: &Regressor| match variables[column.variable].role {
-        Role::Category => 0,
-        _ => median,
+    let is_context = |column: &Regressor| {
+        let variable = &variables[column.variable];
+        CONTEXTS.contains(&variable.name.as_str())
     };
+    let first = |column: &Regressor| if is_context(column) { 0 } else { median };
     columns.iter().map(first).collect()
 }
 

@@ -49,8 +49,12 @@ fn a_stimulus_on_a_ring_is_that_of_a_trial() {
 /// Velocities change from step to step: no movement is held, and a note says that the inputs change.
 #[test]
 fn a_walk_is_held_without_movement() {
-    let (held, _) = held(&PathIntegration::default(), 20);
+    let (held, _) = held(&PathIntegration::default(), 60);
     assert_eq!(held.inputs.len(), 1);
+    assert_eq!(
+        held.inputs[0].name, "walk",
+        "no trial, since nothing is held"
+    );
     assert_eq!(held.inputs[0].input.to_vec(), [0.0, 0.0]);
     let notes = held.notes.join("\n");
     assert!(notes.contains("the inputs change during walk"), "{notes}");

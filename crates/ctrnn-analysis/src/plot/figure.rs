@@ -464,7 +464,8 @@ impl Panel {
     fn has_narrow_bands(&self, width_mm: f64) -> bool {
         let range = self.ranges()[0];
         self.bands().any(|(ends, label)| {
-            let [from, to] = ends.map(|x| fraction(x, range));
+            // The visible part of a band that extends beyond the panel.
+            let [from, to] = ends.map(|x| fraction(x, range).clamp(0.0, 1.0));
             font::width(label) * SMALL_MM + SPACE_MM / 2.0 > (to - from) * width_mm
         })
     }
