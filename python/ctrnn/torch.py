@@ -179,7 +179,7 @@ class _Pass(torch.autograd.Function):
         parameters = {name: value.detach().numpy() for name, value in zip(names, values, strict=True)}
         state = None if initial_state is None else initial_state.detach().numpy()
         results, ctx.pullback = sweeps.forward(inputs.detach().numpy(), parameters, state, noise, list(record), is_tracked)
-        ctx.names, ctx.has_state = names, initial_state is not None
+        ctx.names = names
         ctx.shapes = [value.shape for value in values]
         ctx.set_materialize_grads(False)
         found = {name: torch.from_numpy(value).transpose(0, 1) for name, value in results.items()}
@@ -205,7 +205,7 @@ class _Pass(torch.autograd.Function):
         found = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in ctx.pullback(given).items()}
         of_parameters = zip(ctx.names, ctx.shapes, strict=True)
         shaped = [found[name].reshape(shape) if name in found else None for name, shape in of_parameters]
-        return (None, found.get("inputs"), found.get("initial_state") if ctx.has_state else None, *shaped)
+        return (None, found.get("inputs"), found.get("given_state"), *shaped)
 
 
 @torch.compiler.disable

@@ -11,7 +11,7 @@ NETWORKS = {
     "voltage": {"activation": "tanh"},
     "rate": {"activation": "softplus", "form": "rate", "tau_ms": {"uniform": [50.0, 150.0]}},
     "dale": {"activation": "softplus", "dale": {"excitatory_fraction": 0.75}},
-    "learned": {"activation": "tanh", "tau_ms": {"learned": True}, "initial_state": "learned"},
+    "learned": {"activation": "tanh", "tau_ms": {"learned": {"initial": 100.0, "bounds": [30.0, 400.0]}}, "initial_state": "learned"},
     "low_rank": {"activation": "tanh", "low_rank": {"rank": 2}},
 }
 
@@ -56,8 +56,11 @@ class Gradients(unittest.TestCase):
                 found = backward(self.upstream)
                 self.assert_derivative(found["inputs"], self.inputs, lambda x: self.loss(sweeps, x, values, state))
                 if state is not None:
-                    self.assert_derivative(found["initial_state"], state, lambda x: self.loss(sweeps, self.inputs, values, x))
+                    self.assert_derivative(found["given_state"], state, lambda x: self.loss(sweeps, self.inputs, values, x))
+                self.assertEqual("initial_state" in found, state is None)  # a given state takes the place of the learned one
                 for key, value in values.items():
+                    if key not in found:
+                        continue
                     self.assert_derivative(found[key], value, lambda x, key=key: self.loss(sweeps, self.inputs, {**values, key: x}, state))
 
     def test_a_pass_is_the_same_with_and_without_gradients(self):
@@ -114,7 +117,7 @@ class Gradients(unittest.TestCase):
             np.testing.assert_array_equal(run(given), run(self.inputs))
 
     def test_signs_are_kept_by_settling(self):
-        sweeps = drawn({"activation": "relu", "dale": {"excitatory_fraction": 0.75, "method": "clamp"}})
+        sweeps = drawn({"activation": "relu", "dale": {"excitatory_fraction": 0.75, "parametrization": "clamp"}})
         values = {name: value + self.rng.normal(size=value.shape) for name, value in parameters(sweeps).items()}
         settled = sweeps.settled(values)
         weights = sweeps.weights(settled)

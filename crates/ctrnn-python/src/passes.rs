@@ -58,7 +58,7 @@ trait Passes: Send {
 
 /// Backward pass of one forward pass.
 trait Pullback: Send {
-    /// Returns the gradients of the inputs, the given initial state and the parameters.
+    /// Returns the gradients of the `inputs`, of the initial state as `given_state`, and of the parameters by their names.
     fn pull(self: Box<Self>, upstream: Arrays) -> Arrays;
 }
 
@@ -280,7 +280,7 @@ impl<B: TrainingBackend> Pullback for Tape<B> {
             put("inputs", gradient.into_data());
         }
         if let Some(gradient) = self.state.and_then(|state| state.grad(&grads)) {
-            put("initial_state", gradient.into_data());
+            put("given_state", gradient.into_data());
         }
         let mut gradients = Gradients::of(&self.network, grads).0;
         for (name, parameter) in &self.names {
@@ -467,7 +467,7 @@ impl Sweeps {
 
 #[pymethods]
 impl Backward {
-    /// Returns the gradients of inputs, initial state and parameters, given those of the results, which are time-major.
+    /// Returns the gradients of `inputs`, `given_state` and the parameters, given those of the results, which are time-major.
     fn __call__<'py>(
         &self,
         py: Python<'py>,
@@ -547,8 +547,9 @@ fn array_of(given: &Bound<'_, PyAny>, name: &str, is_double: bool) -> PyResult<T
         let array = array.try_readonly().ok()?;
         let shape = array.shape().to_vec();
         let values = match array.as_slice() {
-            Ok(values) => values.to_vec(),
-            Err(_) => array.as_array().iter().copied().collect(),
+            // Arrays in the order of Fortran have a slice, too.
+            Ok(values) if array.is_c_contiguous() => values.to_vec(),
+            _ => array.as_array().iter().copied().collect(),
         };
         Some(TensorData::new(values, shape))
     }
