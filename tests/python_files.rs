@@ -3,7 +3,7 @@
 use std::env;
 use std::process::Command;
 
-use crate::project::{NOISE, Project};
+use crate::project::{Answer, NOISE, Project};
 
 /// Reads every file of a run with the library that its users have, and compares the two weight files.
 const READ_ALL: &str = r#"
@@ -178,4 +178,37 @@ fn python_makes_the_trials() {
     project.assert_same_run("a", "b");
     let evaluated = project.run(&["eval", "a", "--json"]).exits(0).json();
     assert!(evaluated["by"]["coh"].is_object(), "{evaluated}");
+}
+
+/// The example of the task `python`: a class makes the trials, the same seed gives the same run, and a resumed run is the same too.
+#[test]
+#[ignore = "needs Python with numpy"]
+fn python_runs_a_class() {
+    let project = Project::new();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let config = format!("{root}/examples/my_task.toml");
+    let python = env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let run = |words: &[&str]| -> Answer {
+        let mut command = project.command(words);
+        command.env("PYTHONPATH", format!("{root}/python"));
+        let output = command.env("CTRNN_PYTHON", &python).output();
+        output.expect("the program starts").into()
+    };
+    let train = |folder: &str, further: &[&str]| {
+        let every = "validate.every_steps=5";
+        let words = ["train", &config, "--run-dir", folder, every];
+        run(&[&words, further].concat())
+    };
+    train("a", &["train.steps=20"]).exits(0);
+    train("b", &["train.steps=20", "--max-time", "0s"]).exits(75);
+    run(&["resume", "b"]).exits(0);
+    project.assert_same_run("a", "b");
+    let evaluated = run(&["eval", "a", "--json"]).exits(0).json();
+    assert!(evaluated["by"]["coh"].is_object(), "{evaluated}");
+    train("c", &["task.python.arguments.noise=\"loud\""])
+        .exits(4)
+        .says(&["argument 'noise' is 'loud'; expected float"]);
+    train("d", &["task.python.class=\"Another\""])
+        .exits(4)
+        .says(&["no class 'Another' that is a ctrnn.Task; it has StrongerInput"]);
 }

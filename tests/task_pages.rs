@@ -17,7 +17,7 @@ const INTRODUCTION: &str = "# Tasks
 Every task with three of its trials: inputs, targets, and the mask, which is dark where a time step counts in the loss. Shaded bands are
 epochs. `train-ctrnn tasks describe NAME` prints all keys with their defaults, and `train-ctrnn tasks preview NAME -o fig.svg` draws
 such a picture. [Trainings of tasks](task_trainings.md) lists accuracies, numbers of steps and times of trained networks. All of this works for your own tasks too,
-written as a [program in Python](../examples/trials_from_python.py) or as [a type in Rust](../examples/03_your_own_task.rs).
+written as a [class in Python](../examples/my_task.py) or as [a type in Rust](../examples/03_your_own_task.rs).
 
 `just task-pages` generates this page and its pictures.
 

@@ -16,11 +16,13 @@ from importlib import import_module
 
 _HOMES = {
     "Analysis": "results",
+    "Clock": "task",
     "CtrnnError": "errors",
     "Network": "_ctrnn",
     "Run": "run",
     "States": "results",
     "Stopped": "errors",
+    "Task": "task",
     "call": "command",
     "load_run": "run",
     "train": "training",

@@ -6,6 +6,8 @@ from .results import Analysis as Analysis
 from .results import States as States
 from .run import Run as Run
 from .run import load_run as load_run
+from .task import Clock as Clock
+from .task import Task as Task
 from .training import train as train
 
 __version__: str

@@ -133,7 +133,7 @@ fn useful_in_training(run: &Run) -> usize {
         .saturating_mul(units)
         .saturating_mul(run.config.train.batch_size);
     // With trials from another program, a second thread trains while the first waits for the program.
-    let waits = run.task_name == "command";
+    let waits = run.task.interrupt().is_some();
     if multiplications < ONE_THREAD_BELOW && !waits {
         1
     } else {

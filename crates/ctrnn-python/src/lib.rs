@@ -3,6 +3,7 @@
 //! The Python part with the documentation is in `python/ctrnn`.
 
 mod network;
+mod passes;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -37,6 +38,8 @@ fn of_value(error: impl ToString) -> PyErr {
 mod module {
     #[pymodule_export]
     use super::network::Network;
+    #[pymodule_export]
+    use super::passes::{Backward, Sweeps};
     #[pymodule_export]
     use super::{main, to_toml, to_toml_value};
 }

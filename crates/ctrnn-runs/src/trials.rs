@@ -7,6 +7,7 @@ mod remedies;
 mod trial_file;
 pub mod trials_from_command;
 pub mod trials_from_file;
+mod trials_from_python;
 pub mod white_noise;
 
 use ctrnn_tasks::Registry;
@@ -18,6 +19,7 @@ pub fn registry() -> Registry {
     let mut registry = Registry::built_in();
     registry.add_entry(trials_from_file::npz_entry());
     registry.add_entry(trials_from_command::command_entry());
+    registry.add_entry(trials_from_python::python_entry());
     registry.add::<WhiteNoise>("white_noise");
     registry
 }

@@ -80,13 +80,31 @@ pub(crate) fn command_entry() -> TaskEntry {
     })
 }
 
-/// Remedy for an invalid answer.
-const PROTOCOL: &str = "correct the program; `train-ctrnn tasks describe command` says what it is asked and how it answers";
+/// Words of the errors of a task whose trials a program makes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wording {
+    /// Name of the task.
+    pub task: &'static str,
+    /// Key of its table that names the program.
+    pub key: &'static str,
+    /// Remedy for an invalid answer.
+    pub correct_it: &'static str,
+    /// Remedy for a program that cannot be started.
+    pub install_it: &'static str,
+}
+
+const WORDING: Wording = Wording {
+    task: "command",
+    key: "command",
+    correct_it: "correct the program; `train-ctrnn tasks describe command` says what it is asked and how it answers",
+    install_it: "give a program that is installed, by its name or its path",
+};
 
 /// Task whose trials are made by an external program.
 #[derive(Debug)]
 pub struct TrialsFromCommand {
     config: CommandConfig,
+    wording: Wording,
     script: Option<PathBuf>,
     clock: Clock,
     layout: Layout,
@@ -270,6 +288,15 @@ impl TrialsFromCommand {
             let help = "give for instance task.command.command = [\"python3\"] and task.command.script = \"trials.py\"";
             return Err(TaskError::config("command", "no program is named").with_help(help));
         }
+        Self::with_wording(config, context, WORDING)
+    }
+
+    /// Creates the task as [`new`](Self::new) does, with other words in its errors.
+    pub(super) fn with_wording(
+        config: CommandConfig,
+        context: &BuildContext,
+        wording: Wording,
+    ) -> Result<Self, TaskError> {
         if !(config.timeout_ms > 0.0 && config.timeout_ms <= 1e9) {
             let rule = format!(
                 "{} must be a number above 0, and at most 1e9",
@@ -283,6 +310,7 @@ impl TrialsFromCommand {
             .map(|InputPath(path)| context.base_dir.join(path));
         let mut task = Self {
             config,
+            wording,
             script,
             clock: context.clock,
             layout: Layout::new([], []),
@@ -317,13 +345,13 @@ impl TrialsFromCommand {
         let message = format!(
             "only this program knows the {what} of the task, and it is not started here:\n    {words}"
         );
-        TaskError::program("command", message)
+        TaskError::program(self.wording.key, message)
             .with_help("a command that makes trials starts it, if you trust it: `train-ctrnn eval RUN --trust`")
     }
 
     fn error(&self, message: impl std::fmt::Display) -> TaskError {
         let message = format!("{} {message}", as_typed(&self.words()));
-        TaskError::data("command", message).with_help(PROTOCOL)
+        TaskError::data(self.wording.key, message).with_help(self.wording.correct_it)
     }
 
     /// Returns the program and all its arguments.
@@ -345,9 +373,9 @@ impl TrialsFromCommand {
 
     /// Starts the program and returns it with its channels, and true if it named its choices.
     fn greet(&self) -> Result<(Generator, Layout, bool), TaskError> {
-        let help = "give a program that is installed, by its name or its path";
-        let mut generator = Generator::start(&self.words(), Path::new("."))
-            .map_err(|message| TaskError::config("command", message).with_help(help))?;
+        let mut generator = Generator::start(&self.words(), Path::new(".")).map_err(|message| {
+            TaskError::config(self.wording.key, message).with_help(self.wording.install_it)
+        })?;
         let hello = json!({ "hello": true, "dt_ms": self.clock.dt_ms() });
         let answer = generator
             .ask(hello, 0, self.timeout(), &self.interrupt)
@@ -390,14 +418,16 @@ impl TrialsFromCommand {
         }
         let path = PathBuf::from(as_typed(&self.words()));
         let explained = |error: TaskError| TaskError {
-            help: error.help.or_else(|| Some(PROTOCOL.to_owned())),
+            help: error
+                .help
+                .or_else(|| Some(self.wording.correct_it.to_owned())),
             ..error
         };
         let mut npz = NpzReader::from_bytes(&answer.bytes, &path);
         if let Ok(npz) = &mut npz {
             self.check_size(npz, &path, longest)?;
         }
-        let reader = Reader::new("command", &path, npz).map_err(explained)?;
+        let reader = Reader::new(self.wording.key, &path, npz).map_err(explained)?;
         let file = TrialFile::from_arrays(reader, self.clock).map_err(explained)?;
         self.check_channels(&file)?;
         Ok(file)
@@ -420,7 +450,7 @@ impl TrialsFromCommand {
                 "made trials of {}, but max_steps = {max_steps}",
                 counted(steps, "time step")
             );
-            let help = format!("allow them: task.command.max_steps = {steps}");
+            let help = format!("allow them: task.{}.max_steps = {steps}", self.wording.task);
             return Err(self.error(what).with_help(help));
         }
         let bytes = unpacked_bytes(npz);
@@ -429,7 +459,8 @@ impl TrialsFromCommand {
                 "{}: an answer of {bytes} bytes when unpacked, but the batch has at most {longest}",
                 path.display()
             );
-            return Err(TaskError::data("command", printable(&what)).with_help(PROTOCOL));
+            return Err(TaskError::data(self.wording.key, printable(&what))
+                .with_help(self.wording.correct_it));
         }
         Ok(())
     }

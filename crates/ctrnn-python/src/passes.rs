@@ -1,0 +1,592 @@
+//! Passes of a network with their gradients, for tensors of other libraries: `ctrnn.torch`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use burn::module::{AutodiffModule, Module, ModuleMapper, Param, ParamId};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Element, Tensor, TensorData};
+use burn_autodiff::Autodiff;
+use burn_ndarray::{NdArray, NdArrayDevice};
+use ctrnn_model::{
+    CtrnnConfig, CtrnnModule, Forward, Matrix, Noise, NoiseAddress, Parameter, Record,
+    RecurrenceBackend, Sizes, TrainingBackend, Trajectory, Weights, host_tensor,
+};
+use ctrnn_train::Gradients;
+use numpy::{PyArray, PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::of_value;
+
+const DEVICE: NdArrayDevice = NdArrayDevice::Cpu;
+
+/// Arrays by name.
+type Arrays = BTreeMap<String, TensorData>;
+
+/// Arguments of a pass.
+struct Given {
+    /// `[trial, time, input]`
+    inputs: TensorData,
+    parameters: Arrays,
+    /// `[trial, unit]`
+    initial_state: Option<TensorData>,
+    /// Seed and number of the pass; none: without noise.
+    noise: Option<(u64, u32)>,
+    record: Record,
+    is_tracked: bool,
+}
+
+/// Network that runs passes, in the precision of a backend.
+trait Passes: Send {
+    fn config(&self) -> &CtrnnConfig;
+
+    /// Returns the names of the trained parameters, as weight files have them.
+    fn names(&self) -> Vec<String>;
+
+    /// Returns all arrays of a weight file, after replacing the parameters.
+    fn weights(&mut self, parameters: &Arrays) -> Result<Weights, String>;
+
+    /// Returns the parameters after they are projected onto what the network allows.
+    fn settled(&mut self, parameters: &Arrays) -> Result<Arrays, String>;
+
+    /// Runs a pass; its results are time-major.
+    fn forward(&mut self, given: Given) -> Result<(Arrays, Option<Box<dyn Pullback>>), String>;
+}
+
+/// Backward pass of one forward pass.
+trait Pullback: Send {
+    /// Returns the gradients of the `inputs`, of the initial state as `given_state`, and of the parameters by their names.
+    fn pull(self: Box<Self>, upstream: Arrays) -> Arrays;
+}
+
+struct Typed<B: TrainingBackend> {
+    network: CtrnnModule<B>,
+    /// Parameters that are trained, by their names in weight files.
+    names: BTreeMap<String, Parameter>,
+}
+
+impl<B: TrainingBackend> Typed<B> {
+    fn new(network: CtrnnModule<B>) -> Self {
+        let weights = network.weights();
+        let trained = network
+            .config()
+            .parameters()
+            .into_iter()
+            .filter(|spec| spec.is_trained && !network.config().is_frozen(spec.parameter));
+        let named = |parameter: Parameter| {
+            let raw = format!("{}_raw", parameter.name());
+            let is_raw = weights.contains_key(&raw) && Matrix::of(parameter).is_some();
+            (if is_raw { raw } else { parameter.name() }, parameter)
+        };
+        Self {
+            names: trained.map(|spec| named(spec.parameter)).collect(),
+            network,
+        }
+    }
+
+    /// Replaces parameters of the network.
+    fn assign(&mut self, parameters: &Arrays) -> Result<(), String> {
+        let mut values = BTreeMap::new();
+        for (name, data) in parameters {
+            let Some(parameter) = self.names.get(name) else {
+                let known: Vec<&str> = self.names.keys().map(String::as_str).collect();
+                let known = known.join(", ");
+                return Err(format!(
+                    "`{name}` is not a trained parameter; expected one of {known}"
+                ));
+            };
+            let shape = self.shape_of(*parameter);
+            if data.shape.to_vec() != shape {
+                return Err(format!(
+                    "`{name}` has shape {:?}; expected {shape:?}",
+                    data.shape.to_vec()
+                ));
+            }
+            values.insert(*parameter, data.clone());
+        }
+        let mut assign = Assign {
+            by_id: self.network.config().parameters_by_id(),
+            values,
+        };
+        self.network = self.network.clone().map(&mut assign);
+        Ok(())
+    }
+
+    fn shape_of(&self, parameter: Parameter) -> Vec<usize> {
+        let all = self.network.config().parameters().into_iter();
+        let mut found = all.filter(|spec| spec.parameter == parameter);
+        found.next().map_or_else(Vec::new, |spec| spec.shape)
+    }
+}
+
+/// Replaces the values of parameters.
+struct Assign {
+    by_id: HashMap<ParamId, Parameter>,
+    values: BTreeMap<Parameter, TensorData>,
+}
+
+impl<B: AutodiffBackend> ModuleMapper<B> for Assign {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let parameter = self.by_id.get(&param.id);
+        let Some(data) = parameter.and_then(|parameter| self.values.remove(parameter)) else {
+            return param;
+        };
+        param.map(|old| {
+            let shape = old.shape();
+            host_tensor::<B, D>(TensorData { shape, ..data }, &old.device()).require_grad()
+        })
+    }
+}
+
+/// Returns the names of the results of a pass and their tensors, time-major.
+fn results_of<B: Backend>(trajectory: &Trajectory<B>) -> Vec<(&'static str, Tensor<B, 3>)> {
+    let state = trajectory.final_state.activity.clone();
+    let by_name = [
+        ("outputs", Some(trajectory.outputs.clone())),
+        ("rates", trajectory.rates.clone()),
+        ("potentials", trajectory.potentials.clone()),
+        ("final_state", Some(state.unsqueeze_dim(1))),
+    ];
+    let present = by_name.into_iter();
+    present
+        .filter_map(|(name, tensor)| Some((name, tensor?.swap_dims(0, 1))))
+        .collect()
+}
+
+/// Returns the options of a pass on any backend.
+fn options<B: RecurrenceBackend>(
+    network: &CtrnnModule<B>,
+    state: Option<&Tensor<B, 2>>,
+    given: &Given,
+) -> Forward<B> {
+    let drawn = |(seed, step)| {
+        Noise::Drawn(NoiseAddress {
+            seed,
+            step,
+            first_trial: 0,
+        })
+    };
+    Forward {
+        noise: given.noise.map_or(Noise::Off, drawn),
+        initial_state: state.map(|state| network.rested(state.clone())),
+        record: given.record,
+        ..Forward::default()
+    }
+}
+
+impl<B: TrainingBackend> Passes for Typed<B>
+where
+    B::Device: Default,
+{
+    fn config(&self) -> &CtrnnConfig {
+        self.network.config()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.names.keys().cloned().collect()
+    }
+
+    fn weights(&mut self, parameters: &Arrays) -> Result<Weights, String> {
+        self.assign(parameters)?;
+        Ok(self.network.weights())
+    }
+
+    fn settled(&mut self, parameters: &Arrays) -> Result<Arrays, String> {
+        self.assign(parameters)?;
+        let mut settled = Arrays::new();
+        for (name, &parameter) in &self.names {
+            let layer = self.network.layer_of(parameter);
+            let data = match Matrix::of(parameter) {
+                Some(matrix) => {
+                    let shape = matrix.shape(layer.config());
+                    let raw = &parameters[name];
+                    let raw = TensorData {
+                        shape: shape.into(),
+                        ..raw.clone()
+                    };
+                    let raw: Tensor<B, 2> = host_tensor(raw, &Default::default());
+                    let synapses = layer.synapses(matrix);
+                    synapses.settle(raw.clone(), raw).into_data()
+                }
+                None => parameters[name].clone(),
+            };
+            settled.insert(name.clone(), data);
+        }
+        Ok(settled)
+    }
+
+    fn forward(&mut self, given: Given) -> Result<(Arrays, Option<Box<dyn Pullback>>), String> {
+        self.assign(&given.parameters)?;
+        let device = B::Device::default();
+        let inputs: Tensor<B, 3> = host_tensor(given.inputs.clone(), &device);
+        let state = given.initial_state.clone();
+        let state: Option<Tensor<B, 2>> = state.map(|state| host_tensor(state, &device));
+        if !given.is_tracked {
+            let network = self.network.valid();
+            let state = state.map(Tensor::inner);
+            let forward = options(&network, state.as_ref(), &given);
+            let results = results_of(&network.forward(inputs.inner(), &forward));
+            return Ok((arrays_of(results.into_iter()), None));
+        }
+        let (inputs, state) = (inputs.require_grad(), state.map(Tensor::require_grad));
+        let forward = options(&self.network, state.as_ref(), &given);
+        let results = results_of(&self.network.forward(inputs.clone(), &forward));
+        let values = results
+            .iter()
+            .map(|(name, tensor)| (*name, tensor.clone().inner()));
+        let arrays = arrays_of(values);
+        let pullback = Tape {
+            network: self.network.clone(),
+            names: self.names.clone(),
+            inputs,
+            state,
+            results,
+        };
+        Ok((arrays, Some(Box::new(pullback))))
+    }
+}
+
+fn arrays_of<B: Backend>(results: impl Iterator<Item = (&'static str, Tensor<B, 3>)>) -> Arrays {
+    results
+        .map(|(name, tensor)| (name.to_owned(), tensor.into_data()))
+        .collect()
+}
+
+struct Tape<B: TrainingBackend> {
+    network: CtrnnModule<B>,
+    names: BTreeMap<String, Parameter>,
+    inputs: Tensor<B, 3>,
+    state: Option<Tensor<B, 2>>,
+    results: Vec<(&'static str, Tensor<B, 3>)>,
+}
+
+impl<B: TrainingBackend> Pullback for Tape<B> {
+    fn pull(self: Box<Self>, mut upstream: Arrays) -> Arrays {
+        let device = self.inputs.device();
+        let products = self.results.into_iter().filter_map(|(name, result)| {
+            let upstream = Tensor::<B, 3>::from_inner(host_tensor(upstream.remove(name)?, &device));
+            Some((result * upstream).sum())
+        });
+        let mut found = Arrays::new();
+        let Some(sum) = products.reduce(|sum, product| sum + product) else {
+            return found;
+        };
+        let grads = sum.backward();
+        let mut put = |name: &str, data: TensorData| found.insert(name.to_owned(), data);
+        if let Some(gradient) = self.inputs.grad(&grads) {
+            put("inputs", gradient.into_data());
+        }
+        if let Some(gradient) = self.state.and_then(|state| state.grad(&grads)) {
+            put("given_state", gradient.into_data());
+        }
+        let mut gradients = Gradients::of(&self.network, grads).0;
+        for (name, parameter) in &self.names {
+            if let Some(gradient) = gradients.remove(parameter) {
+                put(name, gradient.into_data());
+            }
+        }
+        found
+    }
+}
+
+/// A network whose passes have gradients, on arrays of numpy.
+#[pyclass(module = "ctrnn", frozen)]
+pub struct Sweeps {
+    passes: Mutex<Box<dyn Passes>>,
+    is_double: bool,
+}
+
+/// Backward pass of one forward pass; it can be used once.
+#[pyclass(module = "ctrnn", frozen)]
+pub struct Backward {
+    pullback: Mutex<Option<Box<dyn Pullback>>>,
+    is_double: bool,
+}
+
+#[pymethods]
+impl Sweeps {
+    /// Draws a network from the table `[model]`, as JSON, and a seed.
+    #[staticmethod]
+    fn drawn(
+        table: &str,
+        sizes: [usize; 2],
+        dt_ms: f64,
+        seed: u64,
+        is_double: bool,
+    ) -> PyResult<Self> {
+        let table: toml::Table = serde_json::from_str(table).map_err(of_value)?;
+        let config: CtrnnConfig = ctrnn_tasks::from_toml(toml::Value::Table(table))
+            .map_err(|refused| of_value(format!("{}: {}", refused.path, refused.message)))?;
+        let [inputs, outputs] = sizes;
+        let config = CtrnnConfig { dt_ms, ..config }.with_sizes(Sizes {
+            inputs,
+            outputs,
+            conditions: 1,
+        });
+        let channels = |name: &str, n: usize| -> Vec<String> {
+            (0..n).map(|k| format!("{name} {k}")).collect()
+        };
+        let mut violations = config.violations_of_areas();
+        let config = if violations.is_empty() {
+            let config = config.with_areas();
+            let (inputs, outputs) = (channels("input", inputs), channels("output", outputs));
+            violations = config.violations_of_channels(&inputs, &outputs);
+            if violations.is_empty() {
+                config.with_channels(&inputs, &outputs)
+            } else {
+                config
+            }
+        } else {
+            config
+        };
+        if let Some(first) = violations.first() {
+            return Err(of_value(format!("{}; {}", first.message, first.help)));
+        }
+        Self::of(
+            is_double,
+            |device| config.init(seed, device),
+            |device| config.init(seed, device),
+        )
+        .map_err(of_value)
+    }
+
+    /// Opens the network of a run.
+    #[staticmethod]
+    #[pyo3(signature = (run, checkpoint, is_double))]
+    fn of_run(run: PathBuf, checkpoint: Option<String>, is_double: bool) -> PyResult<Self> {
+        let registry = ctrnn_runs::registry();
+        let checkpoint = checkpoint.as_deref();
+        Self::of(
+            is_double,
+            |device| {
+                ctrnn_cli::network_of::<Autodiff<NdArray<f32>>>(&run, checkpoint, &registry, device)
+                    .map(|(_, network)| network)
+            },
+            |device| {
+                ctrnn_cli::network_of::<Autodiff<NdArray<f64>>>(&run, checkpoint, &registry, device)
+                    .map(|(_, network)| network)
+            },
+        )
+        .map_err(|failure| of_value(failure.render(false).trim_end().to_owned()))
+    }
+
+    /// Sizes by name.
+    #[getter]
+    fn sizes(&self) -> BTreeMap<&'static str, usize> {
+        let passes = self.passes.lock().expect("no panic under the lock");
+        let config = passes.config();
+        [
+            ("n_inputs", config.first_layer().n_inputs),
+            ("n_units", config.n_units),
+            ("n_outputs", config.n_outputs),
+        ]
+        .into()
+    }
+
+    /// Time step in ms.
+    #[getter]
+    fn dt_ms(&self) -> f64 {
+        self.passes
+            .lock()
+            .expect("no panic under the lock")
+            .config()
+            .dt_ms
+    }
+
+    /// All arrays of a weight file, with these values of the parameters.
+    fn weights<'py>(
+        &self,
+        py: Python<'py>,
+        parameters: BTreeMap<String, Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let parameters = self.given(parameters)?;
+        let mut passes = self.passes.lock().expect("no panic under the lock");
+        let weights = passes.weights(&parameters).map_err(of_value)?;
+        numpy_of(py, weights)
+    }
+
+    /// The parameters after they are projected onto what the network allows.
+    fn settled<'py>(
+        &self,
+        py: Python<'py>,
+        parameters: BTreeMap<String, Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let parameters = self.given(parameters)?;
+        let mut passes = self.passes.lock().expect("no panic under the lock");
+        numpy_of(py, passes.settled(&parameters).map_err(of_value)?)
+    }
+
+    /// Names of the trained parameters, as weight files have them.
+    #[getter]
+    fn names(&self) -> Vec<String> {
+        self.passes.lock().expect("no panic under the lock").names()
+    }
+
+    /// Runs a pass; its results are time-major.
+    #[pyo3(signature = (inputs, parameters, initial_state, noise, record, is_tracked))]
+    fn forward<'py>(
+        &self,
+        py: Python<'py>,
+        inputs: &Bound<'py, PyAny>,
+        parameters: BTreeMap<String, Bound<'py, PyAny>>,
+        initial_state: Option<Bound<'py, PyAny>>,
+        noise: Option<(u64, u32)>,
+        record: Vec<String>,
+        is_tracked: bool,
+    ) -> PyResult<(Bound<'py, PyDict>, Option<Backward>)> {
+        let given = Given {
+            inputs: self.array(inputs, "inputs")?,
+            parameters: self.given(parameters)?,
+            initial_state: initial_state
+                .map(|state| self.array(&state, "initial_state"))
+                .transpose()?,
+            noise,
+            record: Record {
+                rates: record.iter().any(|name| name == "rates"),
+                potentials: record.iter().any(|name| name == "potentials"),
+                synapses: false,
+            },
+            is_tracked,
+        };
+        let run = || {
+            let mut passes = self.passes.lock().expect("no panic under the lock");
+            check(&given, passes.config())?;
+            passes.forward(given)
+        };
+        let (results, pullback) = py.detach(run).map_err(of_value)?;
+        let backward = pullback.map(|pullback| Backward {
+            pullback: Mutex::new(Some(pullback)),
+            is_double: self.is_double,
+        });
+        Ok((numpy_of(py, results)?, backward))
+    }
+}
+
+#[pymethods]
+impl Backward {
+    /// Returns the gradients of `inputs`, `given_state` and the parameters, given those of the results, which are time-major.
+    fn __call__<'py>(
+        &self,
+        py: Python<'py>,
+        upstream: BTreeMap<String, Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let mut arrays = Arrays::new();
+        for (name, array) in upstream {
+            arrays.insert(name.clone(), array_of(&array, &name, self.is_double)?);
+        }
+        let mut pullback = self.pullback.lock().expect("no panic under the lock");
+        let Some(pullback) = pullback.take() else {
+            let message = "the backward pass has been made already; run the network again";
+            return Err(PyRuntimeError::new_err(message));
+        };
+        let gradients = py.detach(|| pullback.pull(arrays));
+        numpy_of(py, gradients)
+    }
+}
+
+impl Sweeps {
+    /// Creates the network in one of two precisions.
+    fn of<E>(
+        is_double: bool,
+        single: impl FnOnce(&NdArrayDevice) -> Result<CtrnnModule<Autodiff<NdArray<f32>>>, E>,
+        double: impl FnOnce(&NdArrayDevice) -> Result<CtrnnModule<Autodiff<NdArray<f64>>>, E>,
+    ) -> Result<Self, E> {
+        let passes: Box<dyn Passes> = if is_double {
+            Box::new(Typed::new(double(&DEVICE)?))
+        } else {
+            Box::new(Typed::new(single(&DEVICE)?))
+        };
+        Ok(Self {
+            passes: Mutex::new(passes),
+            is_double,
+        })
+    }
+
+    fn array(&self, given: &Bound<'_, PyAny>, name: &str) -> PyResult<TensorData> {
+        array_of(given, name, self.is_double)
+    }
+
+    fn given(&self, arrays: BTreeMap<String, Bound<'_, PyAny>>) -> PyResult<Arrays> {
+        let all = arrays.into_iter();
+        all.map(|(name, array)| Ok((name.clone(), self.array(&array, &name)?)))
+            .collect()
+    }
+}
+
+/// Checks the shapes of a pass.
+fn check(given: &Given, config: &CtrnnConfig) -> Result<(), String> {
+    let n_inputs = config.first_layer().n_inputs;
+    let shape = given.inputs.shape.to_vec();
+    let [trials, steps, width] = shape[..] else {
+        return Err(format!(
+            "`inputs` has shape {shape:?}; expected [trials, time steps, {n_inputs}]"
+        ));
+    };
+    if width != n_inputs || trials == 0 || steps == 0 {
+        return Err(format!(
+            "`inputs` has shape {shape:?}; expected [trials, time steps, {n_inputs}], at least one of each"
+        ));
+    }
+    let expected = [trials, config.n_units];
+    match &given.initial_state {
+        Some(state) if state.shape.to_vec() != expected => Err(format!(
+            "`initial_state` has shape {:?}; expected {expected:?}",
+            state.shape.to_vec()
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the numbers of an array of numpy of the precision of the network.
+fn array_of(given: &Bound<'_, PyAny>, name: &str, is_double: bool) -> PyResult<TensorData> {
+    fn values<T: Element + numpy::Element>(given: &Bound<'_, PyAny>) -> Option<TensorData> {
+        let array = given.cast::<PyArrayDyn<T>>().ok()?;
+        let array = array.try_readonly().ok()?;
+        let shape = array.shape().to_vec();
+        let values = match array.as_slice() {
+            // Arrays in the order of Fortran have a slice, too.
+            Ok(values) if array.is_c_contiguous() => values.to_vec(),
+            _ => array.as_array().iter().copied().collect(),
+        };
+        Some(TensorData::new(values, shape))
+    }
+    let (found, wanted) = if is_double {
+        (values::<f64>(given), "float64")
+    } else {
+        (values::<f32>(given), "float32")
+    };
+    found.ok_or_else(|| PyTypeError::new_err(format!("`{name}` is not an array of {wanted}")))
+}
+
+/// Returns arrays of numpy by name.
+fn numpy_of(
+    py: Python<'_>,
+    arrays: impl IntoIterator<Item = (String, TensorData)>,
+) -> PyResult<Bound<'_, PyDict>> {
+    fn array<'py, T: Element + numpy::Element>(
+        py: Python<'py>,
+        data: TensorData,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let shape = data.shape.to_vec();
+        let values = data
+            .into_vec::<T>()
+            .map_err(|error| of_value(format!("{error:?}")))?;
+        Ok(PyArray::from_vec(py, values).reshape(shape)?.into_any())
+    }
+    let dict = PyDict::new(py);
+    for (name, data) in arrays {
+        let value = match data.dtype {
+            burn::tensor::DType::F64 => array::<f64>(py, data)?,
+            burn::tensor::DType::F32 => array::<f32>(py, data)?,
+            _ => {
+                let data = data.convert::<f64>();
+                array::<f64>(py, data)?
+            }
+        };
+        dict.set_item(name, value)?;
+    }
+    Ok(dict)
+}

@@ -1,0 +1,213 @@
+"""The network as a module of PyTorch: its forward and backward pass are the fused sweeps of `train-ctrnn`, on CPU tensors.
+
+    import torch
+    from ctrnn.torch import CTRNN
+
+    net = CTRNN(3, 128, 2, tau_ms=100.0, activation="relu", dt_ms=20.0)
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+    for inputs, targets in batches:            # [trial, time, input], [trial, time, output]
+        loss = ((net(inputs).outputs - targets) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        net.settle_()                          # only needed with Dale's law by clamping, or a range of biases
+"""
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ._ctrnn import Sweeps
+from .command import plain
+
+_DTYPES = {torch.float32: False, torch.float64: True}
+
+
+class Trajectory(NamedTuple):
+    """Results of a pass.
+
+    Attributes
+    ----------
+    outputs : torch.Tensor [trial, time, output]
+        Readout, before the output nonlinearity; index k is that after input k.
+    final_state : torch.Tensor [trial, unit]
+        State after the last step: potentials in the voltage form, rates in the rate form.
+    rates, potentials : torch.Tensor [trial, time, unit] or None
+        Firing rates and potentials, if recorded.
+    """
+
+    outputs: torch.Tensor
+    final_state: torch.Tensor
+    rates: torch.Tensor | None
+    potentials: torch.Tensor | None
+
+
+class CTRNN(torch.nn.Module):
+    """Leaky recurrent network, trained by PyTorch.
+
+    Names of parameters are those of weight files, such as `recurrent.weight` [post, pre]; with Dale's law or masks `recurrent.weight_raw`
+    holds the trained numbers, and `weights()` the effective ones. Masks, and everything else that is drawn but not trained, follow from
+    `seed` and are not in the `state_dict`.
+
+    Parameters
+    ----------
+    n_inputs, n_units, n_outputs : int
+        Numbers of inputs, units and outputs.
+    dt_ms : float
+        Time step in ms.
+    seed : int
+        Seed of the weights, as of a run.
+    dtype : torch.dtype, optional
+        torch.float32 or torch.float64. Default: torch's default.
+    **model : object
+        Keys of the table `[model]` of a configuration: `tau_ms`, `activation`, `form`, `dale`, `density`, `noise`, ...
+        (`train-ctrnn config explain model`).
+
+    Raises
+    ------
+    ValueError
+        If the network is refused, with the key and the remedy.
+    """
+
+    def __init__(self, n_inputs, n_units, n_outputs, *, dt_ms=20.0, seed=0, dtype=None, **model):
+        is_double = _is_double(dtype or torch.get_default_dtype())
+        table = json.dumps({"n_units": n_units, **model}, default=plain)
+        self._begin(Sweeps.drawn(table, [n_inputs, n_outputs], float(dt_ms), seed, is_double), is_double)
+
+    @classmethod
+    def from_run(cls, run, checkpoint=None, *, dtype=None):
+        """Opens the network of a run.
+
+        Parameters
+        ----------
+        run : str, os.PathLike or ctrnn.Run
+            Folder of the run.
+        checkpoint : str, optional
+            "last", "best" or a number of steps, instead of the newest weights.
+        dtype : torch.dtype, optional
+            torch.float32 or torch.float64. Default: torch's default.
+        """
+        is_double = _is_double(dtype or torch.get_default_dtype())
+        net = cls.__new__(cls)
+        net._begin(Sweeps.of_run(getattr(run, "path", run), checkpoint, is_double), is_double)
+        return net
+
+    def _begin(self, sweeps, is_double):
+        super().__init__()
+        self._sweeps, self._is_double = sweeps, is_double
+        self.dt_ms = sweeps.dt_ms
+        for name, size in sweeps.sizes.items():
+            setattr(self, name, size)
+        first = sweeps.weights({})
+        for name in sweeps.names:
+            *path, last = name.split(".")
+            owner = self
+            for part in path:
+                if part not in owner._modules:
+                    owner.add_module(part, torch.nn.Module())
+                owner = owner._modules[part]
+            owner.register_parameter(last, torch.nn.Parameter(torch.from_numpy(first[name])))
+
+    def forward(self, inputs, initial_state=None, *, noise=None, record=()):
+        """Runs trials.
+
+        Parameters
+        ----------
+        inputs : torch.Tensor [trial, time, input]
+            Inputs; `inputs[:, k]` acts in the step to the state at index k.
+        initial_state : torch.Tensor [trial, unit], optional
+            States to start from, instead of the network's own.
+        noise : bool, optional
+            True to add the noise of the network, drawn from torch's generator. Default: in training mode (`net.train()`).
+        record : sequence of str
+            Further results: "rates", "potentials".
+
+        Returns
+        -------
+        Trajectory
+        """
+        if unknown := set(record) - {"rates", "potentials"}:
+            raise ValueError(f"record has {sorted(unknown)[0]!r}; expected 'rates' or 'potentials'")
+        for name, tensor in (("inputs", inputs), ("initial_state", initial_state)):
+            if tensor is not None and (tensor.dtype not in _DTYPES or _DTYPES[tensor.dtype] != self._is_double or tensor.device.type != "cpu"):
+                wanted = torch.float64 if self._is_double else torch.float32
+                raise TypeError(f"{name} are {tensor.dtype} on {tensor.device}; expected {wanted} on the CPU, the type of the network")
+        address = None
+        if self.training if noise is None else noise:
+            address = (int(torch.randint(2**62, ()).item()), 0)
+        names, values = zip(*self.named_parameters(), strict=True)
+        options = (self._sweeps, names, address, tuple(record))
+        outputs, final_state, rates, potentials = _run(options, inputs, initial_state, *values)
+        return Trajectory(
+            outputs,
+            final_state,
+            rates if "rates" in record else None,
+            potentials if "potentials" in record else None,
+        )
+
+    def settle_(self):
+        """Projects the parameters onto what the network allows: signs under Dale's law by clamping, for instance. Call it after each step."""
+        with torch.no_grad():
+            for name, values in self._sweeps.settled(self._arrays()).items():
+                self.get_parameter(name).copy_(torch.from_numpy(values))
+        return self
+
+    def weights(self):
+        """Returns all arrays of a weight file: effective weights, masks, time constants, ... (dict of numpy.ndarray)."""
+        return self._sweeps.weights(self._arrays())
+
+    def _arrays(self):
+        return {name: value.detach().numpy() for name, value in self.named_parameters()}
+
+    def extra_repr(self):
+        return f"{self.n_inputs} inputs, {self.n_units} units, {self.n_outputs} outputs, dt {self.dt_ms} ms"
+
+
+def _is_double(dtype):
+    if dtype not in _DTYPES:
+        raise TypeError(f"`dtype` is {dtype}; expected torch.float32 or torch.float64")
+    return _DTYPES[dtype]
+
+
+class _Pass(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, options, inputs, initial_state, *values):
+        sweeps, names, noise, record = options
+        is_tracked = any(ctx.needs_input_grad)
+        parameters = {name: value.detach().numpy() for name, value in zip(names, values, strict=True)}
+        state = None if initial_state is None else initial_state.detach().numpy()
+        results, ctx.pullback = sweeps.forward(inputs.detach().numpy(), parameters, state, noise, list(record), is_tracked)
+        ctx.names = names
+        ctx.shapes = [value.shape for value in values]
+        ctx.set_materialize_grads(False)
+        found = {name: torch.from_numpy(value).transpose(0, 1) for name, value in results.items()}
+        nothing = inputs.new_empty(0)
+        return (
+            found["outputs"],
+            found["final_state"][:, 0],
+            found.get("rates", nothing),
+            found.get("potentials", nothing.clone()),
+        )
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, outputs, final_state, rates, potentials):
+        upstream = {
+            "outputs": outputs,
+            "final_state": None if final_state is None else final_state[:, None],
+            "rates": rates,
+            "potentials": potentials,
+        }
+        # A result that was not recorded is empty, and so is its gradient.
+        given = {name: value.transpose(0, 1).contiguous().numpy() for name, value in upstream.items() if value is not None and value.numel()}
+        found = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in ctx.pullback(given).items()}
+        of_parameters = zip(ctx.names, ctx.shapes, strict=True)
+        shaped = [found[name].reshape(shape) if name in found else None for name, shape in of_parameters]
+        return (None, found.get("inputs"), found.get("given_state"), *shaped)
+
+
+@torch.compiler.disable
+def _run(*arguments):
+    return _Pass.apply(*arguments)
