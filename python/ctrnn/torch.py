@@ -16,7 +16,6 @@
 import json
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from ._ctrnn import Sweeps
@@ -110,6 +109,7 @@ class CTRNN(torch.nn.Module):
                 owner = owner._modules[part]
             owner.register_parameter(last, torch.nn.Parameter(torch.from_numpy(first[name])))
 
+    @torch.compiler.disable  # a compiled function calls it as it is
     def forward(self, inputs, initial_state=None, *, noise=None, record=()):
         """Runs trials.
 
@@ -139,7 +139,7 @@ class CTRNN(torch.nn.Module):
             address = (int(torch.randint(2**62, ()).item()), 0)
         names, values = zip(*self.named_parameters(), strict=True)
         options = (self._sweeps, names, address, tuple(record))
-        outputs, final_state, rates, potentials = _run(options, inputs, initial_state, *values)
+        outputs, final_state, rates, potentials = _Pass.apply(options, inputs, initial_state, *values)
         return Trajectory(
             outputs,
             final_state,
@@ -174,26 +174,26 @@ def _is_double(dtype):
 class _Pass(torch.autograd.Function):
     @staticmethod
     def forward(ctx, options, inputs, initial_state, *values):
-        sweeps, names, noise, record = options
-        is_tracked = any(ctx.needs_input_grad)
-        parameters = {name: value.detach().numpy() for name, value in zip(names, values, strict=True)}
-        state = None if initial_state is None else initial_state.detach().numpy()
-        results, ctx.pullback = sweeps.forward(inputs.detach().numpy(), parameters, state, noise, list(record), is_tracked)
-        ctx.names = names
-        ctx.shapes = [value.shape for value in values]
+        results, ctx.pullback = _swept(options, any(ctx.needs_input_grad), inputs, initial_state, *values)
+        ctx.options = options
+        ctx.save_for_backward(inputs, initial_state, *values)
         ctx.set_materialize_grads(False)
         found = {name: torch.from_numpy(value).transpose(0, 1) for name, value in results.items()}
-        nothing = inputs.new_empty(0)
+        absent = [inputs.new_empty(0) for _ in range(2)]
         return (
             found["outputs"],
             found["final_state"][:, 0],
-            found.get("rates", nothing),
-            found.get("potentials", nothing.clone()),
+            found.get("rates", absent[0]),
+            found.get("potentials", absent[1]),
         )
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, outputs, final_state, rates, potentials):
+        given = ctx.saved_tensors
+        pullback, ctx.pullback = ctx.pullback, None
+        if pullback is None:  # a second time through a graph that is kept: the sweep is run again
+            _, pullback = _swept(ctx.options, True, *given)
         upstream = {
             "outputs": outputs,
             "final_state": None if final_state is None else final_state[:, None],
@@ -201,13 +201,18 @@ class _Pass(torch.autograd.Function):
             "potentials": potentials,
         }
         # A result that was not recorded is empty, and so is its gradient.
-        given = {name: value.transpose(0, 1).contiguous().numpy() for name, value in upstream.items() if value is not None and value.numel()}
-        found = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in ctx.pullback(given).items()}
-        of_parameters = zip(ctx.names, ctx.shapes, strict=True)
-        shaped = [found[name].reshape(shape) if name in found else None for name, shape in of_parameters]
-        return (None, found.get("inputs"), found.get("given_state"), *shaped)
+        upstream = {name: value for name, value in upstream.items() if value is not None and value.numel()}
+        found = pullback({name: value.transpose(0, 1).contiguous().numpy() for name, value in upstream.items()})
+        names = ["inputs", "given_state", *ctx.options[1]]
+        gradients = [
+            torch.from_numpy(found[name]).reshape(tensor.shape) if name in found else None for name, tensor in zip(names, given, strict=True)
+        ]
+        return (None, *gradients)
 
 
-@torch.compiler.disable
-def _run(*arguments):
-    return _Pass.apply(*arguments)
+def _swept(options, is_tracked, inputs, initial_state, *values):
+    """Runs the sweep; returns its results and, if tracked, its backward pass."""
+    sweeps, names, noise, record = options
+    parameters = {name: value.detach().numpy() for name, value in zip(names, values, strict=True)}
+    state = None if initial_state is None else initial_state.detach().numpy()
+    return sweeps.forward(inputs.detach().numpy(), parameters, state, noise, list(record), is_tracked)

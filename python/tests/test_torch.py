@@ -62,7 +62,7 @@ class Modules(unittest.TestCase):
         self.assertLess(losses[-1], 0.1 * losses[0])
 
     def test_the_state_dict_has_the_names_of_files(self):
-        expected = {"input.weight", "recurrent.weight", "recurrent.bias", "output.weight", "output.bias"}
+        expected = {"input.weight", "recurrent.weight", "recurrent.bias", "output.weight", "output.bias", "initial_state"}
         self.assertEqual(set(self.net.state_dict()), expected)
         other = CTRNN(2, 6, 1, seed=4, dtype=torch.float64, activation="tanh", tau_ms=80.0)
         other.load_state_dict(self.net.state_dict())

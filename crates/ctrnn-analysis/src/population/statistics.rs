@@ -82,7 +82,7 @@ fn t_quantile(degrees: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// Of 1, 2 and 6 the mean is 3 and the variance (4 + 1 + 9) / 2 = 7; t(0.975, 2) = 4.302653 and sqrt(7 / 3) = 1.527525.
+    /// The mean of 1, 2 and 6 is 3 and their variance (4 + 1 + 9) / 2 = 7; t(0.975, 2) = 4.302653 and sqrt(7 / 3) = 1.527525.
     #[test]
     fn mean_spread_and_interval_by_hand() {
         let found = Spread::of([1.0, f64::NAN, 2.0, 6.0]);
