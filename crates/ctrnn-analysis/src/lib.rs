@@ -65,7 +65,8 @@ mod variables;
 
 pub use analyses::fixed_points::{FixedPoint, FixedPoints, Found, Search};
 pub use analyses::{
-    ANALYSES, Analysis, AnalysisOption, Answer, Basis, Findings, NoOptions, OptionError, OptionSet, Section,
+    ANALYSES, Analysis, AnalysisOption, Answer, Basis, Findings, NoOptions, OptionError, OptionSet,
+    Section,
 };
 pub use arrays::{ArrayDoc, Arrays, FIGURE_ARRAYS, README, ToArray, readme};
 pub use blocks::{Block, blocks, reordered, sorted_units};

@@ -11,7 +11,9 @@ use crate::failure::{Failure, USAGE};
 use crate::figure::{FigureFormat, styled};
 use crate::output;
 use crate::run_path::Needs;
-use crate::study::{Words, load, named, note_unused, of_one_network, refused, settings_for, with_study};
+use crate::study::{
+    Words, load, named, note_unused, of_one_network, refused, settings_for, with_study,
+};
 use crate::terminal::{Terminal, path_text};
 
 /// Draws an analysis, and writes its arrays and a script that draws each figure next to them.

@@ -120,7 +120,7 @@ impl Job for SimulateJob<'_> {
                 let (stream, n_trials) = if args.validation.is_some() {
                     let n_trials = run.config.validate.trials;
                     let set = run.task.trial_set();
-                    let held_out = set.map_or(n_trials, |set| set.n_held_out());
+                    let held_out = set.map_or(n_trials, ctrnn_tasks::TrialSet::n_held_out);
                     (Stream::Validation, n_trials.min(held_out))
                 } else {
                     let default = || run.task.n_conditions();

@@ -427,6 +427,7 @@ impl Sweeps {
 
     /// Runs a pass; its results are time-major.
     #[pyo3(signature = (inputs, parameters, initial_state, noise, record, is_tracked))]
+    #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn forward<'py>(
         &self,
         py: Python<'py>,

@@ -113,7 +113,7 @@ impl PopulationAnswer for Psychometric {
         let of_curve = |(row, column): (usize, usize)| {
             let curve = &self.observed[0][row][column];
             let is_relevant = curve.against == curve.context.evidence.name;
-            let groups = is_relevant.then(|| 0..self.networks.groups.len());
+            let groups = is_relevant.then_some(0..self.networks.groups.len());
             let groups = groups.into_iter().flatten();
             groups.map(move |group| self.statement(row, column, group))
         };

@@ -7,6 +7,9 @@ use crate::plot::{FigureError, Layer, Panel, Style, Ticks, font::TEXT_MM};
 const SMALLEST: f64 = 0.5;
 const LEAST_MM: f64 = 14.0;
 
+/// A panel with its column.
+type Placed<'a> = (usize, &'a Panel);
+
 impl Figure {
     /// Returns the figure in a style. Lines and markers grow with the font; the data areas fill the width, with their
     /// proportions kept. Where there is no room beside the panels, the legend is below them, and where panels would be too
@@ -64,17 +67,17 @@ impl Figure {
     }
 
     /// Returns the panels of a row from left to right, each with its column and its colour bar.
-    fn row(&self, row: usize) -> Vec<(usize, &Panel, Option<(usize, &Panel)>)> {
+    fn row(&self, row: usize) -> Vec<(Placed<'_>, Option<Placed<'_>>)> {
         let own = self.panels.iter().filter(|(place, _)| place[0] == row);
-        let mut own: Vec<(usize, &Panel)> = own.map(|(place, panel)| (place[1], panel)).collect();
+        let mut own: Vec<Placed> = own.map(|(place, panel)| (place[1], panel)).collect();
         own.sort_by_key(|(column, _)| *column);
-        let mut found: Vec<(usize, &Panel, Option<(usize, &Panel)>)> = Vec::new();
+        let mut found: Vec<(Placed, Option<Placed>)> = Vec::new();
         for (column, panel) in own {
             match found.last_mut() {
-                Some((_, _, bar)) if panel.bar.is_some() && bar.is_none() => {
+                Some((_, bar)) if panel.bar.is_some() && bar.is_none() => {
                     *bar = Some((column, panel));
                 }
-                _ => found.push((column, panel, None)),
+                _ => found.push(((column, panel), None)),
             }
         }
         found
@@ -94,10 +97,10 @@ impl Figure {
             for part in own.chunks(n) {
                 let new_row = figure.rows_mm.len();
                 figure.rows_mm.push(self.rows_mm[row]);
-                for (k, (column, panel, bar)) in part.iter().enumerate() {
+                for (k, ((column, panel), bar)) in part.iter().enumerate() {
                     let mut moved = (*panel).clone();
                     if k == 0 {
-                        moved.take_y_label(own[0].1);
+                        moved.take_y_label(own[0].0.1);
                     }
                     moved.take_x_labels(self, *column);
                     figure.put(new_row, 2 * k, self.columns_mm[*column], moved);
@@ -213,7 +216,7 @@ impl Panel {
             return;
         };
         let row = figure.row(0);
-        let are_titled = row.iter().all(|(_, panel, _)| !panel.title.is_empty());
+        let are_titled = row.iter().all(|((_, panel), _)| !panel.title.is_empty());
         if self.title.is_empty() && are_titled {
             self.title.clone_from(&first.title);
         }
