@@ -460,14 +460,21 @@ impl Panel {
         })
     }
 
-    /// Returns true if a name is wider than its band.
+    /// Returns true if a name is wider than its band, or touches the name of a band that overlaps with its own.
     fn has_narrow_bands(&self, width_mm: f64) -> bool {
         let range = self.ranges()[0];
-        self.bands().any(|(ends, label)| {
+        let mut is_narrow = self.bands().map(|(ends, label)| {
             // The visible part of a band that extends beyond the panel.
             let [from, to] = ends.map(|x| fraction(x, range).clamp(0.0, 1.0));
             font::width(label) * SMALL_MM + SPACE_MM / 2.0 > (to - from) * width_mm
-        })
+        });
+        let places = self.label_places(width_mm, false);
+        let half = |label: &str| (font::width(label) * SMALL_MM + SPACE_MM / 2.0) / 2.0;
+        let touches = |pair: &[(f64, &str)]| {
+            let [(left, first), (right, second)] = [pair[0], pair[1]];
+            right - left < half(first) + half(second)
+        };
+        is_narrow.any(|is_narrow| is_narrow) || places.windows(2).any(touches)
     }
 
     /// Returns the names of bands with their positions in millimetres from the left, each at the middle of its band;
