@@ -140,7 +140,7 @@ mod tests {
         assert!(advised_for(plastic, "", 20.0, true).starts_with("cpu: "));
     }
 
-    /// Of rank one, 6 * 128 * 200 * 2 * 256 = 7.9e7 operations: 0.2 ms on four threads.
+    /// The factors of rank one take 6 * 128 * 200 * 2 * 256 = 7.9e7 operations: 0.2 ms on four threads.
     #[test]
     fn factors_are_less_work_than_a_full_matrix() {
         let factors = "low_rank = { rank = 1 }";
