@@ -125,6 +125,15 @@ class Gradients(unittest.TestCase):
         self.assertTrue((np.array(settled["recurrent.weight_raw"])[:, :6] >= 0).all(), settled["recurrent.weight_raw"])
         self.assertTrue((signs[:6] >= 0).all() and (signs[6:] <= 0).all())
 
+    def test_biases_are_kept_in_their_range_by_settling(self):
+        sweeps = drawn({"activation": "relu", "bias": {"range": [-0.25, 0.5]}})
+        values = {"recurrent.bias": np.linspace(-1, 1, 8), "input.weight": parameters(sweeps)["input.weight"]}
+        settled = sweeps.settled(values)
+        np.testing.assert_array_equal(settled["recurrent.bias"], np.clip(values["recurrent.bias"], -0.25, 0.5))
+        np.testing.assert_array_equal(settled["input.weight"], values["input.weight"])
+        with self.assertRaisesRegex(ValueError, r"`recurrent.bias` has shape \[3\]; expected \[8\]"):
+            sweeps.settled({"recurrent.bias": np.zeros(3)})
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param, ParamId};
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -10,8 +10,9 @@ use burn::tensor::{Element, Tensor, TensorData};
 use burn_autodiff::Autodiff;
 use burn_ndarray::{NdArray, NdArrayDevice};
 use ctrnn_model::{
-    CtrnnConfig, CtrnnModule, Forward, Matrix, Noise, NoiseAddress, Parameter, Record,
-    RecurrenceBackend, Sizes, TrainingBackend, Trajectory, Weights, host_tensor,
+    CtrnnConfig, CtrnnModule, Forward, Matrix, Noise, NoiseAddress, Parameter, ParameterSpec,
+    Record, RecurrenceBackend, Role, Sizes, TrainingBackend, Trajectory, Violation, Weights,
+    host_tensor,
 };
 use ctrnn_train::Gradients;
 use numpy::{PyArray, PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
@@ -47,10 +48,10 @@ trait Passes: Send {
     fn names(&self) -> Vec<String>;
 
     /// Returns all arrays of a weight file, after replacing the parameters.
-    fn weights(&mut self, parameters: &Arrays) -> Result<Weights, String>;
+    fn weights(&mut self, parameters: Arrays) -> Result<Weights, String>;
 
     /// Returns the parameters after they are projected onto what the network allows.
-    fn settled(&mut self, parameters: &Arrays) -> Result<Arrays, String>;
+    fn settled(&mut self, parameters: Arrays) -> Result<Arrays, String>;
 
     /// Runs a pass; its results are time-major.
     fn forward(&mut self, given: Given) -> Result<(Arrays, Option<Box<dyn Pullback>>), String>;
@@ -65,7 +66,7 @@ trait Pullback: Send {
 struct Typed<B: TrainingBackend> {
     network: CtrnnModule<B>,
     /// Parameters that are trained, by their names in weight files.
-    names: BTreeMap<String, Parameter>,
+    names: BTreeMap<String, ParameterSpec>,
 }
 
 impl<B: TrainingBackend> Typed<B> {
@@ -76,49 +77,65 @@ impl<B: TrainingBackend> Typed<B> {
             .parameters()
             .into_iter()
             .filter(|spec| spec.is_trained && !network.config().is_frozen(spec.parameter));
-        let named = |parameter: Parameter| {
-            let raw = format!("{}_raw", parameter.name());
-            let is_raw = weights.contains_key(&raw) && Matrix::of(parameter).is_some();
-            (if is_raw { raw } else { parameter.name() }, parameter)
+        let named = |spec: ParameterSpec| {
+            let name = spec.parameter.name();
+            let raw = format!("{name}_raw");
+            let is_raw = Matrix::of(spec.parameter).is_some() && weights.contains_key(&raw);
+            (if is_raw { raw } else { name }, spec)
         };
         Self {
-            names: trained.map(|spec| named(spec.parameter)).collect(),
+            names: trained.map(named).collect(),
             network,
         }
     }
 
-    /// Replaces parameters of the network.
-    fn assign(&mut self, parameters: &Arrays) -> Result<(), String> {
-        let mut values = BTreeMap::new();
-        for (name, data) in parameters {
-            let Some(parameter) = self.names.get(name) else {
-                let known: Vec<&str> = self.names.keys().map(String::as_str).collect();
-                let known = known.join(", ");
-                return Err(format!(
-                    "`{name}` is not a trained parameter; expected one of {known}"
-                ));
-            };
-            let shape = self.shape_of(*parameter);
-            if data.shape.to_vec() != shape {
-                return Err(format!(
-                    "`{name}` has shape {:?}; expected {shape:?}",
-                    data.shape.to_vec()
-                ));
-            }
-            values.insert(*parameter, data.clone());
+    /// Returns the parameter of this name, which `data` must fit.
+    fn parameter(&self, name: &str, data: &TensorData) -> Result<Parameter, String> {
+        let Some(spec) = self.names.get(name) else {
+            let known: Vec<&str> = self.names.keys().map(String::as_str).collect();
+            let known = known.join(", ");
+            return Err(format!(
+                "`{name}` is not a trained parameter; expected one of {known}"
+            ));
+        };
+        let (shape, expected) = (data.shape.to_vec(), &spec.shape);
+        if shape == *expected {
+            Ok(spec.parameter)
+        } else {
+            Err(format!(
+                "`{name}` has shape {shape:?}; expected {expected:?}"
+            ))
         }
+    }
+
+    /// Replaces parameters of the network.
+    fn assign(&mut self, parameters: Arrays) -> Result<(), String> {
         let mut assign = Assign {
             by_id: self.network.config().parameters_by_id(),
-            values,
+            values: BTreeMap::new(),
         };
+        for (name, data) in parameters {
+            let parameter = self.parameter(&name, &data)?;
+            assign.values.insert(parameter, data);
+        }
         self.network = self.network.clone().map(&mut assign);
         Ok(())
     }
 
-    fn shape_of(&self, parameter: Parameter) -> Vec<usize> {
-        let all = self.network.config().parameters().into_iter();
-        let mut found = all.filter(|spec| spec.parameter == parameter);
-        found.next().map_or_else(Vec::new, |spec| spec.shape)
+    /// Returns a parameter after it is projected onto what the network allows.
+    fn settled_one(&self, parameter: Parameter, data: TensorData) -> TensorData {
+        let layer = self.network.layer_of(parameter);
+        if let Some(matrix) = Matrix::of(parameter) {
+            let raw: Tensor<B, 2> = host_tensor(data, &layer.device());
+            return layer.synapses(matrix).settle(raw.clone(), raw).into_data();
+        }
+        match layer.config().bias.range {
+            Some([low, high]) if parameter.role == Role::RecurrentBias => {
+                let bias: Tensor<B, 1> = host_tensor(data, &layer.device());
+                bias.clamp(low, high).into_data()
+            }
+            _ => data,
+        }
     }
 }
 
@@ -160,7 +177,7 @@ fn results_of<B: Backend>(trajectory: &Trajectory<B>) -> Vec<(&'static str, Tens
 fn options<B: RecurrenceBackend>(
     network: &CtrnnModule<B>,
     state: Option<&Tensor<B, 2>>,
-    given: &Given,
+    (noise, record): (Option<(u64, u32)>, Record),
 ) -> Forward<B> {
     let drawn = |(seed, step)| {
         Noise::Drawn(NoiseAddress {
@@ -170,17 +187,14 @@ fn options<B: RecurrenceBackend>(
         })
     };
     Forward {
-        noise: given.noise.map_or(Noise::Off, drawn),
+        noise: noise.map_or(Noise::Off, drawn),
         initial_state: state.map(|state| network.rested(state.clone())),
-        record: given.record,
+        record,
         ..Forward::default()
     }
 }
 
-impl<B: TrainingBackend> Passes for Typed<B>
-where
-    B::Device: Default,
-{
+impl<B: TrainingBackend> Passes for Typed<B> {
     fn config(&self) -> &CtrnnConfig {
         self.network.config()
     }
@@ -189,50 +203,34 @@ where
         self.names.keys().cloned().collect()
     }
 
-    fn weights(&mut self, parameters: &Arrays) -> Result<Weights, String> {
+    fn weights(&mut self, parameters: Arrays) -> Result<Weights, String> {
         self.assign(parameters)?;
         Ok(self.network.weights())
     }
 
-    fn settled(&mut self, parameters: &Arrays) -> Result<Arrays, String> {
-        self.assign(parameters)?;
-        let mut settled = Arrays::new();
-        for (name, &parameter) in &self.names {
-            let layer = self.network.layer_of(parameter);
-            let data = match Matrix::of(parameter) {
-                Some(matrix) => {
-                    let shape = matrix.shape(layer.config());
-                    let raw = &parameters[name];
-                    let raw = TensorData {
-                        shape: shape.into(),
-                        ..raw.clone()
-                    };
-                    let raw: Tensor<B, 2> = host_tensor(raw, &Default::default());
-                    let synapses = layer.synapses(matrix);
-                    synapses.settle(raw.clone(), raw).into_data()
-                }
-                None => parameters[name].clone(),
-            };
-            settled.insert(name.clone(), data);
-        }
-        Ok(settled)
+    fn settled(&mut self, parameters: Arrays) -> Result<Arrays, String> {
+        let settled = |(name, data): (String, TensorData)| {
+            let parameter = self.parameter(&name, &data)?;
+            Ok((name, self.settled_one(parameter, data)))
+        };
+        parameters.into_iter().map(settled).collect()
     }
 
-    fn forward(&mut self, given: Given) -> Result<(Arrays, Option<Box<dyn Pullback>>), String> {
-        self.assign(&given.parameters)?;
-        let device = B::Device::default();
-        let inputs: Tensor<B, 3> = host_tensor(given.inputs.clone(), &device);
-        let state = given.initial_state.clone();
+    fn forward(&mut self, mut given: Given) -> Result<(Arrays, Option<Box<dyn Pullback>>), String> {
+        self.assign(std::mem::take(&mut given.parameters))?;
+        let device = self.network.device();
+        let inputs: Tensor<B, 3> = host_tensor(given.inputs, &device);
+        let state = given.initial_state.take();
         let state: Option<Tensor<B, 2>> = state.map(|state| host_tensor(state, &device));
         if !given.is_tracked {
             let network = self.network.valid();
             let state = state.map(Tensor::inner);
-            let forward = options(&network, state.as_ref(), &given);
+            let forward = options(&network, state.as_ref(), (given.noise, given.record));
             let results = results_of(&network.forward(inputs.inner(), &forward));
             return Ok((arrays_of(results.into_iter()), None));
         }
         let (inputs, state) = (inputs.require_grad(), state.map(Tensor::require_grad));
-        let forward = options(&self.network, state.as_ref(), &given);
+        let forward = options(&self.network, state.as_ref(), (given.noise, given.record));
         let results = results_of(&self.network.forward(inputs.clone(), &forward));
         let values = results
             .iter()
@@ -257,7 +255,7 @@ fn arrays_of<B: Backend>(results: impl Iterator<Item = (&'static str, Tensor<B, 
 
 struct Tape<B: TrainingBackend> {
     network: CtrnnModule<B>,
-    names: BTreeMap<String, Parameter>,
+    names: BTreeMap<String, ParameterSpec>,
     inputs: Tensor<B, 3>,
     state: Option<Tensor<B, 2>>,
     results: Vec<(&'static str, Tensor<B, 3>)>,
@@ -283,8 +281,8 @@ impl<B: TrainingBackend> Pullback for Tape<B> {
             put("given_state", gradient.into_data());
         }
         let mut gradients = Gradients::of(&self.network, grads).0;
-        for (name, parameter) in &self.names {
-            if let Some(gradient) = gradients.remove(parameter) {
+        for (name, spec) in &self.names {
+            if let Some(gradient) = gradients.remove(&spec.parameter) {
                 put(name, gradient.into_data());
             }
         }
@@ -329,22 +327,15 @@ impl Sweeps {
         let channels = |name: &str, n: usize| -> Vec<String> {
             (0..n).map(|k| format!("{name} {k}")).collect()
         };
-        let mut violations = config.violations_of_areas();
-        let config = if violations.is_empty() {
-            let config = config.with_areas();
-            let (inputs, outputs) = (channels("input", inputs), channels("output", outputs));
-            violations = config.violations_of_channels(&inputs, &outputs);
-            if violations.is_empty() {
-                config.with_channels(&inputs, &outputs)
-            } else {
-                config
-            }
-        } else {
-            config
+        let refused = |violations: Vec<Violation>| match violations.first() {
+            None => Ok(()),
+            Some(first) => Err(of_value(format!("{}; {}", first.message, first.help))),
         };
-        if let Some(first) = violations.first() {
-            return Err(of_value(format!("{}; {}", first.message, first.help)));
-        }
+        refused(config.violations_of_areas())?;
+        let config = config.with_areas();
+        let (inputs, outputs) = (channels("input", inputs), channels("output", outputs));
+        refused(config.violations_of_channels(&inputs, &outputs))?;
+        let config = config.with_channels(&inputs, &outputs);
         Self::of(
             is_double,
             |device| config.init(seed, device),
@@ -376,7 +367,7 @@ impl Sweeps {
     /// Sizes by name.
     #[getter]
     fn sizes(&self) -> BTreeMap<&'static str, usize> {
-        let passes = self.passes.lock().expect("no panic under the lock");
+        let passes = self.locked();
         let config = passes.config();
         [
             ("n_inputs", config.first_layer().n_inputs),
@@ -389,11 +380,7 @@ impl Sweeps {
     /// Time step in ms.
     #[getter]
     fn dt_ms(&self) -> f64 {
-        self.passes
-            .lock()
-            .expect("no panic under the lock")
-            .config()
-            .dt_ms
+        self.locked().config().dt_ms
     }
 
     /// All arrays of a weight file, with these values of the parameters.
@@ -402,10 +389,10 @@ impl Sweeps {
         py: Python<'py>,
         parameters: BTreeMap<String, Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let parameters = self.given(parameters)?;
-        let mut passes = self.passes.lock().expect("no panic under the lock");
-        let weights = passes.weights(&parameters).map_err(of_value)?;
-        numpy_of(py, weights)
+        let weights = self
+            .locked()
+            .weights(arrays_by_name(parameters, self.is_double)?);
+        numpy_of(py, weights.map_err(of_value)?)
     }
 
     /// The parameters after they are projected onto what the network allows.
@@ -414,15 +401,16 @@ impl Sweeps {
         py: Python<'py>,
         parameters: BTreeMap<String, Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let parameters = self.given(parameters)?;
-        let mut passes = self.passes.lock().expect("no panic under the lock");
-        numpy_of(py, passes.settled(&parameters).map_err(of_value)?)
+        let settled = self
+            .locked()
+            .settled(arrays_by_name(parameters, self.is_double)?);
+        numpy_of(py, settled.map_err(of_value)?)
     }
 
     /// Names of the trained parameters, as weight files have them.
     #[getter]
     fn names(&self) -> Vec<String> {
-        self.passes.lock().expect("no panic under the lock").names()
+        self.locked().names()
     }
 
     /// Runs a pass; its results are time-major.
@@ -439,10 +427,10 @@ impl Sweeps {
         is_tracked: bool,
     ) -> PyResult<(Bound<'py, PyDict>, Option<Backward>)> {
         let given = Given {
-            inputs: self.array(inputs, "inputs")?,
-            parameters: self.given(parameters)?,
+            inputs: array_of(inputs, "inputs", self.is_double)?,
+            parameters: arrays_by_name(parameters, self.is_double)?,
             initial_state: initial_state
-                .map(|state| self.array(&state, "initial_state"))
+                .map(|state| array_of(&state, "initial_state", self.is_double))
                 .transpose()?,
             noise,
             record: Record {
@@ -453,7 +441,7 @@ impl Sweeps {
             is_tracked,
         };
         let run = || {
-            let mut passes = self.passes.lock().expect("no panic under the lock");
+            let mut passes = self.locked();
             check(&given, passes.config())?;
             passes.forward(given)
         };
@@ -474,10 +462,7 @@ impl Backward {
         py: Python<'py>,
         upstream: BTreeMap<String, Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let mut arrays = Arrays::new();
-        for (name, array) in upstream {
-            arrays.insert(name.clone(), array_of(&array, &name, self.is_double)?);
-        }
+        let arrays = arrays_by_name(upstream, self.is_double)?;
         let mut pullback = self.pullback.lock().expect("no panic under the lock");
         let Some(pullback) = pullback.take() else {
             let message = "the backward pass has been made already; run the network again";
@@ -506,15 +491,18 @@ impl Sweeps {
         })
     }
 
-    fn array(&self, given: &Bound<'_, PyAny>, name: &str) -> PyResult<TensorData> {
-        array_of(given, name, self.is_double)
+    fn locked(&self) -> MutexGuard<'_, Box<dyn Passes>> {
+        self.passes.lock().expect("no panic under the lock")
     }
+}
 
-    fn given(&self, arrays: BTreeMap<String, Bound<'_, PyAny>>) -> PyResult<Arrays> {
-        let all = arrays.into_iter();
-        all.map(|(name, array)| Ok((name.clone(), self.array(&array, &name)?)))
-            .collect()
-    }
+/// Returns the numbers of arrays of numpy, see [`array_of`].
+fn arrays_by_name(arrays: BTreeMap<String, Bound<'_, PyAny>>, is_double: bool) -> PyResult<Arrays> {
+    let numbers = |(name, array): (String, Bound<'_, PyAny>)| {
+        let data = array_of(&array, &name, is_double)?;
+        Ok((name, data))
+    };
+    arrays.into_iter().map(numbers).collect()
 }
 
 /// Checks the shapes of a pass.
