@@ -78,7 +78,11 @@ fn an_analysis_that_does_not_suit_says_why() {
     project
         .run(&["analyze", "run", "pcaa", "-o", "found"])
         .exits(2)
-        .says(&["error[C033]", "\"pcaa\" is not an analysis", "pca,"]);
+        .says(&[
+            "error[C033]",
+            "error[C033]: \"pcaa\" is not an analysis",
+            "pca,",
+        ]);
     assert!(!project.path("found").exists());
 }
 

@@ -401,8 +401,20 @@ fn listed<O: Default + Serialize + JsonSchema>() -> Vec<AnalysisOption> {
 }
 
 /// Returns settings from given keys; the error is the problem and the expected type.
-fn parsed<O: DeserializeOwned>(given: &Map<String, Value>) -> Result<O, String> {
+pub(crate) fn parsed<O: DeserializeOwned>(given: &Map<String, Value>) -> Result<O, String> {
     serde_json::from_value(Value::Object(given.clone())).map_err(|error| error.to_string())
+}
+
+/// Checks that the states of a network are finite if an analysis is based on them.
+///
+/// # Errors
+/// Names the place of the first number that is not.
+pub(crate) fn check_finite(study: &Study, basis: Basis) -> Result<(), Unsuitable> {
+    let needs_finite = basis == Basis::FiniteStates;
+    match needs_finite.then(|| study.first_nonfinite()).flatten() {
+        Some(place) => Err(Unsuitable::diverges("the network", place)),
+        None => Ok(()),
+    }
 }
 
 /// Computes an analysis of a network that suits it.
@@ -415,11 +427,7 @@ pub(crate) fn computed<A: Answer>(study: &Study, options: &A::Options) -> Result
             "needs the whole network, not only the area {area}: its units receive input from others"
         )));
     }
-    if A::BASIS == Basis::FiniteStates
-        && let Some(place) = study.first_nonfinite()
-    {
-        return Err(Unsuitable::diverges("the network", place));
-    }
+    check_finite(study, A::BASIS)?;
     if A::FOLLOWS_DYNAMICS && study.dynamics.synapses.is_some() {
         return Err(Unsuitable::PlasticSynapses);
     }

@@ -227,7 +227,7 @@ impl Perturbation {
         lasting
     }
 
-    /// Returns a network of one layer with all lesions, cuts and clamps, as if they acted all the time.
+    /// Returns a network of one layer with all lesions, cuts and clamps, as if they acted all the time; without any, as it is.
     ///
     /// # Errors
     /// See [`CtrnnModule::from_weights`].
@@ -235,7 +235,10 @@ impl Perturbation {
         &self,
         network: &CtrnnModule<B>,
     ) -> Result<CtrnnModule<B>, ModelError> {
-        self.applied(&vec![true; self.held_windows().count()], network)
+        match self.held_windows().count() {
+            0 => Ok(network.clone()),
+            n => self.applied(&vec![true; n], network),
+        }
     }
 
     /// Returns the network with the active lesions, cuts and clamps. It has the effective weights of the original and no

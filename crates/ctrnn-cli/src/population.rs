@@ -143,13 +143,22 @@ impl Population {
         let trials = SharedTrials::of(&first, &alone)?;
         let is_without_trials = first.run.task.unstarted_program().is_some();
         let mut observe = |loaded: &Loaded| {
-            with_study_of(loaded, &trials, &alone, registry, terminal, |study| {
-                let suited = observers.iter_mut().zip(wanted);
-                suited
-                    .filter(|(_, analysis)| !is_without_trials || analysis.basis < Basis::Trials)
-                    .for_each(|(observer, _)| observer.observe(study));
-                Ok(())
-            })
+            with_study_of(
+                loaded,
+                trials.clone(),
+                &alone,
+                registry,
+                terminal,
+                |study| {
+                    let suited = observers.iter_mut().zip(wanted);
+                    suited
+                        .filter(|(_, analysis)| {
+                            !is_without_trials || analysis.basis < Basis::Trials
+                        })
+                        .for_each(|(observer, _)| observer.observe(study));
+                    Ok(())
+                },
+            )
         };
         observe(&first)?;
         for run in &self.runs[1..] {

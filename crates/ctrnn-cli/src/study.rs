@@ -107,11 +107,7 @@ pub fn named(name: &str) -> Result<&'static Analysis, Failure> {
             return Failure::new(USAGE, "C033", what, help);
         }
         let names = ANALYSES.iter().map(|analysis| analysis.name);
-        unknown(
-            &format!("{name:?} is not an analysis"),
-            name,
-            names.collect(),
-        )
+        unknown("an analysis", name, names.collect())
     })
 }
 
@@ -285,6 +281,7 @@ fn fitting(run: &Run, max_steps: usize) -> usize {
 }
 
 /// Trials of one run that several networks see.
+#[derive(Clone)]
 pub struct SharedTrials<'a> {
     /// Run whose task makes the trials.
     run: &'a Run,
@@ -313,13 +310,13 @@ pub fn with_study<T>(
     then: impl FnOnce(&Study) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let trials = SharedTrials::of(loaded, args)?;
-    with_study_of(loaded, &trials, args, registry, terminal, then)
+    with_study_of(loaded, trials, args, registry, terminal, then)
 }
 
 /// Runs a network, and those that it is compared with, on the trials of another run of the task, and passes the resulting study to `then`.
 pub fn with_study_of<T>(
     loaded: &Loaded,
-    trials: &SharedTrials,
+    trials: SharedTrials,
     args: &AnalyzedTrials,
     registry: &Registry,
     terminal: &Terminal,
@@ -402,7 +399,7 @@ pub fn settings_for(settings: &Settings, analysis: &Analysis) -> Map<String, Val
 
 struct StudyJob<'a> {
     loaded: &'a Loaded,
-    trials: &'a SharedTrials<'a>,
+    trials: SharedTrials<'a>,
     args: &'a AnalyzedTrials,
     peers: &'a [(String, Loaded)],
     terminal: &'a Terminal,
@@ -418,18 +415,18 @@ impl<'a> Job for StudyJob<'a> {
     {
         let Self {
             loaded,
-            trials,
+            trials: SharedTrials { run: shown, batch },
             args,
             peers,
             terminal,
         } = self;
         let run = &loaded.run;
         let network = loaded.weights.network::<B::InnerBackend>(run, device)?;
-        let (task, batch) = (trials.run.task.as_ref(), trials.batch.clone());
+        let task = shown.task.as_ref();
         same_channels(
             &loaded.folder.root().display().to_string(),
             network.config(),
-            &trials.run.model,
+            &shown.model,
         )?;
         let noise = || {
             if args.noise {
@@ -666,9 +663,9 @@ fn lasting_dynamics<B: RecurrenceBackend>(
         terminal.note("perturbations with a window are seen in the states of the trials; what is computed from the weights, such as fixed points, leaves them out");
     }
     let lasting = lasting.of_layer(layer, network.n_layers());
-    let intact = Dynamics::of_layer(network, layer);
     let mut dynamics = Dynamics::of(&lasting.apply(&network.layer(layer))?);
-    if intact.w_out.is_empty() {
+    if network.config().layer(layer).n_outputs == 0 && !dynamics.w_out.is_empty() {
+        let intact = Dynamics::of_layer(network, layer);
         (dynamics.w_out, dynamics.bias_out) = (intact.w_out, intact.bias_out); // a perturbed layer has an output of zeros
     }
     for current in &lasting.currents {

@@ -338,6 +338,8 @@ fn layers_are_perturbed_one_by_one() {
         ..current(Window::Steps(2..5))
     };
     both.check_delays(&config).unwrap();
+    let untouched = Perturbation::default().apply(&stack.layer(0)).unwrap();
+    assert_eq!(untouched.config(), stack.layer(0).config());
     assert_eq!(both.latest_start(), Some(3));
     assert_eq!(both.lasting().below[0].lesioned.len(), 1);
     assert!(both.lasting().below[0].clamped.is_empty());

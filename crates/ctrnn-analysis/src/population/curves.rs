@@ -83,12 +83,12 @@ impl PopulationAnswer for Curves {
     ) -> Result<Self, Unsuitable> {
         let all = observed.iter().flat_map(|curves| curves[0].keys().copied());
         let steps: std::collections::BTreeSet<u64> = all.collect();
-        let at = |curve: usize, group: usize, step: u64| {
-            let own = networks.of_group(group).into_iter();
-            Spread::of(own.filter_map(|k| observed[k][curve].get(&step).copied()))
-        };
         let of_group = |curve: usize, group: usize| {
-            let steps = steps.iter().map(|&step| at(curve, group, step));
+            let own = networks.of_group(group);
+            let steps = steps.iter().map(|step| {
+                let values = own.iter().filter_map(|&k| observed[k][curve].get(step));
+                Spread::of(values.copied())
+            });
             steps.collect::<Vec<Spread>>()
         };
         let of_curve = |curve: usize| {

@@ -30,7 +30,7 @@ pub use scaling::{Embedding, classical_scaling};
 pub use similarity::Similarity;
 pub use statistics::Spread;
 
-use crate::analyses::{Basis, Findings, OptionSet};
+use crate::analyses::{Basis, Findings, OptionSet, check_finite, parsed};
 use crate::{ArrayDoc, Arrays, Study, Unsuitable};
 
 macro_rules! analyses {
@@ -174,9 +174,8 @@ fn observer<A: PopulationAnswer + 'static>(
     options: &Map<String, Value>,
     n_networks: usize,
 ) -> Box<dyn Observer> {
-    let options = serde_json::from_value(Value::Object(options.clone()));
     Box::new(Observations::<A> {
-        options: options.expect("settings that were checked"),
+        options: parsed(options).expect("settings that were checked"),
         n_networks,
         observed: Vec::new(),
     })
@@ -184,13 +183,9 @@ fn observer<A: PopulationAnswer + 'static>(
 
 impl<A: PopulationAnswer> Observer for Observations<A> {
     fn observe(&mut self, study: &Study) {
-        let place = study.first_nonfinite();
-        self.observed.push(match place {
-            Some(place) if A::BASIS == Basis::FiniteStates => {
-                Err(Unsuitable::diverges("the network", place))
-            }
-            _ => A::observe(study, self.n_networks, &self.options),
-        });
+        let found = check_finite(study, A::BASIS);
+        let found = found.and_then(|()| A::observe(study, self.n_networks, &self.options));
+        self.observed.push(found);
     }
 
     fn finish(self: Box<Self>, networks: &Networks) -> Result<Findings, Unsuitable> {

@@ -82,8 +82,9 @@ impl PopulationAnswer for Psychometric {
         observed: Vec<Self::Observation>,
         _: &NoOptions,
     ) -> Result<Self, Unsuitable> {
+        let expected = levels_of(&observed[0]);
         for (name, curves) in networks.names.iter().zip(&observed) {
-            if levels_of(curves) != levels_of(&observed[0]) {
+            if levels_of(curves) != expected {
                 let first = &networks.names[0];
                 let why =
                     format!("{name} and {first} have different contexts or levels of evidence");

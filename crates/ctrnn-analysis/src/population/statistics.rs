@@ -1,5 +1,6 @@
 //! Mean and spread over networks.
 
+use crate::statistics::mean_and_std;
 use crate::text::short;
 
 /// Mean over networks, with the spread between them.
@@ -25,17 +26,11 @@ impl Spread {
     /// Computes mean and spread of the finite values.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let known: Vec<f64> = values.into_iter().filter(|x| x.is_finite()).collect();
-        let n = known.len() as f64;
-        let mean = known.iter().sum::<f64>() / n;
-        let squares: f64 = known.iter().map(|x| (x - mean).powi(2)).sum();
+        let (mean, deviation) = mean_and_std(&known);
         Self {
             n: known.len(),
             mean,
-            deviation: if known.len() > 1 {
-                (squares / (n - 1.0)).sqrt()
-            } else {
-                f64::NAN
-            },
+            deviation: if known.len() > 1 { deviation } else { f64::NAN },
         }
     }
 
