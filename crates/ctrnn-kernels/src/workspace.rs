@@ -75,6 +75,13 @@ impl<E: Copy + Default> Workspace<E> {
 
     /// Returns an aligned buffer of arbitrary content, which goes back to the workspace when dropped.
     pub(crate) fn scratch(&self, len: usize) -> Scratch<'_, E> {
+        if len == 0 {
+            return Scratch {
+                home: self,
+                buffer: Vec::new(),
+                range: 0..0,
+            };
+        }
         let buffer = self.take(len + ALIGNMENT / size_of::<E>());
         let start = buffer.as_ptr().align_offset(ALIGNMENT);
         Scratch {

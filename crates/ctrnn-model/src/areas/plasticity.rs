@@ -34,13 +34,21 @@ impl CtrnnConfig {
     /// Returns the factor of every update of each entry of a parameter that has entries for the units: biases, initial states and
     /// time constants. `None`: all are 1. Those of weights are in [`Synapses`](crate::Synapses).
     pub fn update_factors(&self, parameter: Parameter) -> Option<Vec<f64>> {
-        let of_units = self.unit_plasticity()?;
         let is_of_units = matches!(
             parameter.role,
             Role::RecurrentBias | Role::InitialState | Role::TimeConstants
         );
-        let n: usize = parameter.shape(self).iter().product();
-        is_of_units.then(|| of_units.into_iter().cycle().take(n).collect())
+        if !is_of_units {
+            return None;
+        }
+        let n = parameter.shape(self).iter().product();
+        Some(
+            self.unit_plasticity()?
+                .into_iter()
+                .cycle()
+                .take(n)
+                .collect(),
+        )
     }
 
     /// Returns true if training can change no entry of a parameter: it is frozen, or all factors of its updates are 0.

@@ -164,7 +164,7 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
             history.add_weights::<S>(&mut sums, end - start);
             end = start;
         }
-        if plan.wanted.readout {
+        if plan.wanted.bias_out {
             self.add_output_bias(&mut sums.bias_out);
         }
         self.write_initial_state::<S>(&mut adjoint);
@@ -461,6 +461,10 @@ impl<'a, E: Element> TileJob<'a, E> {
     /// Writes the gradient of the initial state: through the first drive and along the leak.
     #[inline(always)]
     fn write_initial_state<S: Simd<Elem = E>>(&mut self, adjoint: &mut Adjoint<'_, E>) {
+        let wanted = self.initial_state.each_ref().into_array();
+        if wanted.iter().all(|rows| rows.is_none()) {
+            return;
+        }
         let (plan, units) = (self.plan, self.plan.sweep.shape.units);
         let (drive, later) = (&*adjoint.drive, &adjoint.later);
         let of_delay = |delay| later.as_ref().map_or(drive, |later| later.of_start(delay));

@@ -58,6 +58,7 @@ pub(super) struct WantedSums {
     pub(super) recurrence: bool,
     pub(super) w_rc: bool,
     pub(super) readout: bool,
+    pub(super) bias_out: bool,
     pub(super) decay: bool,
     /// Gain in the rate form.
     pub(super) gain: bool,
@@ -80,11 +81,12 @@ impl WantedSums {
             gradients.right.is_some(),
             gradients.bias.is_some(),
         ];
+        let has_outputs = upstream.outputs.is_some();
         Self {
             recurrence: w_rc || weights.contains(&true),
             w_rc: w_rc && !sweep.shape.without_full,
-            readout: upstream.outputs.is_some()
-                && (gradients.w_out.is_some() || gradients.bias_out.is_some()),
+            readout: has_outputs && (gradients.w_out.is_some() || gradients.bias_out.is_some()),
+            bias_out: has_outputs && gradients.bias_out.is_some(),
             decay: gradients.decay.is_some(),
             gain: gain && rate_form,
             noise_scale: gradients.noise_scale.is_some(),
