@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ctrnn_kernels::{
     Activation, DrawAddress, Form, GradientSlices, KernelPath, NoiseSource, NoiseTarget, Operands,
     Saved, Shape, SweepElement, SweepSlices, SynapseConstants, TrajectorySlices, UnitState,
-    UpstreamSlices, Workspace, backward, forward,
+    UpstreamSlices, Workspace, backward, forward, kept_synapses,
 };
 use ctrnn_random::{Key, Rng, Stream};
 
@@ -188,7 +188,7 @@ fn bench<E: SweepElement>(
     };
     let zeros = |n: usize| vec![E::default(); n];
     let (mut rates, mut y) = (zeros(shape.history()), zeros(steps * trials * outputs));
-    let [mut u_history, mut x_history] = [(); 2].map(|()| zeros(shape.synapse_history()));
+    let [mut u_kept, mut x_kept] = [(); 2].map(|()| zeros(kept_synapses(&shape, None)));
     let (mut d_in, mut d_rc, mut d_out) =
         (zeros(w_in.len()), zeros(w_rc.len()), zeros(w_out.len()));
     let (mut d_left, mut d_right) = (zeros(left.len()), zeros(right.len()));
@@ -202,15 +202,14 @@ fn bench<E: SweepElement>(
         let record = TrajectorySlices {
             rates: Some(&mut rates),
             outputs: Some(&mut y),
-            utilisation: Some(&mut u_history),
-            resources: Some(&mut x_history),
+            kept_synapses: Some([&mut u_kept, &mut x_kept]),
             ..TrajectorySlices::default()
         };
         forward(&sweep, record, &workspace);
         let middle = Instant::now();
         let saved = Saved {
             rates: &rates,
-            synapses: Some([&u_history, &x_history]),
+            synapses: Some([&u_kept, &x_kept]),
             ..Saved::default()
         };
         let upstream = UpstreamSlices {

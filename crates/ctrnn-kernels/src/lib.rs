@@ -145,6 +145,7 @@ pub use cpu::backward::Saved;
 pub use cpu::forward::TrajectorySlices;
 pub use cpu::recompute::{SegmentSlices, kept_states, segment_steps};
 pub use cpu::sums::{squared_error, sum_of_squares};
+pub use cpu::synapses::kept_synapses;
 pub use delays::Delays;
 pub use instruction_set::{KernelPath, KernelPathError};
 pub use operands::{

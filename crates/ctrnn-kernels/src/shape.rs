@@ -42,13 +42,6 @@ impl Shape {
         if self.without_full { 0 } else { self.units }
     }
 
-    /// Returns the length of a history of synapses that starts with the initial state: `(T + 1) B N`, or 0 without short-term
-    /// plasticity.
-    #[must_use]
-    pub const fn synapse_history(&self) -> usize {
-        (self.steps + 1) * self.trials * self.synapses
-    }
-
     /// Returns the length of a buffer `[time, trial, unit]` with one entry per time step: `T B N`.
     #[must_use]
     pub const fn states(&self) -> usize {

@@ -130,22 +130,27 @@ impl<'a, E: Element> Bands<'a, E> {
             out,
             n_rows,
         } = product;
+        // Terms of no columns come last, where they are left out.
+        let [first, second] = others;
+        let used = if first.depth > 0 {
+            others
+        } else {
+            [second, first]
+        };
+        let n_used = usize::from(first.depth > 0) + usize::from(second.depth > 0);
         for band in &self.0 {
             let term = |part: &Part| Term {
                 rows: &rows(part.delay)[part.rows.start..],
                 stride,
                 depth: part.rows.len(),
             };
-            let used = others.iter().filter(|other| other.depth > 0).copied();
-            let (several, mut few);
+            let (several, few);
             let terms: &[Term<'p, E>] = if let [only] = &band.parts[..] {
                 // Without delays nothing is allocated in a time step.
-                few = [term(only), Term::NONE, Term::NONE];
-                for (place, other) in few[1..].iter_mut().zip(used.clone()) {
-                    *place = other;
-                }
-                &few[..=used.count()]
+                few = [term(only), used[0], used[1]];
+                &few[..=n_used]
             } else {
+                let used = used[..n_used].iter().copied();
                 several = band.parts.iter().map(term).chain(used).collect::<Vec<_>>();
                 &several
             };

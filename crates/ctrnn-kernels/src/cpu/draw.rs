@@ -112,7 +112,7 @@ impl<E: Element> Job<E> for DrawTile<'_, E> {
         for t in 0..steps {
             let normals = noise.at(t);
             let Some(blocks) = self.blocks else {
-                write_rows(&mut self.rows, t, normals, units);
+                write_rows::<S>(&mut self.rows, t, normals, units);
                 continue;
             };
             for block in blocks {
@@ -129,7 +129,7 @@ impl<E: Element> Job<E> for DrawTile<'_, E> {
                     n_rows: self.tile.trials,
                 });
             }
-            write_rows(&mut self.rows, t, &mixed, units);
+            write_rows::<S>(&mut self.rows, t, &mixed, units);
         }
     }
 }

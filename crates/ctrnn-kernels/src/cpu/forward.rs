@@ -4,7 +4,7 @@ use super::activation::for_activation;
 use super::bands::{BandProduct, Bands, Columns, Past};
 use super::noise::Noise;
 use super::rows::{Rows, add_noise, add_products, padded_rows, transposed_rows, write_rows};
-use super::synapses::{SynapseState, Synapses};
+use super::synapses::{SynapseState, Synapses, kept_every, kept_synapses};
 use super::tile::{Tile, for_each, split, split_state, tiles};
 use crate::operands::{SweepResults, UnitState, assert_len};
 use crate::shape::Shape;
@@ -27,11 +27,13 @@ pub struct TrajectorySlices<'a, E> {
     pub potentials: Option<&'a mut [E]>,
     /// Readout `[T, B, O]`.
     pub outputs: Option<&'a mut [E]>,
-    /// Utilisation `[T + 1, B, N]` of short-term plasticity, which the backward sweep needs, as it needs the resources; the first is
-    /// that of the initial state.
+    /// Utilisation `[T, B, N]` of short-term plasticity.
     pub utilisation: Option<&'a mut [E]>,
-    /// Resources `[T + 1, B, N]` of short-term plasticity.
+    /// Resources `[T, B, N]` of short-term plasticity.
     pub resources: Option<&'a mut [E]>,
+    /// Utilisation and resources that the backward sweep needs: those before every few time steps
+    /// ([`kept_synapses`](crate::kept_synapses)).
+    pub kept_synapses: Option<[&'a mut [E]; 2]>,
     /// State after the last time step.
     pub final_state: UnitState<Option<&'a mut [E]>>,
 }
@@ -45,29 +47,29 @@ impl<E> Default for TrajectorySlices<'_, E> {
             outputs: None,
             utilisation: None,
             resources: None,
+            kept_synapses: None,
             final_state: UnitState::default(),
         }
     }
 }
 
 impl<E> TrajectorySlices<'_, E> {
-    fn assert_lens(&self, shape: &Shape, form: Form) {
+    fn assert_lens(&self, sweep: &SweepSlices<'_, E>) {
+        let (shape, form) = (&sweep.shape, sweep.form);
         let results = SweepResults {
             outputs: self.outputs.as_deref(),
             rates: None, // has a row more
             potentials: self.potentials.as_deref(),
+            utilisation: self.utilisation.as_deref(),
+            resources: self.resources.as_deref(),
             final_state: self.final_state.each_ref().map(Option::as_deref),
-            ..SweepResults::default() // those of synapses have a row more, as the rates
         };
         results.assert_lens(shape);
         if let Some(rates) = &self.rates {
             assert_len("rates", rates, shape.history());
         }
-        if let Some(utilisation) = &self.utilisation {
-            assert_len("utilisation", utilisation, shape.synapse_history());
-        }
-        if let Some(resources) = &self.resources {
-            assert_len("resources", resources, shape.synapse_history());
+        for kept in self.kept_synapses.iter().flatten() {
+            assert_len("kept synapses", kept, kept_synapses(shape, sweep.delays));
         }
         if let Some(responses) = &self.responses {
             assert_len("responses", responses, shape.states());
@@ -84,7 +86,7 @@ pub(crate) fn forward<E: Element>(
 ) {
     sweep.assert_lens();
     let shape = &sweep.shape;
-    trajectory.assert_lens(shape, sweep.form);
+    trajectory.assert_lens(sweep);
     let plan = E::dispatch(workspace.path(), MakePlan { sweep, workspace });
     let tiles = tiles(shape);
     let mut rates = split(trajectory.rates, &tiles, shape, shape.units).into_iter();
@@ -93,6 +95,11 @@ pub(crate) fn forward<E: Element>(
     let mut outputs = split(trajectory.outputs, &tiles, shape, shape.outputs).into_iter();
     let mut utilisation = split(trajectory.utilisation, &tiles, shape, shape.synapses).into_iter();
     let mut resources = split(trajectory.resources, &tiles, shape, shape.synapses).into_iter();
+    let [kept_u, kept_x] = trajectory
+        .kept_synapses
+        .map_or([None, None], |kept| kept.map(Some));
+    let mut kept_u = split(kept_u, &tiles, shape, shape.synapses).into_iter();
+    let mut kept_x = split(kept_x, &tiles, shape, shape.synapses).into_iter();
     let mut final_state = split_state(trajectory.final_state, &tiles, shape);
     let jobs = tiles
         .iter()
@@ -105,6 +112,7 @@ pub(crate) fn forward<E: Element>(
             outputs: outputs.next().flatten(),
             utilisation: utilisation.next().flatten(),
             resources: resources.next().flatten(),
+            kept_synapses: [kept_u.next().flatten(), kept_x.next().flatten()],
             final_state: final_state.each_mut().map(|rows| rows.next().flatten()),
         })
         .collect();
@@ -191,6 +199,7 @@ struct TileJob<'a, E: Element> {
     outputs: Rows<'a, E>,
     utilisation: Rows<'a, E>,
     resources: Rows<'a, E>,
+    kept_synapses: [Rows<'a, E>; 2],
     final_state: UnitState<Rows<'a, E>>,
 }
 
@@ -248,7 +257,7 @@ impl<E: Element> Job<E> for TileJob<'_, E> {
         };
         let mut state = self.initial_state::<S>();
         for t in 0..steps {
-            self.advance_synapses::<S>(&mut state, t + 1);
+            self.advance_synapses::<S>(&mut state, t);
             state.remember(t);
             self.drive::<S>(&mut state, t);
             let noise = eps.as_mut().map(|eps| eps.at(t));
@@ -260,7 +269,7 @@ impl<E: Element> Job<E> for TileJob<'_, E> {
                 readout.write::<S>(self.plan, &state.rates, t, outputs[t]);
             }
         }
-        self.write_final_state(&state);
+        self.write_final_state::<S>(&state);
     }
 }
 
@@ -298,26 +307,26 @@ impl<'a, E: Element> TileJob<'a, E> {
             let f = sweep.activation;
             f.write_rates::<S>(&state.potentials, &mut state.rates);
         }
-        write_rows(&mut self.rates, 0, &state.rates, units);
-        self.write_synapses(&state, 0);
+        write_rows::<S>(&mut self.rates, 0, &state.rates, units);
         state
     }
 
-    /// Takes the synapses, where they are plastic, to state `t`, by the rates of the state before.
+    /// Takes the synapses, where they are plastic, through time step `t`, by the rates before it.
     #[inline(always)]
     fn advance_synapses<S: Simd<Elem = E>>(&mut self, state: &mut State<'_, E>, t: usize) {
-        if let (Some(constants), Some(synapses)) = (&self.plan.synapses, &mut state.synapses) {
-            constants.advance::<S>(synapses, &state.rates, self.plan.sweep.shape.units);
-            self.write_synapses(state, t);
-        }
-    }
-
-    fn write_synapses(&mut self, state: &State<'_, E>, t: usize) {
+        let (Some(constants), Some(synapses)) = (&self.plan.synapses, &mut state.synapses) else {
+            return;
+        };
         let units = self.plan.sweep.shape.units;
-        if let Some(synapses) = &state.synapses {
-            write_rows(&mut self.utilisation, t, &synapses.utilisation, units);
-            write_rows(&mut self.resources, t, &synapses.resources, units);
+        let every = kept_every(self.plan.sweep.delays);
+        if t.is_multiple_of(every) {
+            let [utilisation, resources] = &mut self.kept_synapses;
+            write_rows::<S>(utilisation, t / every, &synapses.utilisation, units);
+            write_rows::<S>(resources, t / every, &synapses.resources, units);
         }
+        constants.advance::<S>(synapses, &state.rates, units);
+        write_rows::<S>(&mut self.utilisation, t, &synapses.utilisation, units);
+        write_rows::<S>(&mut self.resources, t, &synapses.resources, units);
     }
 
     /// Computes `drive = scale (W_rc r + W_in u + b)`, where `W_rc r = w_rc r + left kappa` with `kappa = right' r / N`; the transmitted
@@ -394,8 +403,8 @@ impl<'a, E: Element> TileJob<'a, E> {
                 f.rates(v).store(&mut rates[g], lane);
             });
         });
-        write_rows(&mut self.potentials, t, &state.potentials, units);
-        write_rows(&mut self.rates, t + 1, &state.rates, units);
+        write_rows::<S>(&mut self.potentials, t, &state.potentials, units);
+        write_rows::<S>(&mut self.rates, t + 1, &state.rates, units);
     }
 
     /// Computes the next state from the drives in the rate form: `r = decay r + gain f(z)`, with `noise_scale n` added to `z` or to
@@ -437,22 +446,23 @@ impl<'a, E: Element> TileJob<'a, E> {
                 add_products::<S>(r, &self.plan.noise_scale, &noise[row]);
             }
         });
-        write_rows(&mut self.potentials, t, &state.drive, units);
-        write_rows(&mut self.responses, t, &state.responses, units);
-        write_rows(&mut self.rates, t + 1, &state.rates, units);
+        write_rows::<S>(&mut self.potentials, t, &state.drive, units);
+        write_rows::<S>(&mut self.responses, t, &state.responses, units);
+        write_rows::<S>(&mut self.rates, t + 1, &state.rates, units);
     }
 
-    fn write_final_state(&mut self, state: &State<'_, E>) {
+    #[inline(always)]
+    fn write_final_state<S: Simd<Elem = E>>(&mut self, state: &State<'_, E>) {
         let units = self.plan.sweep.shape.units;
         let rows = match self.plan.sweep.form {
             Form::Voltage => &state.potentials,
             Form::Rate => &state.rates,
         };
-        write_rows(&mut self.final_state.activity, 0, rows, units);
+        write_rows::<S>(&mut self.final_state.activity, 0, rows, units);
         if let Some(synapses) = &state.synapses {
             let to = &mut self.final_state;
-            write_rows(&mut to.utilisation, 0, &synapses.utilisation, units);
-            write_rows(&mut to.resources, 0, &synapses.resources, units);
+            write_rows::<S>(&mut to.utilisation, 0, &synapses.utilisation, units);
+            write_rows::<S>(&mut to.resources, 0, &synapses.resources, units);
         }
     }
 }

@@ -9,5 +9,5 @@ mod noise;
 pub(crate) mod recompute;
 mod rows;
 pub(crate) mod sums;
-mod synapses;
+pub(crate) mod synapses;
 mod tile;

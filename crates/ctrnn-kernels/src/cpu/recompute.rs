@@ -13,6 +13,7 @@ use std::ops::Range;
 use super::backward::{Saved, backward};
 use super::forward::{TrajectorySlices, forward};
 use super::rows::add;
+use super::synapses::kept_synapses;
 use crate::operands::{GradientSlices, Operands, UnitState, UpstreamSlices, assert_len};
 use crate::shape::Shape;
 use crate::simd::Element;
@@ -215,7 +216,7 @@ struct SegmentTrajectory<'a, E: Element> {
     rates: Scratch<'a, E>,
     responses: Option<Scratch<'a, E>>,
     potentials: Option<Scratch<'a, E>>,
-    /// Utilisation and resources, with the state before the segment.
+    /// Utilisation and resources before every few time steps.
     synapses: Option<[Scratch<'a, E>; 2]>,
 }
 
@@ -237,23 +238,19 @@ impl<'a, E: Element> SegmentTrajectory<'a, E> {
             responses: states(form == Form::Rate),
             potentials: states(form == Form::Voltage && decay),
             synapses: (longest.synapses > 0)
-                .then(|| [(); 2].map(|()| workspace.scratch(longest.synapse_history()))),
+                .then(|| [(); 2].map(|()| workspace.scratch(kept_synapses(&longest, None)))),
         }
     }
 
     fn recompute(&mut self, segment: &SweepSlices<'_, E>, workspace: &Workspace<E>) {
         let states = segment.shape.states();
-        let history = segment.shape.synapse_history();
-        let [utilisation, resources] = match &mut self.synapses {
-            Some(both) => both.each_mut().map(|all| Some(&mut all[..history])),
-            None => [None, None],
-        };
+        let kept = kept_synapses(&segment.shape, None);
+        let both = self.synapses.as_mut().map(|both| both.each_mut());
         let places = TrajectorySlices {
             rates: Some(&mut self.rates[..segment.shape.history()]),
             responses: self.responses.as_mut().map(|all| &mut all[..states]),
             potentials: self.potentials.as_mut().map(|all| &mut all[..states]),
-            utilisation,
-            resources,
+            kept_synapses: both.map(|both| both.map(|all| &mut all[..kept])),
             ..TrajectorySlices::default()
         };
         forward(segment, places, workspace);
@@ -265,8 +262,10 @@ impl<'a, E: Element> SegmentTrajectory<'a, E> {
             rates: &self.rates[..segment.history()],
             responses: self.responses.as_ref().map(|all| &all[..states]),
             potentials: self.potentials.as_ref().map(|all| &all[..states]),
-            synapses: (self.synapses.as_ref())
-                .map(|both| both.each_ref().map(|all| &all[..segment.synapse_history()])),
+            synapses: (self.synapses.as_ref()).map(|both| {
+                both.each_ref()
+                    .map(|all| &all[..kept_synapses(segment, None)])
+            }),
         }
     }
 }

@@ -39,12 +39,30 @@ pub(crate) fn transposed_rows<E: Element>(
 
 /// Copies the rows of a tile to their place at time `t`, if they are recorded.
 #[inline(always)]
-pub(crate) fn write_rows<E: Element>(to: &mut Rows<'_, E>, t: usize, rows: &[E], units: usize) {
+pub(crate) fn write_rows<S: Simd>(
+    to: &mut Rows<'_, S::Elem>,
+    t: usize,
+    rows: &[S::Elem],
+    units: usize,
+) {
     if let Some(to) = to {
         let places = to[t].chunks_exact_mut(units);
         for (place, row) in places.zip(rows.chunks_exact(padded(units))) {
-            place.copy_from_slice(&row[..units]);
+            copy_row::<S>(place, row);
         }
+    }
+}
+
+/// Copies the front of `from` over the whole of `to`, or `from` over the front of `to`: a call of the library's copy costs more than
+/// the few vectors of a row.
+#[inline(always)]
+pub(crate) fn copy_row<S: Simd>(to: &mut [S::Elem], from: &[S::Elem]) {
+    let len = to.len().min(from.len());
+    let (to, from) = (&mut to[..len], &from[..len]);
+    let mut at = 0;
+    while at < len {
+        S::load(from, at).store(to, at);
+        at += S::LANES;
     }
 }
 

@@ -16,6 +16,9 @@
 //! g_r = ... + u' x' g_p + dt U (1 - u) h_u - dt u x h_x
 //! ```
 //!
+//! The forward sweep keeps the state of the synapses before every few time steps alone ([`kept_synapses`]): the backward sweep computes
+//! the states between them again, from the rates, which costs less than fetching both from memory.
+//!
 //! A value that the step itself takes to a bound passes its gradient on: x = 1 at a rate of 0 is no clipping, and there the derivative
 //! within [0, 1] counts, as in the plain path.
 //!
@@ -24,10 +27,29 @@
 
 use super::rows::padded_rows;
 use super::tile::Tile;
+use crate::delays::Delays;
 use crate::operands::SynapseConstants;
+use crate::shape::Shape;
 use crate::simd::{Element, GROUP, Simd, each_vector, groups, groups_mut, padded};
 use crate::sweep::SweepSlices;
 use crate::workspace::{Scratch, Workspace};
+
+/// Time steps from one kept state of the synapses to the next. Few enough that little is computed twice to reach the first step of
+/// a block of the backward sweep, many enough that the kept states are small beside the rates.
+const KEPT_EVERY: usize = 8;
+
+/// Returns the time steps from one kept state of the synapses to the next: 1 with delays, which transmit what synapses were at any
+/// earlier time step.
+pub(crate) const fn kept_every(delays: Option<&Delays>) -> usize {
+    if delays.is_some() { 1 } else { KEPT_EVERY }
+}
+
+/// Returns the length of each of the two buffers of kept states of the synapses, `[kept time step, B, N]`: 0 without short-term
+/// plasticity.
+#[must_use]
+pub fn kept_synapses(shape: &Shape, delays: Option<&Delays>) -> usize {
+    shape.steps.div_ceil(kept_every(delays)) * shape.trials * shape.synapses
+}
 
 /// Constants of all units, in padded rows.
 pub(crate) struct Synapses<'a, E: Element>(SynapseConstants<Scratch<'a, E>>);
@@ -61,7 +83,7 @@ impl<'a, E: Element> SynapseState<'a, E> {
     }
 }
 
-/// Rates, utilisation and resources of one trial before a time step, and the latter two after it.
+/// Rates, utilisation and resources of one trial before a time step, and the latter two after it; all but the rates in padded rows.
 #[derive(Clone, Copy)]
 pub(crate) struct StepRows<'a, E> {
     pub(crate) rates: &'a [E],
@@ -109,13 +131,41 @@ impl<'a, E: Element> Synapses<'a, E> {
                 let r = S::load(&rates[g], lane);
                 let u = S::load(&utilisation[g], lane);
                 let x = S::load(&resources[g], lane);
-                let [u, x] = unclipped::<S>(&constants, [g, lane], r, [u, x]);
-                let (u, x) = (clipped(u), clipped(x));
+                let [u, x, p] = after::<S>(&constants, [g, lane], r, [u, x]);
                 u.store(&mut utilisation[g], lane);
                 x.store(&mut resources[g], lane);
-                (r * u * x).store(&mut transmitted[g], lane);
+                p.store(&mut transmitted[g], lane);
             });
         }
+    }
+
+    /// Computes the state of one trial's synapses after a time step, and the rates that they transmit, from the rates and the state
+    /// before it.
+    #[inline(always)]
+    pub(crate) fn advance_row<S: Simd<Elem = E>>(
+        &self,
+        rates: &[E],
+        before: [&[E]; 2],
+        after_step: [&mut [E]; 2],
+        transmitted: &mut [E],
+    ) {
+        let units = rates.len();
+        let constants = self.rows(units.next_multiple_of(GROUP));
+        let (u_before, x_before) = (groups(before[0]), groups(before[1]));
+        let [u_after, x_after] = after_step;
+        let (u_after, x_after) = (groups_mut(u_after), groups_mut(x_after));
+        let transmitted = groups_mut(transmitted);
+        each_vector!(S, units.div_ceil(GROUP), |g, lane| {
+            let at = g * GROUP + lane;
+            if at < units {
+                let r = S::load(rates, at);
+                let (u, x) = (S::load(&u_before[g], lane), S::load(&x_before[g], lane));
+                let [u, x, p] = after::<S>(&constants, [g, lane], r, [u, x]);
+                u.store(&mut u_after[g], lane);
+                x.store(&mut x_after[g], lane);
+                p.store(&mut transmitted[g], lane);
+            }
+        });
     }
 
     /// Takes gradients back through a time step of one trial; the formulas are those of the module.
@@ -128,6 +178,8 @@ impl<'a, E: Element> Synapses<'a, E> {
         let units = rows.rates.len();
         let constants = self.rows(units.next_multiple_of(GROUP));
         let one = S::splat(E::from(1.0));
+        let (u_before, x_before) = (groups(rows.before[0]), groups(rows.before[1]));
+        let (u_after, x_after) = (groups(rows.after[0]), groups(rows.after[1]));
         let from = groups(gradients.transmitted);
         let to_u = groups_mut(gradients.utilisation);
         let to_x = groups_mut(gradients.resources);
@@ -136,8 +188,10 @@ impl<'a, E: Element> Synapses<'a, E> {
             let at = g * GROUP + lane;
             if at < units {
                 let r = S::load(rows.rates, at);
-                let (u, x) = (S::load(rows.before[0], at), S::load(rows.before[1], at));
-                let (u_after, x_after) = (S::load(rows.after[0], at), S::load(rows.after[1], at));
+                let u = S::load(&u_before[g], lane);
+                let x = S::load(&x_before[g], lane);
+                let u_after = S::load(&u_after[g], lane);
+                let x_after = S::load(&x_after[g], lane);
                 let g_p = S::load(&from[g], lane);
                 let [u_raw, x_raw] = unclipped::<S>(&constants, [g, lane], r, [u, x]);
                 let h_u = (g_p * r).mul_add(x_after, S::load(&to_u[g], lane));
@@ -193,35 +247,31 @@ fn unclipped<S: Simd>(
     ]
 }
 
-/// Computes the transmitted rates `p = r u' x'` of one trial into a padded row.
+/// Computes utilisation and resources after a time step, and the rates that the synapses transmit in it, for the vector at
+/// `[group, lane]`.
 #[inline(always)]
-pub(crate) fn write_transmitted<S: Simd>(
-    to: &mut [S::Elem],
-    rates: &[S::Elem],
-    [utilisation, resources]: [&[S::Elem]; 2],
-) {
-    let to = groups_mut(to);
-    each_vector!(S, rates.len().div_ceil(GROUP), |g, lane| {
-        let at = g * GROUP + lane;
-        if at < rates.len() {
-            let u = S::load(utilisation, at);
-            let p = S::load(rates, at) * u * S::load(resources, at);
-            p.store(&mut to[g], lane);
-        }
-    });
+fn after<S: Simd>(
+    constants: &SynapseConstants<&[[S::Elem; GROUP]]>,
+    place: [usize; 2],
+    r: S,
+    state: [S; 2],
+) -> [S; 3] {
+    let [u, x] = unclipped::<S>(constants, place, r, state);
+    let (u, x) = (clipped(u), clipped(x));
+    [u, x, r * u * x]
 }
 
 /// Returns `x` clipped to [0, 1]; NaN stays NaN.
 #[inline(always)]
 fn clipped<S: Simd>(x: S) -> S {
     let (zero, one) = (S::splat(S::Elem::default()), S::splat(S::Elem::from(1.0)));
-    -((-x.at_least(zero)).at_least(-one))
+    x.at_least(zero).at_most(one)
 }
 
 /// Returns `gradient` where `x` lies in [0, 1], and 0 where it is clipped.
 #[inline(always)]
 fn within<S: Simd>(x: S, gradient: S) -> S {
-    let (zero, one) = (S::splat(S::Elem::default()), S::splat(S::Elem::from(1.0)));
-    let above = (x - one).positive_or(zero, gradient);
-    (-x).positive_or(zero, above)
+    // Positive just there: x^2 - x.
+    x.mul_add(x, -x)
+        .positive_or(S::splat(S::Elem::default()), gradient)
 }

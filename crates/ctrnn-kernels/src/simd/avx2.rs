@@ -62,7 +62,7 @@ fn exp2_f64(n: __m256d) -> __m256d {
 macro_rules! vector {
     ($name:ident, $elem:ty, $lanes:literal, $run:ident, $exp2:ident,
      $splat:ident, $load:ident, $store:ident,
-     $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident, $max:ident, $sqrt:ident, $round:ident,
+     $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident, [$max:ident, $min:ident], $sqrt:ident, $round:ident,
      $compare:ident, $blend:ident,
      $four_by_three:ident, $move:literal, $broadcast:literal, $multiply_add:literal) => {
         impl Add for $name {
@@ -236,6 +236,11 @@ macro_rules! vector {
                 Self(unsafe { $max(low.0, self.0) })
             }
             #[inline(always)]
+            fn at_most(self, high: Self) -> Self {
+                // SAFETY: see above; NaN as in `at_least`.
+                Self(unsafe { $min(high.0, self.0) })
+            }
+            #[inline(always)]
             fn sqrt(self) -> Self {
                 // SAFETY: see above.
                 Self(unsafe { $sqrt(self.0) })
@@ -291,7 +296,7 @@ vector!(
     _mm256_mul_ps,
     _mm256_div_ps,
     _mm256_fmadd_ps,
-    _mm256_max_ps,
+    [_mm256_max_ps, _mm256_min_ps],
     _mm256_sqrt_ps,
     _mm256_round_ps,
     _mm256_cmp_ps,
@@ -315,7 +320,7 @@ vector!(
     _mm256_mul_pd,
     _mm256_div_pd,
     _mm256_fmadd_pd,
-    _mm256_max_pd,
+    [_mm256_max_pd, _mm256_min_pd],
     _mm256_sqrt_pd,
     _mm256_round_pd,
     _mm256_cmp_pd,

@@ -40,7 +40,7 @@ pub(crate) struct F64x8(__m512d);
 macro_rules! vector {
     ($name:ident, $elem:ty, $lanes:literal, $run:ident, $mask:ty,
      $splat:ident, $load:ident, $store:ident, $load_masked:ident, $store_masked:ident,
-     $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident, $max:ident, $sqrt:ident, $round:ident, $scale:ident,
+     $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident, [$max:ident, $min:ident], $sqrt:ident, $round:ident, $scale:ident,
      $compare:ident, $blend:ident, $sum:ident) => {
         impl Add for $name {
             type Output = Self;
@@ -129,6 +129,11 @@ macro_rules! vector {
                 Self(unsafe { $max(low.0, self.0) })
             }
             #[inline(always)]
+            fn at_most(self, high: Self) -> Self {
+                // SAFETY: see above; NaN as in `at_least`.
+                Self(unsafe { $min(high.0, self.0) })
+            }
+            #[inline(always)]
             fn sqrt(self) -> Self {
                 // SAFETY: see above.
                 Self(unsafe { $sqrt(self.0) })
@@ -178,7 +183,7 @@ vector!(
     _mm512_mul_ps,
     _mm512_div_ps,
     _mm512_fmadd_ps,
-    _mm512_max_ps,
+    [_mm512_max_ps, _mm512_min_ps],
     _mm512_sqrt_ps,
     _mm512_roundscale_ps,
     _mm512_scalef_ps,
@@ -202,7 +207,7 @@ vector!(
     _mm512_mul_pd,
     _mm512_div_pd,
     _mm512_fmadd_pd,
-    _mm512_max_pd,
+    [_mm512_max_pd, _mm512_min_pd],
     _mm512_sqrt_pd,
     _mm512_roundscale_pd,
     _mm512_scalef_pd,

@@ -57,7 +57,7 @@ fn exp2_f64(n: float64x2_t) -> float64x2_t {
 macro_rules! vector {
     ($name:ident, $elem:ty, $lanes:literal, $run:ident, $exp2:ident,
      $splat:ident, $load:ident, $store:ident,
-     $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident, $max:ident, $sqrt:ident, $round:ident,
+     $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident, [$max:ident, $min:ident], $sqrt:ident, $round:ident,
      $greater:ident, $select:ident, $sum:ident) => {
         impl Add for $name {
             type Output = Self;
@@ -154,6 +154,11 @@ macro_rules! vector {
                 Self(unsafe { $max(low.0, self.0) })
             }
             #[inline(always)]
+            fn at_most(self, high: Self) -> Self {
+                // SAFETY: see above; NaN as in `at_least`.
+                Self(unsafe { $min(high.0, self.0) })
+            }
+            #[inline(always)]
             fn sqrt(self) -> Self {
                 // SAFETY: see above.
                 Self(unsafe { $sqrt(self.0) })
@@ -195,7 +200,7 @@ vector!(
     vmulq_f32,
     vdivq_f32,
     vfmaq_f32,
-    vmaxq_f32,
+    [vmaxq_f32, vminq_f32],
     vsqrtq_f32,
     vrndnq_f32,
     vcgtq_f32,
@@ -216,7 +221,7 @@ vector!(
     vmulq_f64,
     vdivq_f64,
     vfmaq_f64,
-    vmaxq_f64,
+    [vmaxq_f64, vminq_f64],
     vsqrtq_f64,
     vrndnq_f64,
     vcgtq_f64,

@@ -149,6 +149,10 @@ impl<E: Scalar> Simd for Array<E> {
         self.zip(low, |x, low| if x < low { low } else { x })
     }
     #[inline(always)]
+    fn at_most(self, high: Self) -> Self {
+        self.zip(high, |x, high| if x > high { high } else { x })
+    }
+    #[inline(always)]
     fn sqrt(self) -> Self {
         Self(self.0.map(E::square_root))
     }

@@ -271,14 +271,16 @@ pub(crate) struct Block<'a, E: Element> {
 }
 
 impl<'a, E: Element> Block<'a, E> {
-    /// Returns a block of zeros in strips of one vector.
+    /// Returns a block in strips of one vector; a row is any numbers until it is set.
     pub(crate) fn strips<S: Simd<Elem = E>>(
         workspace: &'a Workspace<E>,
         rows: usize,
         columns: usize,
     ) -> Self {
+        // One row more, so that the strips of a power of two of rows do not compete for the same cache sets.
+        let rows = rows + 1;
         Self {
-            data: workspace.zeros(rows * columns.next_multiple_of(S::LANES)),
+            data: workspace.scratch(rows * columns.next_multiple_of(S::LANES)),
             width: S::LANES,
             rows,
         }

@@ -151,6 +151,9 @@ pub trait Simd:
     /// Returns the larger of the lane and `low`; NaN stays NaN.
     fn at_least(self, low: Self) -> Self;
 
+    /// Returns the smaller of the lane and `high`; NaN stays NaN.
+    fn at_most(self, high: Self) -> Self;
+
     /// Returns the square root.
     fn sqrt(self) -> Self;
 

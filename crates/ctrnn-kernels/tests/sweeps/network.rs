@@ -5,7 +5,7 @@ use ctrnn_kernels::{
     Activation, Delays, DrawAddress, Element, Form, GradientSlices, NoiseSource, NoiseTarget,
     Operands, Saved, SegmentSlices, Shape, SweepElement, SweepResults, SweepSlices,
     SynapseConstants, TrajectorySlices, UnitState, UpstreamSlices, Workspace, backward,
-    backward_recomputing, forward, forward_keeping_states, kept_states,
+    backward_recomputing, forward, forward_keeping_states, kept_states, kept_synapses,
 };
 use ctrnn_random::{Key, Rng, Stream, unit_normals};
 
@@ -77,6 +77,8 @@ pub struct Results<E> {
     pub outputs: Vec<E>,
     pub utilisation: Vec<E>,
     pub resources: Vec<E>,
+    /// Utilisation and resources that the backward sweep needs; not of the reference.
+    pub kept_synapses: [Vec<E>; 2],
     pub final_state: UnitState<Vec<E>>,
 }
 
@@ -88,8 +90,9 @@ impl<E: Copy + Default> Results<E> {
             responses: zeros(shape.states()),
             potentials: zeros(shape.states()),
             outputs: zeros(shape.steps * shape.trials * shape.outputs),
-            utilisation: zeros(shape.synapse_history()),
-            resources: zeros(shape.synapse_history()),
+            utilisation: zeros(shape.steps * shape.trials * shape.synapses),
+            resources: zeros(shape.steps * shape.trials * shape.synapses),
+            kept_synapses: [const { Vec::new() }; 2],
             final_state: UnitState::lens(shape).map(zeros),
         }
     }
@@ -231,10 +234,10 @@ impl Network<f64> {
         let f = |v| self.kind.activation.value(v);
         let mut results = Results::zeros(&self.kind.shape);
         let n_synapses = trials * synapses;
-        results.utilisation[..n_synapses].copy_from_slice(initial_utilisation);
-        results.resources[..n_synapses].copy_from_slice(initial_resources);
         for trial in 0..trials {
             let mut state = initial[trial * units..][..units].to_vec();
+            let [mut utilisation, mut resources] = [initial_utilisation, initial_resources]
+                .map(|all| all[trial * synapses..][..synapses].to_vec());
             for (j, &state) in state.iter().enumerate() {
                 results.rates[trial * units + j] = match self.kind.form {
                     Form::Voltage => f(state),
@@ -246,15 +249,16 @@ impl Network<f64> {
                 let mut before = results.rates[(t * trials + trial) * units..][..units].to_vec();
                 for (j, r) in before.iter_mut().enumerate().take(synapses) {
                     let at = (t * trials + trial) * units + j;
-                    let (u, x) = (results.utilisation[at], results.resources[at]);
+                    let (u, x) = (utilisation[j], resources[j]);
                     let c = self.synapses.each_ref().map(|values| values[j]);
                     let next_u = u
                         + c.utilisation_gain * (c.baseline - u)
                         + c.spikes * c.baseline * (1.0 - u) * *r;
                     let next_x = x + c.resources_gain * (1.0 - x) - c.spikes * u * x * *r;
                     let [next_u, next_x] = [next_u, next_x].map(|value: f64| value.clamp(0.0, 1.0));
-                    results.utilisation[at + n_synapses] = next_u;
-                    results.resources[at + n_synapses] = next_x;
+                    (utilisation[j], resources[j]) = (next_u, next_x);
+                    results.utilisation[at] = next_u;
+                    results.resources[at] = next_x;
                     *r *= next_u * next_x;
                 }
                 sent.push(before);
@@ -309,7 +313,7 @@ impl Network<f64> {
             }
             results.final_state.activity[trial * units..][..units].copy_from_slice(&state);
         }
-        let last = steps * n_synapses..;
+        let last = (steps - 1) * n_synapses..;
         results.final_state.utilisation = results.utilisation[last.clone()].to_vec();
         results.final_state.resources = results.resources[last].to_vec();
         results
@@ -319,13 +323,12 @@ impl Network<f64> {
     pub fn loss(&self) -> f64 {
         let results = self.reference();
         let after_start = self.kind.shape.trials * self.kind.shape.units;
-        let synapses_after_start = self.kind.shape.trials * self.kind.shape.synapses;
         let values = SweepResults {
             outputs: &results.outputs[..],
             rates: &results.rates[after_start..],
             potentials: &results.potentials,
-            utilisation: &results.utilisation[synapses_after_start..],
-            resources: &results.resources[synapses_after_start..],
+            utilisation: &results.utilisation,
+            resources: &results.resources,
             final_state: results.final_state.each_ref().map(Vec::as_slice),
         };
         values
@@ -367,6 +370,8 @@ impl<E: SweepElement> Network<E> {
     /// Everything that the forward sweep can record.
     pub fn forward(&self, workspace: &Workspace<E>) -> Results<E> {
         let mut results = Results::zeros(&self.kind.shape);
+        let kept = kept_synapses(&self.kind.shape, self.delays.as_ref());
+        results.kept_synapses = [(); 2].map(|()| vec![E::default(); kept]);
         let trajectory = TrajectorySlices {
             rates: Some(&mut results.rates),
             responses: (self.kind.form == Form::Rate).then_some(&mut results.responses),
@@ -374,6 +379,7 @@ impl<E: SweepElement> Network<E> {
             outputs: Some(&mut results.outputs),
             utilisation: Some(&mut results.utilisation),
             resources: Some(&mut results.resources),
+            kept_synapses: Some(results.kept_synapses.each_mut().map(Vec::as_mut_slice)),
             final_state: (results.final_state.each_mut()).map(|state| Some(&mut state[..])),
         };
         forward(&self.sweep(), trajectory, workspace);
@@ -386,7 +392,7 @@ impl<E: SweepElement> Network<E> {
             rates: &results.rates,
             responses: Some(&results.responses[..]).filter(|_| self.kind.form == Form::Rate),
             potentials: Some(&results.potentials),
-            synapses: Some([&results.utilisation, &results.resources]),
+            synapses: Some(results.kept_synapses.each_ref().map(Vec::as_slice)),
         };
         self.gradients_by(|sweep, upstream, gradients| {
             backward(sweep, &saved, upstream, gradients, workspace);

@@ -9,7 +9,8 @@ use burn_ndarray::{NdArray, NdArrayTensor};
 use ctrnn_kernels::{
     Element, Form, KernelPath, Operands, Saved, SegmentSlices, Shape, SweepElement, SweepResults,
     SweepSlices, SynapseConstants, TrajectorySlices, UnitState, Workspace, backward,
-    backward_recomputing, forward, forward_keeping_states, kept_states, segment_steps,
+    backward_recomputing, forward, forward_keeping_states, kept_states, kept_synapses,
+    segment_steps,
 };
 use ndarray::{ArrayD, IxDyn};
 
@@ -125,20 +126,19 @@ enum Stored<B: CpuBackend> {
 }
 
 /// Stored trajectory. In bytes per trial, unit and step: 4 (f32) for the rates, as much again for the responses of the rate
-/// form, and for the potentials where the gradient of decay is wanted; twice as much for plastic synapses.
+/// form, and for the potentials where the gradient of decay is wanted.
 pub(super) struct StoredTrajectory<B: CpuBackend> {
     rates: Buffer<B>,
     responses: Option<Buffer<B>>,
     potentials: Option<Buffer<B>>,
-    /// Utilisation and resources, where synapses are plastic.
-    synapses: [Option<Buffer<B>>; 2],
+    /// Utilisation and resources before every few time steps, where synapses are plastic.
+    synapses: Option<[Buffer<B>; 2]>,
 }
 
 impl<B: CpuBackend> StoredTrajectory<B> {
     fn saved(&self) -> Saved<'_, B::Number> {
-        let [utilisation, resources] = self.synapses.each_ref().map(Option::as_ref);
         Saved {
-            synapses: (utilisation.zip(resources)).map(|(u, x)| [u, x].map(Buffer::slice)),
+            synapses: (self.synapses.as_ref()).map(|both| both.each_ref().map(Buffer::slice)),
             rates: self.rates.slice(),
             responses: self.responses.as_ref().map(Buffer::slice),
             potentials: self.potentials.as_ref().map(Buffer::slice),
@@ -307,8 +307,12 @@ pub(super) fn run<B: CpuBackend>(
     let mut rates = buffer(keeps_rates, shape.history());
     let mut responses = buffer(keeps_responses, shape.states());
     let mut potentials = buffer(keeps_potentials, shape.states());
-    let keeps_synapses = shape.synapses > 0 && (wanted.is_some() || sweep.record.synapses);
-    let mut synapses = [(); 2].map(|()| buffer(keeps_synapses, shape.synapse_history()));
+    let is_plastic = shape.synapses > 0;
+    let records_synapses = is_plastic && sweep.record.synapses;
+    let mut synapses = [(); 2].map(|()| buffer(records_synapses, shape.states()));
+    let n_kept = kept_synapses(&shape, sweep.delays.as_deref());
+    let mut kept_synapses =
+        (is_plastic && wanted.is_some()).then(|| [(); 2].map(|()| Buffer::<B>::take(n_kept)));
     let lens = SweepResults::lens(&shape);
     let mut outputs = zeros::<B>(lens.outputs);
     let mut final_state = lens.final_state.map(zeros::<B>);
@@ -321,6 +325,8 @@ pub(super) fn run<B: CpuBackend>(
             outputs: Some(&mut outputs),
             utilisation: utilisation.map(Buffer::slice_mut),
             resources: resources.map(Buffer::slice_mut),
+            kept_synapses: (kept_synapses.as_mut())
+                .map(|both| both.each_mut().map(Buffer::slice_mut)),
             final_state: final_state.each_mut().map(|state| Some(&mut state[..])),
         };
         forward(slices, places, B::workspace());
@@ -337,7 +343,7 @@ pub(super) fn run<B: CpuBackend>(
     let after_start = |all| primitive(tensor::<B, 3>(all).slice([1..t + 1, 0..b, 0..n]));
     let [utilisation, resources] = synapses
         .each_mut()
-        .map(|all| shared(all, t + 1, sweep.record.synapses).map(after_start));
+        .map(|all| shared(all, t, sweep.record.synapses));
     let results = ResultTensors::<B> {
         rates: shared(&mut rates, t + 1, sweep.record.rates).map(after_start),
         utilisation,
@@ -349,7 +355,7 @@ pub(super) fn run<B: CpuBackend>(
         rates: rates.unwrap_or(Buffer::Pooled(Vec::new())),
         responses,
         potentials,
-        synapses,
+        synapses: kept_synapses,
     };
     (results, stored)
 }

@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use super::plan::Plan;
+use super::replay::Replay;
 use super::sums::{Sums, recurrent_len};
 use crate::cpu::noise::Noise;
 use crate::cpu::rows::add_noise;
-use crate::cpu::synapses::write_transmitted;
+use crate::cpu::synapses::StepRows;
 use crate::cpu::tile::Tile;
 use crate::shape::Shape;
 use crate::simd::{Accumulate, AccumulatePart, Block, Element, Simd, dots, padded};
@@ -27,6 +28,8 @@ pub(super) struct History<'a, E: Element> {
     noisy_rates: Option<Block<'a, E>>,
     /// Rates that the synapses transmit in each step, where they are plastic.
     transmitted: Option<Block<'a, E>>,
+    /// States of plastic synapses.
+    replay: Option<Replay<'a, E>>,
     /// Inputs and a one, whose weight is the bias.
     inputs: Block<'a, E>,
     /// Projections of the rates before each step onto the right factor.
@@ -69,6 +72,7 @@ impl<'a, E: Element> History<'a, E> {
             noisy_rates: is_noisy.then(|| Block::strips::<S>(workspace, rows, shape.units)),
             transmitted: (plan.synapses.as_ref())
                 .map(|_| Block::strips::<S>(workspace, rows, shape.units)),
+            replay: Replay::new(plan, tile, block_steps),
             inputs,
             kappa: Block::matrix::<S>(workspace, rows, shape.rank),
             kappa_gradients: Block::matrix::<S>(workspace, rows, shape.rank),
@@ -80,9 +84,18 @@ impl<'a, E: Element> History<'a, E> {
         }
     }
 
-    /// Fetches the rates, inputs and output gradients of some time steps.
+    /// Fetches or computes the numbers of some time steps.
     #[inline(always)]
     pub(super) fn load<S: Simd<Elem = E>>(&mut self, times: Range<usize>) {
+        self.load_saved::<S>(times.clone());
+        // Before the states of the block, which the replay of earlier steps leaves alone.
+        self.load_delayed_rates::<S>(times.clone());
+        self.load_seen::<S>(times);
+    }
+
+    /// Fetches the rates, inputs and output gradients of some time steps.
+    #[inline(always)]
+    fn load_saved<S: Simd<Elem = E>>(&mut self, times: Range<usize>) {
         if !self.plan.wanted.recurrence && !self.plan.wanted.readout {
             return;
         }
@@ -103,7 +116,6 @@ impl<'a, E: Element> History<'a, E> {
                 self.rates.set_row::<S>(first + m, rates);
             }
             if t < times.end {
-                self.load_delayed_rates::<S>(first, t);
                 let now = of_tile(self.plan.sweep.operands.inputs, t, inputs);
                 self.inputs.set_rows(first, now, inputs);
                 if let Some(gradient) = self.plan.upstream.outputs {
@@ -114,77 +126,76 @@ impl<'a, E: Element> History<'a, E> {
         }
     }
 
-    /// Computes the projections of what the recurrent weights see, before each step, onto the right factor.
+    /// Computes what the recurrent weights see in some time steps, where the saved rates are not all of it: the rates that plastic
+    /// synapses transmit, and the projections onto the right factor.
     #[inline(always)]
-    pub(super) fn load_kappa<S: Simd<Elem = E>>(&mut self, times: Range<usize>) {
+    fn load_seen<S: Simd<Elem = E>>(&mut self, times: Range<usize>) {
         let Shape { units, rank, .. } = self.plan.sweep.shape;
-        if rank == 0 || !self.plan.wanted.recurrence {
-            return;
-        }
-        let (seen, kappa) = &mut self.before;
-        for t in times.clone() {
-            for (m, row) in seen.chunks_exact_mut(padded(units)).enumerate() {
-                let trial = self.tile.first + m;
-                if self.transmitted.is_some() {
-                    let rows = self.plan.synapse_rows(t, trial);
-                    write_transmitted::<S>(row, rows.rates, rows.after);
-                } else {
-                    row[..units].copy_from_slice(self.plan.row(self.plan.saved.rates, t, trial));
-                }
-            }
+        let (plan, tile) = (self.plan, self.tile);
+        let wanted = plan.wanted.recurrence;
+        let (seen, projections) = &mut self.before;
+        let kappa = &mut self.kappa;
+        let mut project = |t: usize, rows: &[E]| {
             dots::<S>(
-                &self.plan.right,
-                &self.plan.zeros[..rank],
-                seen,
+                &plan.right,
+                &plan.zeros[..rank],
+                rows,
                 [units.next_multiple_of(S::LANES), padded(units)],
-                kappa,
-                self.tile.trials,
+                projections,
+                tile.trials,
             );
-            let first = (t - times.start) * self.tile.trials;
-            self.kappa.set_rows(first, kappa, rank);
-        }
-    }
-
-    /// Computes the rates that plastic synapses transmit.
-    #[inline(always)]
-    pub(super) fn load_transmitted<S: Simd<Elem = E>>(&mut self, times: Range<usize>) {
-        let Some(block) = &mut self.transmitted else {
-            return;
+            kappa.set_rows((t - times.start) * tile.trials, projections, rank);
         };
-        if !self.plan.wanted.recurrence {
-            return;
-        }
-        let units = self.plan.sweep.shape.units;
-        let mut transmitted = self.plan.workspace.zeros(padded(units));
-        for t in times.clone() {
-            for m in 0..self.tile.trials {
-                let rows = self.plan.synapse_rows(t, self.tile.first + m);
-                write_transmitted::<S>(&mut transmitted, rows.rates, rows.after);
-                let row = (t - times.start) * self.tile.trials + m;
-                block.set_row::<S>(row, &transmitted[..units]);
+        if let (Some(replay), Some(transmitted)) = (&mut self.replay, &mut self.transmitted) {
+            replay.load::<S>(times.clone(), |t, rows| {
+                if !wanted {
+                    return;
+                }
+                let first = (t - times.start) * tile.trials;
+                for (m, row) in rows.chunks_exact(padded(units)).enumerate() {
+                    transmitted.set_row::<S>(first + m, &row[..units]);
+                }
+                if rank > 0 {
+                    project(t, rows);
+                }
+            });
+        } else if rank > 0 && wanted {
+            for t in times.clone() {
+                for (m, row) in seen.chunks_exact_mut(padded(units)).enumerate() {
+                    row[..units].copy_from_slice(plan.row(plan.saved.rates, t, tile.first + m));
+                }
+                project(t, seen);
             }
         }
     }
 
-    /// Fetches what step `t` takes by its delays: what the initial state sent where a delay reaches beyond it.
+    /// Returns what a trial's plastic synapses did in time step `t` of the block, or in the step after it.
     #[inline(always)]
-    fn load_delayed_rates<S: Simd<Elem = E>>(&mut self, first: usize, t: usize) {
-        let Some(delays) = self.plan.sweep.delays else {
+    pub(super) fn synapse_rows(&self, t: usize, m: usize) -> StepRows<'_, E> {
+        let replay = self.replay.as_ref().expect("plastic synapses are replayed");
+        replay.rows(t, m)
+    }
+
+    /// Fetches what the time steps take by their delays: what the initial state sent where a delay reaches beyond it.
+    #[inline(always)]
+    fn load_delayed_rates<S: Simd<Elem = E>>(&mut self, times: Range<usize>) {
+        let (plan, tile) = (self.plan, self.tile);
+        let Some(delays) = plan.sweep.delays.filter(|_| plan.wanted.recurrence) else {
             return;
         };
-        let units = self.plan.sweep.shape.units;
-        let is_plastic = self.transmitted.is_some();
-        let mut sent = is_plastic.then(|| self.plan.workspace.zeros(padded(units)));
+        let units = plan.sweep.shape.units;
         for (block, delay) in self.delayed_rates.iter_mut().zip(&delays.steps()[1..]) {
-            let before = t.saturating_sub(*delay);
-            for m in 0..self.tile.trials {
-                let trial = self.tile.first + m;
-                if let Some(sent) = &mut sent {
-                    let rows = self.plan.synapse_rows(before, trial);
-                    write_transmitted::<S>(sent, rows.rates, rows.after);
-                    block.set_row::<S>(first + m, &sent[..units]);
-                } else {
-                    let rates = self.plan.row(self.plan.saved.rates, before, trial);
+            for t in times.clone() {
+                let (first, before) = ((t - times.start) * tile.trials, t.saturating_sub(*delay));
+                if let Some(replay) = &mut self.replay {
+                    let sent = replay.transmitted::<S>(before);
+                    for (m, row) in sent.chunks_exact(padded(units)).enumerate() {
+                        block.set_row::<S>(first + m, &row[..units]);
+                    }
+                    continue;
+                }
+                for m in 0..tile.trials {
+                    let rates = plan.row(plan.saved.rates, before, tile.first + m);
                     block.set_row::<S>(first + m, rates);
                 }
             }

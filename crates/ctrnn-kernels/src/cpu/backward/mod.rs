@@ -3,6 +3,7 @@
 mod history;
 mod later;
 mod plan;
+mod replay;
 mod sums;
 
 use super::activation::for_activation;
@@ -135,13 +136,11 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
         while end > 0 {
             let start = end.saturating_sub(block_steps);
             history.load::<S>(start..end);
-            history.load_transmitted::<S>(start..end);
-            history.load_kappa::<S>(start..end);
             if let Some(xi) = &mut xi {
                 history.load_noisy_rates::<S>(start..end, xi);
             }
             for t in (start..end).rev() {
-                self.back_to_rates::<S>(&mut adjoint, t);
+                self.back_to_rates::<S>(&mut adjoint, &history, t);
                 let noise = eps.as_mut().map(|eps| eps.at(t));
                 match plan.sweep.form {
                     Form::Voltage => self.update_potentials::<S>(&mut adjoint, &mut sums, noise, t),
@@ -167,7 +166,7 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
         if plan.wanted.bias_out {
             self.add_output_bias(&mut sums.bias_out);
         }
-        self.write_initial_state::<S>(&mut adjoint);
+        self.write_initial_state::<S>(&mut adjoint, &history);
         sums
     }
 }
@@ -209,7 +208,12 @@ impl<'a, E: Element> TileJob<'a, E> {
 
     /// Computes the gradients of the rates after step `t`: from the drives of the next step and from the readout.
     #[inline(always)]
-    fn back_to_rates<S: Simd<Elem = E>>(&self, adjoint: &mut Adjoint<'_, E>, t: usize) {
+    fn back_to_rates<S: Simd<Elem = E>>(
+        &self,
+        adjoint: &mut Adjoint<'_, E>,
+        history: &History<'_, E>,
+        t: usize,
+    ) {
         let Shape {
             trials, outputs, ..
         } = self.plan.sweep.shape;
@@ -238,7 +242,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             n_rows: self.tile.trials,
         });
         if t + 1 < self.plan.sweep.shape.steps {
-            self.back_through_synapses::<S>(adjoint, t + 1);
+            self.back_through_synapses::<S>(adjoint, history, t + 1);
         }
         self.add_to_synapses(adjoint, t);
     }
@@ -270,7 +274,12 @@ impl<'a, E: Element> TileJob<'a, E> {
     /// Takes the gradients of the transmitted rates and of the synapses back through time step `t`, to the rates and the synapses
     /// before it.
     #[inline(always)]
-    fn back_through_synapses<S: Simd<Elem = E>>(&self, adjoint: &mut Adjoint<'_, E>, t: usize) {
+    fn back_through_synapses<S: Simd<Elem = E>>(
+        &self,
+        adjoint: &mut Adjoint<'_, E>,
+        history: &History<'_, E>,
+        t: usize,
+    ) {
         let Some(synapses) = &self.plan.synapses else {
             return;
         };
@@ -284,8 +293,7 @@ impl<'a, E: Element> TileJob<'a, E> {
                 resources: &mut adjoint.carry.resources[row.clone()],
                 rates: &mut adjoint.rates[row],
             };
-            let rows = self.plan.synapse_rows(t, self.tile.first + m);
-            synapses.back::<S>(rows, gradients);
+            synapses.back::<S>(history.synapse_rows(t, m), gradients);
         }
     }
 
@@ -460,7 +468,11 @@ impl<'a, E: Element> TileJob<'a, E> {
 
     /// Writes the gradient of the initial state: through the first drive and along the leak.
     #[inline(always)]
-    fn write_initial_state<S: Simd<Elem = E>>(&mut self, adjoint: &mut Adjoint<'_, E>) {
+    fn write_initial_state<S: Simd<Elem = E>>(
+        &mut self,
+        adjoint: &mut Adjoint<'_, E>,
+        history: &History<'_, E>,
+    ) {
         let wanted = self.initial_state.each_ref().into_array();
         if wanted.iter().all(|rows| rows.is_none()) {
             return;
@@ -472,7 +484,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         if plan.synapses.is_some() {
             self.product::<S, _>(of_delay, others, &mut adjoint.transmitted);
             adjoint.rates.fill(E::default());
-            self.back_through_synapses::<S>(adjoint, 0);
+            self.back_through_synapses::<S>(adjoint, history, 0);
         } else {
             self.product::<S, _>(of_delay, others, &mut adjoint.rates);
         }
@@ -496,7 +508,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         }
         let places = self.initial_state.each_mut().zip(adjoint.carry.each_ref());
         for (to, carry) in places.into_array() {
-            write_rows(to, 0, carry, units);
+            write_rows::<S>(to, 0, carry, units);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cpu::bands::{Bands, Columns};
 use crate::cpu::rows::{padded_rows, transposed_rows};
-use crate::cpu::synapses::{StepRows, Synapses};
+use crate::cpu::synapses::{Synapses, kept_synapses};
 use crate::operands::{GradientSlices, UpstreamSlices, assert_len};
 use crate::shape::Shape;
 use crate::simd::{Element, Job, Packed, Simd, padded};
@@ -18,7 +18,7 @@ pub struct Saved<'a, E> {
     pub responses: Option<&'a [E]>,
     /// `v` `[T, B, N]`; needed in the voltage form for the gradient of decay.
     pub potentials: Option<&'a [E]>,
-    /// Utilisation and resources `[T + 1, B, N]`; needed with short-term plasticity.
+    /// Utilisation and resources before every few time steps ([`kept_synapses`]); needed with short-term plasticity.
     pub synapses: Option<[&'a [E]; 2]>,
 }
 
@@ -27,12 +27,9 @@ impl<E: Element> Saved<'_, E> {
         let states = sweep.shape.states();
         assert_len("saved rates", self.rates, sweep.shape.history());
         if sweep.shape.synapses > 0 {
-            let synapses = self.synapses.expect("plasticity needs saved synapses");
-            for (name, saved) in ["saved utilisation", "saved resources"]
-                .into_iter()
-                .zip(synapses)
-            {
-                assert_len(name, saved, sweep.shape.synapse_history());
+            let len = kept_synapses(&sweep.shape, sweep.delays);
+            for kept in self.synapses.expect("plasticity needs kept synapses") {
+                assert_len("kept synapses", kept, len);
             }
         }
         match sweep.form {
@@ -186,21 +183,11 @@ impl<'a, E: Element> Plan<'a, E> {
         &buffer[(t * trials + trial) * units..][..units]
     }
 
-    /// Returns what a trial's synapses did in time step `t`: rates and state before it, state after it.
+    /// Returns the `k`-th kept utilisation and resources of a trial.
     #[inline(always)]
-    pub(super) fn synapse_rows(&self, t: usize, trial: usize) -> StepRows<'a, E> {
-        let [utilisation, resources] = self.saved.synapses.expect("asserted before the sweep");
-        StepRows {
-            rates: self.row(self.saved.rates, t, trial),
-            before: [
-                self.row(utilisation, t, trial),
-                self.row(resources, t, trial),
-            ],
-            after: [
-                self.row(utilisation, t + 1, trial),
-                self.row(resources, t + 1, trial),
-            ],
-        }
+    pub(super) fn kept_synapses(&self, k: usize, trial: usize) -> [&'a [E]; 2] {
+        let kept = self.saved.synapses.expect("asserted before the sweep");
+        kept.map(|kept| self.row(kept, k, trial))
     }
 
     /// Returns the activity of a trial before time step `t`: `v` in the voltage form, `r` in the rate form.
