@@ -107,13 +107,15 @@ fn track<B: RecurrenceBackend, C: CheckpointStrategy>(
     let mut slot = 0..;
     results.map(|result| {
         let port = Port(slot.next().expect("counts without end"));
-        let prepared = port
-            .prepare::<C>([token.node.clone()])
-            .compute_bound()
-            .stateful();
-        result.map(|value| match prepared {
-            OpsKind::Tracked(prepared) => prepared.finish((slots.clone(), zero.clone()), value),
-            OpsKind::UnTracked(prepared) => prepared.finish(value),
+        result.map(|value| {
+            let prepared = port
+                .prepare::<C>([token.node.clone()])
+                .compute_bound()
+                .stateful();
+            match prepared {
+                OpsKind::Tracked(prepared) => prepared.finish((slots.clone(), zero.clone()), value),
+                OpsKind::UnTracked(prepared) => prepared.finish(value),
+            }
         })
     })
 }
