@@ -150,12 +150,15 @@ impl<'a, E: Element> Synapses<'a, E> {
         transmitted: &mut [E],
     ) {
         let units = rates.len();
-        let constants = self.rows(units.next_multiple_of(GROUP));
-        let (u_before, x_before) = (groups(before[0]), groups(before[1]));
+        let width = units.next_multiple_of(GROUP);
+        let constants = self.rows(width);
+        let u_before = groups(&before[0][..width]);
+        let x_before = groups(&before[1][..width]);
         let [u_after, x_after] = after_step;
-        let (u_after, x_after) = (groups_mut(u_after), groups_mut(x_after));
-        let transmitted = groups_mut(transmitted);
-        each_vector!(S, units.div_ceil(GROUP), |g, lane| {
+        let u_after = groups_mut(&mut u_after[..width]);
+        let x_after = groups_mut(&mut x_after[..width]);
+        let transmitted = groups_mut(&mut transmitted[..width]);
+        each_vector!(S, width / GROUP, |g, lane| {
             let at = g * GROUP + lane;
             if at < units {
                 let r = S::load(rates, at);
@@ -176,15 +179,18 @@ impl<'a, E: Element> Synapses<'a, E> {
         gradients: StepGradients<'_, E>,
     ) {
         let units = rows.rates.len();
-        let constants = self.rows(units.next_multiple_of(GROUP));
+        let width = units.next_multiple_of(GROUP);
+        let constants = self.rows(width);
         let one = S::splat(E::from(1.0));
-        let (u_before, x_before) = (groups(rows.before[0]), groups(rows.before[1]));
-        let (u_after, x_after) = (groups(rows.after[0]), groups(rows.after[1]));
-        let from = groups(gradients.transmitted);
-        let to_u = groups_mut(gradients.utilisation);
-        let to_x = groups_mut(gradients.resources);
-        let to_r = groups_mut(gradients.rates);
-        each_vector!(S, units.div_ceil(GROUP), |g, lane| {
+        let u_before = groups(&rows.before[0][..width]);
+        let x_before = groups(&rows.before[1][..width]);
+        let u_after = groups(&rows.after[0][..width]);
+        let x_after = groups(&rows.after[1][..width]);
+        let from = groups(&gradients.transmitted[..width]);
+        let to_u = groups_mut(&mut gradients.utilisation[..width]);
+        let to_x = groups_mut(&mut gradients.resources[..width]);
+        let to_r = groups_mut(&mut gradients.rates[..width]);
+        each_vector!(S, width / GROUP, |g, lane| {
             let at = g * GROUP + lane;
             if at < units {
                 let r = S::load(rows.rates, at);
