@@ -56,7 +56,7 @@ import pandas, pyarrow.parquet
 table = pyarrow.parquet.read_table("t.parquet")
 kinds = {field.name: str(field.type) for field in table.schema}
 assert kinds["trial"] == kinds["state"] == kinds["model.activation"] == kinds["reason"] == "string", kinds
-assert kinds["model.n_units"] == kinds["seed"] == kinds["best_step"] == kinds["steps"] == "int64", kinds
+assert kinds["model.n_units"] == kinds["seed"] == kinds["steps"] == kinds["val_trials"] == "int64", kinds
 assert kinds["train.optimizer.lr"] == kinds["best"] == kinds["val_loss"] == "double", kinds
 assert kinds["validate.noise"] == "bool", kinds
 

@@ -11,9 +11,6 @@ use crate::columns::{Cells, Columns};
 use crate::status::{State, Status};
 use crate::sweep::{Sweep, Trial, read_json};
 
-/// Columns of results that are whole numbers.
-const COUNTS: [&str; 2] = ["best_step", "steps"];
-
 /// Final metrics of a run, its `result.json`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -300,9 +297,10 @@ fn settings<'a>(rows: impl Iterator<Item = &'a Row<'a>>, key: &str) -> Cells {
     Cells::Settings(rows.map(value).collect())
 }
 
-/// Returns a column of results: whole numbers where it holds steps.
+/// Returns a column of results: whole numbers where it counts steps or trials.
 fn numbers_or_counts(name: &str, column: impl Iterator<Item = Option<f64>>) -> Cells {
-    if COUNTS.contains(&name) {
+    let is_count = matches!(name, "steps" | "best_step") || name.ends_with("_trials");
+    if is_count {
         Cells::Counts(column.map(|number| number.map(|n| n as u64)).collect())
     } else {
         Cells::Numbers(column.collect())
