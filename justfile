@@ -104,7 +104,7 @@ radius:
 fixed-points:
     cargo test --release -p ctrnn-analysis --locked the_27_points -- --ignored
 
-# Test that Python reads runs and computes the same states (needs numpy, pandas, safetensors, tensorboard; torch if installed):
+# Test that Python reads runs and computes the same states (needs numpy, pandas, pyarrow, safetensors, tensorboard, matplotlib; torch if installed):
 # PYTHON=.venv/bin/python just python
 python:
     cargo test --locked --test main -- --ignored python --nocapture

@@ -49,6 +49,72 @@ fn python_reads_what_a_run_writes() {
     assert!(status.expect("Python starts").success());
 }
 
+/// The table of a sweep in Parquet has types and nulls, and the values of the CSV.
+const READ_TABLES: &str = r#"
+import pandas, pyarrow.parquet
+
+table = pyarrow.parquet.read_table("t.parquet")
+kinds = {field.name: str(field.type) for field in table.schema}
+assert kinds["trial"] == kinds["state"] == kinds["model.activation"] == kinds["reason"] == "string", kinds
+assert kinds["model.n_units"] == kinds["seed"] == kinds["steps"] == kinds["val_trials"] == "int64", kinds
+assert kinds["train.optimizer.lr"] == kinds["best"] == kinds["val_loss"] == "double", kinds
+assert kinds["validate.noise"] == "bool", kinds
+
+read, csv = pandas.read_parquet("t.parquet"), pandas.read_csv("t.csv")
+assert list(read.columns) == list(csv.columns) and len(read) == 3
+for name in csv.columns:
+    same = (read[name] == csv[name]) | (read[name].isna() & csv[name].isna())
+    assert same.all(), (name, read[name], csv[name])
+assert list(read["train.optimizer.lr"]) == [0.01, 0.02, 1e30] and list(read.state) == ["done", "done", "failed"]
+assert list(read["model.activation"].isna()) == [False, True, True], read["model.activation"]
+assert list(read.val_loss.isna()) == [False, False, True] and "not finite" in read.reason[2]
+
+means = pandas.read_parquet("means.parquet")
+assert list(means.done) == [1, 1, 0] and list(means.trials) == [1, 1, 1]
+assert means.best_mean[0] == read.best[0] and means.best_sd.isna().all()
+"#;
+
+#[test]
+#[ignore = "needs Python with pandas and pyarrow"]
+fn python_reads_the_table_of_a_sweep() {
+    let project = Project::new();
+    let base = "version = 1\n[task.go_nogo]\n[model]\nn_units = 8\nnoise.preactivation = 0.1\n[train]\nsteps = 20\nbatch_size = 4\n\
+         [validate]\ntrials = 4\nevery_steps = 10\n[checkpoint]\nevery_steps = 10\n";
+    project.write("base.toml", base);
+    let alternatives = [
+        "model.n_units = 6\ntrain.optimizer.lr = 1e-2\nmodel.activation = \"tanh\"\nvalidate.noise = false",
+        "model.n_units = 8\ntrain.optimizer.lr = 2e-2\nvalidate.noise = true",
+        "train.optimizer.lr = 1e30\nvalidate.noise = true",
+    ];
+    let list = alternatives
+        .map(|keys| format!("[[list]]\n{keys}\n"))
+        .concat();
+    project.write(
+        "s.toml",
+        &format!("base = \"base.toml\"\nseeds = 1\n{list}"),
+    );
+    project.run(&["sweep", "run", "s.toml"]).exits(3);
+    for file in ["t.parquet", "t.csv"] {
+        project
+            .run(&["sweep", "collect", "s.toml", "-o", file])
+            .exits(0);
+    }
+    let means = [
+        "sweep",
+        "collect",
+        "s.toml",
+        "--means",
+        "-o",
+        "means.parquet",
+    ];
+    project.run(&means).exits(0);
+    let mut command = python();
+    command
+        .args(["-c", READ_TABLES])
+        .current_dir(project.path("."));
+    assert!(command.status().expect("Python starts").success());
+}
+
 /// Every script of `analyze all` draws its figure from the arrays next to it, also after the folder was moved.
 #[test]
 #[ignore = "needs Python with numpy and matplotlib"]
@@ -97,6 +163,18 @@ fn python() -> Command {
 fn python_recomputes_the_monitors() {
     let project = Project::new();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/monitors.py");
+    let mut command = python();
+    command.args([script, env!("CARGO_BIN_EXE_train-ctrnn")]);
+    let status = command.current_dir(project.path(".")).status();
+    assert!(status.expect("Python starts").success());
+}
+
+/// Accuracies by two crossed conditions, with and without a perturbation in a window, recomputed from states.
+#[test]
+#[ignore = "needs Python with numpy"]
+fn python_recomputes_the_accuracies_of_eval() {
+    let project = Project::new();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/evaluation.py");
     let mut command = python();
     command.args([script, env!("CARGO_BIN_EXE_train-ctrnn")]);
     let status = command.current_dir(project.path(".")).status();

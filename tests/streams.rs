@@ -82,7 +82,7 @@ fn works(placeholder: &str) -> Option<String> {
         "<FIG>" => "out.svg",
         "<SWEEP>" => "sweep.toml",
         "<TRIAL>..." => "1",
-        "<FILE.csv>" => "out.csv",
+        "<TABLE>" => "out.csv",
         "<FILE.html>" => "out.html",
         "[DIR]" => return Some(format!("project{}", PROJECTS.fetch_add(1, Relaxed))),
         "[WHICH]" | "[WHICH]..." | "[RUN]..." | "[KEY]" | "[KEY=VALUE]..." => return None,

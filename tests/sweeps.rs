@@ -350,7 +350,7 @@ fn children_that_are_killed_are_continued() {
     );
 }
 
-/// One TERM stops the driver and its children, which save; the same command goes on.
+/// One TERM, or the USR2 of Slurm's time limits, stops the driver and its children, which save; the same command goes on.
 #[test]
 fn a_sweep_that_is_stopped_goes_on_later() {
     let project = project();
@@ -358,12 +358,6 @@ fn a_sweep_that_is_stopped_goes_on_later() {
         "s.toml",
         "base = \"base.toml\"\nseeds = 2\n[grid]\ntrain.steps = [1000000]\n",
     );
-    let mut command = project.command(&["sweep", "run", "s.toml", "--jobs", "2"]);
-    let mut driver = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
     let states = || -> Vec<String> {
         let status = project
             .run(&["sweep", "status", "s.toml", "--json"])
@@ -375,25 +369,27 @@ fn a_sweep_that_is_stopped_goes_on_later() {
             .map(|trial| trial["state"].as_str().unwrap().to_owned())
             .collect()
     };
-    while states() != ["running", "running"] {
-        thread::sleep(Duration::from_millis(20));
+    let start = || {
+        let mut command = project.command(&["sweep", "run", "s.toml", "--jobs", "2"]);
+        let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+        let driver = quiet.spawn().unwrap();
+        while states() != ["running", "running"] {
+            thread::sleep(Duration::from_millis(20));
+        }
+        driver
+    };
+    for signal in ["TERM", "USR2"] {
+        let mut driver = start();
+        let id = driver.id().to_string();
+        Command::new("kill")
+            .args(["-s", signal, &id])
+            .status()
+            .unwrap();
+        assert_eq!(driver.wait().unwrap().code(), Some(75), "{signal}");
+        assert_eq!(states(), ["stopped", "stopped"], "{signal}");
     }
-    Command::new("kill")
-        .args(["-s", "TERM", &driver.id().to_string()])
-        .status()
-        .unwrap();
-    assert_eq!(driver.wait().unwrap().code(), Some(75));
-    assert_eq!(states(), ["stopped", "stopped"]);
 
-    let mut driver = project
-        .command(&["sweep", "run", "s.toml", "--jobs", "2"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    while states() != ["running", "running"] {
-        thread::sleep(Duration::from_millis(20));
-    }
+    let mut driver = start();
     project.run(&["sweep", "cancel", "s.toml"]).exits(0);
     assert_eq!(driver.wait().unwrap().code(), Some(75));
     assert_eq!(states(), ["stopped", "stopped"]);

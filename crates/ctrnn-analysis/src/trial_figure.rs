@@ -174,7 +174,7 @@ impl Column<'_> {
         let unbroken = |part: String| part.replace(' ', "\u{a0}");
         let parts: Vec<String> = values.chain(correct).map(unbroken).collect();
         match parts.join(", ") {
-            title if title.is_empty() => format!("trial {}", self.b + 1),
+            title if title.is_empty() => format!("trial {}", self.b),
             title => title,
         }
     }

@@ -66,6 +66,7 @@ impl StopRequests {
             SIGTERM,
             signal_hook::consts::SIGHUP,
             signal_hook::consts::SIGUSR1,
+            signal_hook::consts::SIGUSR2,
         ] {
             if !is_ignored(signal) {
                 signal_hook::low_level::pipe::register(signal, sent.try_clone()?)?; // a byte for each signal

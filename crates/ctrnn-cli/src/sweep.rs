@@ -249,19 +249,15 @@ fn collect(
     force: bool,
     terminal: &Terminal,
 ) -> Result<(), Failure> {
-    if path.extension().is_some_and(|kind| kind == "parquet") {
-        let what = format!("{}: parquet is not written", path.display());
-        let help = "write CSV, which every program reads: -o table.csv; in Python pandas.read_csv(\"table.csv\").to_parquet(\"table.parquet\")";
-        return Err(Failure::new(USAGE, "U008", what, help));
-    }
     crate::output::check(path, force, terminal)?;
     let table = Table::of(sweep);
-    let text = if means {
-        table.means_csv()
+    let columns = if means { table.means() } else { table.trials() };
+    let bytes = if path.extension().is_some_and(|kind| kind == "parquet") {
+        columns.parquet()
     } else {
-        table.csv()
+        columns.csv().into_bytes()
     };
-    output::write(path, force, text.as_bytes())?;
+    output::write(path, force, &bytes)?;
     let n_done = table.counts().get(&State::Done).copied().unwrap_or(0);
     terminal.say(format!(
         "wrote {}: {n_done} of {} done",

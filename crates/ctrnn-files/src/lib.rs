@@ -1,4 +1,4 @@
-//! File formats of ctrnn: npz, safetensors, PyTorch's state_dict, TensorBoard's events, atomic files and run folders.
+//! File formats of ctrnn: npz, safetensors, PyTorch's state_dict, TensorBoard's events, Parquet, atomic files and run folders.
 //!
 //! This crate deals with bytes on disk and nothing else. Three rules hold throughout:
 //!
@@ -45,6 +45,7 @@ mod lock;
 mod npy;
 pub mod npz;
 pub mod output;
+mod parquet;
 mod pickle;
 mod printable;
 mod regular_file;
@@ -65,6 +66,7 @@ pub use container::Container;
 pub use error::{ErrorKind, FileError, FormatError};
 pub use line_file::LineFile;
 pub use lock::{Holder, RunLock, host_name, refuse_if_held};
+pub use parquet::{Column, parquet_bytes};
 pub use printable::printable;
 pub use regular_file::read as read_at_most;
 pub use run_folder::{RunFolder, RunJson, RunState};

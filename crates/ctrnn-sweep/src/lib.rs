@@ -15,6 +15,7 @@
 //! # Ok::<(), ctrnn_config::ConfigErrors>(())
 //! ```
 
+mod columns;
 mod error;
 mod expansion;
 mod file;
@@ -29,6 +30,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use columns::{Cells, Columns};
 pub use error::SweepError;
 pub use expansion::{MOST_TRIALS, Point, Setting};
 pub use file::SweepFile;

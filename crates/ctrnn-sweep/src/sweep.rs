@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::SweepError;
+use crate::columns::without_quotes;
 use crate::expansion::Point;
 use crate::file::SweepFile;
 use crate::identity::{FileDigests, Resolved};
@@ -31,16 +32,17 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Returns the value of a key as text; strings without quotes.
-    pub fn value(&self, key: &str) -> Option<&str> {
-        let found = self.overrides.iter().find_map(|given| {
+    /// Returns the value of a key as TOML has it.
+    pub fn setting(&self, key: &str) -> Option<&str> {
+        self.overrides.iter().find_map(|given| {
             let (name, value) = given.split_once('=')?;
             (name == key).then_some(value)
-        })?;
-        let inner = found
-            .strip_prefix('"')
-            .and_then(|text| text.strip_suffix('"'));
-        Some(inner.unwrap_or(found))
+        })
+    }
+
+    /// Returns the value of a key as text; strings without quotes.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.setting(key).map(without_quotes)
     }
 
     /// Returns the settings in short words, such as `lr=0.01 n_units=64 seed=3`.

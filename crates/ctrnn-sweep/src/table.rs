@@ -7,6 +7,7 @@ use ctrnn_analysis::population::Spread;
 use ctrnn_files::RunFolder;
 use serde::Deserialize;
 
+use crate::columns::{Cells, Columns};
 use crate::status::{State, Status};
 use crate::sweep::{Sweep, Trial, read_json};
 
@@ -96,6 +97,8 @@ pub struct Table<'a> {
 pub struct Group {
     /// Values of the keys that vary, without the seed.
     pub values: Vec<String>,
+    /// Number of its first trial among the rows of the table.
+    pub first: usize,
     /// Number of trials that are done, and of all.
     pub n: (usize, usize),
     /// Mean and standard deviation over seeds by column; a column that some trials lack is over those that have it.
@@ -167,49 +170,52 @@ impl<'a> Table<'a> {
         names
     }
 
-    /// Returns the table as CSV, with a row for each trial: name, state, keys, metric, numbers, run folder and reason.
-    pub fn csv(&self) -> String {
-        let columns = self.columns();
-        let mut head = vec!["trial".to_owned(), "state".to_owned()];
-        head.extend(self.sweep.keys.iter().cloned());
-        head.push("metric".to_owned());
-        head.extend(columns.iter().cloned());
-        head.extend(["run", "reason"].map(str::to_owned));
-        let mut text = line(&head);
-        for Row {
-            trial,
-            status,
-            results,
-        } in &self.rows
-        {
-            let mut row = vec![trial.name.clone(), status.state.word().to_owned()];
-            let value = |key: &String| trial.value(key).unwrap_or_default().to_owned();
-            row.extend(self.sweep.keys.iter().map(value));
-            let best = results.as_ref().and_then(|results| results.best.as_ref());
-            row.push(best.map_or(String::new(), |best| best.metric.clone()));
-            let numbers = results.as_ref().map(Results::columns).unwrap_or_default();
-            let number = |name: &String| numbers.get(name).map_or(String::new(), f64::to_string);
-            row.extend(columns.iter().map(number));
-            row.push(self.sweep.run(trial).root().display().to_string());
-            row.push(status.reason.clone().unwrap_or_default());
-            text += &line(&row);
+    /// Returns a row for each trial: name, state, keys, metric, numbers, run folder and reason.
+    pub fn trials(&self) -> Columns {
+        let texts = |text: &dyn Fn(&Row) -> Option<String>| {
+            Cells::Texts(self.rows.iter().map(text).collect())
+        };
+        let mut table = Columns::default();
+        table.put("trial", texts(&|row| Some(row.trial.name.clone())));
+        table.put(
+            "state",
+            texts(&|row| Some(row.status.state.word().to_owned())),
+        );
+        for key in &self.sweep.keys {
+            table.put(key, settings(self.rows.iter(), key));
         }
-        text
+        let metric = |row: &Row| Some(row.results.as_ref()?.best.as_ref()?.metric.clone());
+        table.put("metric", texts(&metric));
+        let of = |row: &Row| {
+            row.results
+                .as_ref()
+                .map(Results::columns)
+                .unwrap_or_default()
+        };
+        let numbers: Vec<BTreeMap<String, f64>> = self.rows.iter().map(of).collect();
+        for name in self.columns() {
+            let column = numbers.iter().map(|numbers| numbers.get(&name).copied());
+            table.put(&name, numbers_or_counts(&name, column));
+        }
+        let run = |row: &Row| self.sweep.run(row.trial).root().display().to_string();
+        table.put("run", texts(&|row| Some(run(row))));
+        table.put("reason", texts(&|row| row.status.reason.clone()));
+        table
     }
 
     /// Returns the trials in groups that differ in their seeds only, in the order of the sweep.
     pub fn groups(&self) -> Vec<Group> {
-        let mut order: Vec<Vec<String>> = Vec::new();
+        let mut order: Vec<(usize, Vec<String>)> = Vec::new();
         let mut members: BTreeMap<Vec<String>, Vec<&Row>> = BTreeMap::new();
-        for row in &self.rows {
+        for (i, row) in self.rows.iter().enumerate() {
             let value = |key: &String| row.trial.value(key).unwrap_or_default().to_owned();
             let values: Vec<String> = self.sweep.group_keys().map(value).collect();
             if !members.contains_key(&values) {
-                order.push(values.clone());
+                order.push((i, values.clone()));
             }
             members.entry(values).or_default().push(row);
         }
-        let group = |values: Vec<String>| {
+        let group = |(first, values): (usize, Vec<String>)| {
             let rows = &members[&values];
             let results: Vec<_> = rows
                 .iter()
@@ -226,35 +232,38 @@ impl<'a> Table<'a> {
             Group {
                 n: (results.len(), rows.len()),
                 means: means.collect(),
+                first,
                 values,
             }
         };
         order.into_iter().map(group).collect()
     }
 
-    /// Returns the means over seeds as CSV: keys, numbers of trials, and a column with the mean and one with the standard
+    /// Returns the means over seeds: keys, numbers of trials, and a column with the mean and one with the standard
     /// deviation of each number.
-    pub fn means_csv(&self) -> String {
-        let columns = self.columns();
-        let keys = self.sweep.group_keys().cloned();
-        let mut head: Vec<String> = keys.chain(["done", "trials"].map(str::to_owned)).collect();
-        for name in &columns {
-            head.extend([format!("{name}_mean"), format!("{name}_sd")]);
+    pub fn means(&self) -> Columns {
+        let groups = self.groups();
+        let mut table = Columns::default();
+        for key in self.sweep.group_keys() {
+            let rows = groups.iter().map(|group| &self.rows[group.first]);
+            table.put(key, settings(rows, key));
         }
-        let mut text = line(&head);
-        for group in self.groups() {
-            let mut row = group.values;
-            row.extend([group.n.0.to_string(), group.n.1.to_string()]);
-            for name in &columns {
-                let number = group.means.get(name);
-                row.extend(match number {
-                    Some(spread) => [finite(spread.mean), finite(spread.deviation)],
-                    None => [String::new(), String::new()],
-                });
-            }
-            text += &line(&row);
+        let count = |n: fn(&Group) -> usize| {
+            Cells::Counts(groups.iter().map(|group| Some(n(group) as u64)).collect())
+        };
+        table.put("done", count(|group| group.n.0));
+        table.put("trials", count(|group| group.n.1));
+        for name in self.columns() {
+            let column = |part: fn(&Spread) -> f64| {
+                // The deviation of a single trial is not a number.
+                let number =
+                    |group: &Group| group.means.get(&name).map(part).filter(|x| x.is_finite());
+                Cells::Numbers(groups.iter().map(number).collect())
+            };
+            table.put(&format!("{name}_mean"), column(|spread| spread.mean));
+            table.put(&format!("{name}_sd"), column(|spread| spread.deviation));
         }
-        text
+        table
     }
 
     /// Returns the means over seeds as lines for a terminal.
@@ -282,6 +291,22 @@ impl<'a> Table<'a> {
     }
 }
 
+/// Returns the values of a key in trials.
+fn settings<'a>(rows: impl Iterator<Item = &'a Row<'a>>, key: &str) -> Cells {
+    let value = |row: &Row| row.trial.setting(key).map(str::to_owned);
+    Cells::Settings(rows.map(value).collect())
+}
+
+/// Returns a column of results: whole numbers where it counts steps or trials.
+fn numbers_or_counts(name: &str, column: impl Iterator<Item = Option<f64>>) -> Cells {
+    let is_count = matches!(name, "steps" | "best_step") || name.ends_with("_trials");
+    if is_count {
+        Cells::Counts(column.map(|number| number.map(|n| n as u64)).collect())
+    } else {
+        Cells::Numbers(column.collect())
+    }
+}
+
 /// Returns rows with aligned columns.
 fn aligned(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
@@ -300,43 +325,4 @@ fn aligned(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
-}
-
-/// Returns a number as text; nothing if it is not finite, as the deviation of a single trial.
-fn finite(number: f64) -> String {
-    if number.is_finite() {
-        number.to_string()
-    } else {
-        String::new()
-    }
-}
-
-/// Returns a line of CSV (RFC 4180). A text that a spreadsheet would take for a formula gets an apostrophe.
-fn line(cells: &[String]) -> String {
-    let cell = |text: &String| {
-        let is_number = text.parse::<f64>().is_ok();
-        let is_formula = text.starts_with(['=', '+', '-', '@']) && !is_number;
-        let text = if is_formula {
-            format!("'{text}")
-        } else {
-            text.clone()
-        };
-        if text.contains(['"', ',', '\n', '\r']) {
-            format!("\"{}\"", text.replace('"', "\"\""))
-        } else {
-            text
-        }
-    };
-    cells.iter().map(cell).collect::<Vec<_>>().join(",") + "\n"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cells_are_quoted() {
-        let cells = ["a,b", "say \"x\"", "=1+1", "-0.5", ""].map(str::to_owned);
-        assert_eq!(line(&cells), "\"a,b\",\"say \"\"x\"\"\",'=1+1,-0.5,\n");
-    }
 }

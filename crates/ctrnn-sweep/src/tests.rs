@@ -188,7 +188,7 @@ fn results_are_joined_over_seeds() {
         "{}",
         table.means_text()
     );
-    let csv = table.csv();
+    let csv = table.trials().csv();
     assert!(
         csv.starts_with(
             "trial,state,model.n_units,seed,metric,best,best_step,steps,val_loss,run,reason\n"

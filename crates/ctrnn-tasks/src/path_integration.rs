@@ -101,12 +101,13 @@ impl Task for PathIntegration {
         Some(off(0).hypot(off(1)) <= self.tolerance_cm)
     }
 
-    /// Returns the positions in units of half the side.
+    /// Returns the positions from the middle of the box, in cm.
     fn positions(&self, trial: &Trial) -> Option<Vec<[f64; 2]>> {
         match &trial.target {
             Target::Values(target) => {
                 let rows = target.chunks_exact(2);
-                Some(rows.map(|row| [row[0], row[1]].map(f64::from)).collect())
+                let in_cm = |x: f32| f64::from(x) * self.side_cm / 2.0;
+                Some(rows.map(|row| [row[0], row[1]].map(in_cm)).collect())
             }
             Target::Classes(_) => None,
         }

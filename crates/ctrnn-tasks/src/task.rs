@@ -205,7 +205,7 @@ pub trait Task: Send + Sync {
         None
     }
 
-    /// Returns the position (x, y) after each time step of a trial of a spatial task; `None` for other tasks.
+    /// Returns the position (x, y) in cm after each time step of a trial of a spatial task; `None` for other tasks.
     fn positions(&self, _trial: &Trial) -> Option<Vec<[f64; 2]>> {
         None
     }

@@ -146,7 +146,7 @@ impl Answer for Accuracy {
         let mut figure = Figure::new(&vec![width_mm; n], &[height_mm]);
         let counts = shown.iter().flat_map(|condition| &condition.levels);
         let counts = numbers(counts.map(|level| level.n).filter(|n| *n > 0));
-        figure.title = format!("{counts}; bars: 95 % intervals");
+        figure.title = self.title(&counts);
         for (k, condition) in shown.iter().enumerate() {
             let panel = figure.cell(0, k);
             if condition.level_names.is_empty() {
@@ -166,7 +166,7 @@ impl Answer for Accuracy {
                 levels: vec![self.whole()],
                 level_names: vec!["all trials".to_owned()],
             };
-            figure.title = format!("{}; bars: 95 % intervals", numbers([self.whole().n]));
+            figure.title = self.title(&numbers([self.whole().n]));
             self.draw_named(figure.cell(0, 0), &all);
         }
         vec![("", figure)]
@@ -203,11 +203,17 @@ impl Accuracy {
             .y("fraction correct", [0.0, 1.02])
             .extend(
                 self.chance
-                    .map(|chance| Layer::guide([0.0, n], [chance; 2]).named("chance")),
+                    .map(|chance| Layer::guide([0.0, n], [chance; 2])),
             )
             .extend(Layer::error_bars(&x, &intervals, colour(0)));
         let y = levels.iter().map(Level::fraction).collect();
         panel.add(Layer::points(x, y, colour(0)));
+    }
+
+    /// Returns the title of a figure with these numbers of trials.
+    fn title(&self, counts: &str) -> String {
+        let chance = self.chance.map_or("", |_| "; dashed: chance");
+        format!("{counts}; bars: 95 % intervals{chance}")
     }
 
     /// Draws levels with names from top to bottom.

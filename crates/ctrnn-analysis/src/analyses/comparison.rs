@@ -141,7 +141,7 @@ impl Answer for Comparison {
 
     fn figures(&self) -> Vec<(&'static str, Figure)> {
         let mut figure = Figure::new(&[28.0, BAR_MM].repeat(self.measures.len()), &[28.0]);
-        let numbers: Vec<String> = (1..=self.names.len()).map(|k| k.to_string()).collect();
+        let numbers: Vec<String> = (0..self.names.len()).map(|k| k.to_string()).collect();
         for (k, measure) in self.measures.iter().enumerate() {
             let largest = measure.table.iter().copied().fold(0.1, f64::max);
             let highest = measure.most.unwrap_or(largest);

@@ -244,7 +244,8 @@ impl Answer for Psth {
                     .x("", aligned.range())
                     .y("", range)
                     .add(Layer::guide([0.0, 0.0], range));
-                let is_named = row == 0 && column + 1 == shown.len();
+                // A long legend goes on below the last row.
+                let is_named = row + 1 == rows.len() && column + 1 == shown.len();
                 let areas = self.groups.iter().enumerate().map(|(k, (_, ink))| {
                     let [y, error] = [course, errors].map(|table| table.row(k).to_vec());
                     Layer::ribbon(aligned.t_ms.clone(), &y, &error, *ink)

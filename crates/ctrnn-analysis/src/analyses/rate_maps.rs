@@ -137,7 +137,7 @@ impl Answer for RateMaps {
             "",
             "grid scores of shuffled maps, in ascending order",
         ),
-        ArrayDoc::new("range", "[2]", "position", "ends of both sides of the box"),
+        ArrayDoc::new("range", "[2]", "cm", "ends of both sides of the box"),
     ];
 
     fn compute(study: &Study, options: &RateMapsOptions) -> Result<Self, Unsuitable> {
@@ -280,7 +280,7 @@ impl Answer for RateMaps {
         let rows_mm = vec![16.0; order.len().div_ceil(COLUMNS)];
         let mut figure = Figure::new(&columns_mm, &rows_mm);
         figure.title = format!(
-            "unit: {}, grid score; box from {} to {}",
+            "unit: {}, grid score; box from {} to {} cm",
             if self.is_signed {
                 "variance explained by place"
             } else {

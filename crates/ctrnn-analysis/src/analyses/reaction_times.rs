@@ -6,8 +6,8 @@ use ndarray::Array2;
 use super::{Answer, NoOptions, Unsuitable};
 use crate::decision_times::{DECISION_ARRAYS, DecisionTimes};
 use crate::evidence::{distinct, evidence, shown_trials};
-use crate::groups::{Group, by_many_contexts, by_title};
-use crate::plot::{Figure, Layer, Panel, Scale, colour, level_colour, range_of};
+use crate::groups::{Group, by_many_contexts, by_title, of_all};
+use crate::plot::{Figure, Layer, Panel, Rgb, Scale, colour, level_colour, range_of};
 use crate::text::{are, short};
 use crate::{ArrayDoc, Arrays, Study};
 
@@ -53,6 +53,8 @@ pub struct ReactionTimes {
 pub struct Distribution {
     /// Name of the group.
     pub name: String,
+    /// Colour of the group.
+    pub colour: Rgb,
     /// Number of trials.
     pub n: usize,
     /// Times of the decided correct and wrong trials, and of those without a correct answer, in ascending order.
@@ -125,7 +127,11 @@ impl Answer for ReactionTimes {
         }
         let is_correct = study.is_correct();
         let (by, groups) = groups(study, &shown)?;
-        let distribution = |(name, trials): (String, Vec<usize>)| {
+        let distribution = |Group {
+                                name,
+                                colour,
+                                trials,
+                            }: Group| {
             let of_kind = |kind: Option<bool>| {
                 let own = trials.iter().filter(|&&b| is_correct[b] == kind);
                 let mut times: Vec<f64> = own.filter_map(|&b| found.times_ms[b]).collect();
@@ -134,6 +140,7 @@ impl Answer for ReactionTimes {
             };
             Distribution {
                 name,
+                colour,
                 n: trials.len(),
                 times_ms: [Some(true), Some(false), None].map(of_kind),
                 trials,
@@ -295,7 +302,6 @@ impl ReactionTimes {
         let n = self.groups.len().min(MOST_GROUPS);
         for k in 0..n {
             let own = &self.groups[k * self.groups.len() / n];
-            let ink = level_colour(k, n, Scale::Sizes);
             for (kind, times) in own
                 .times_ms
                 .iter()
@@ -306,7 +312,7 @@ impl ReactionTimes {
                 edges.extend(times);
                 edges.push(high);
                 let parts: Vec<f64> = (0..=times.len()).map(|n| n as f64 / own.n as f64).collect();
-                let line = Layer::stairs(&edges, &parts, ink);
+                let line = Layer::stairs(&edges, &parts, own.colour);
                 let line = if kind == 1 { line.dashed() } else { line };
                 let is_first = own.times_ms[..kind].iter().all(Vec::is_empty);
                 panel.add(if is_first {
@@ -316,52 +322,50 @@ impl ReactionTimes {
                 });
             }
         }
+        let mut title = vec![by_title(&self.by)];
+        if n < self.groups.len() {
+            title.push(format!("{n} of {}", self.groups.len()));
+        }
+        title.push("dashed: wrong".to_owned());
+        title.retain(|part| !part.is_empty());
         panel
-            .title(match by_title(&self.by) {
-                title if title.is_empty() => "dashed: wrong".to_owned(),
-                title => format!("{title}; dashed: wrong"),
-            })
+            .title(title.join("; "))
             .y("fraction of trials", [0.0, 1.0]);
     }
 }
 
-/// Name of a variable, and groups of trials by it with their names.
-type NamedGroups = (String, Vec<(String, Vec<usize>)>);
-
-/// Returns groups of trials by `study.by`, by default by the strength of the evidence, or all trials as one group.
-fn groups(study: &Study, shown: &[usize]) -> Result<NamedGroups, Unsuitable> {
+/// Returns groups of trials by `study.by`, by default by the strength of the evidence, or all trials as one group, after the
+/// name of the variable.
+fn groups(study: &Study, shown: &[usize]) -> Result<(String, Vec<Group>), Unsuitable> {
     if !study.by.is_empty() {
-        let cell = |cell: Group| {
-            let is_shown = |b: &usize| shown.binary_search(b).is_ok();
-            (
-                cell.name,
-                cell.trials.into_iter().filter(is_shown).collect(),
-            )
-        };
-        let cells = study.cells(&study.by)?.into_iter();
-        return Ok((study.by.join(", "), cells.map(cell).collect()));
+        let mut cells = study.cells(&study.by)?;
+        for cell in &mut cells {
+            cell.trials.retain(|b| shown.binary_search(b).is_ok());
+        }
+        return Ok((study.by.join(", "), cells));
     }
     let found = evidence(&study.batch, shown).filter(|found| found.is_quantity(study.task));
     let Some(found) = found else {
-        if let Some((by, groups)) = by_many_contexts(study, shown) {
-            let groups = groups.into_iter().map(|group| (group.name, group.trials));
-            return Ok((by, groups.collect()));
-        }
-        return Ok((
-            "trials".to_owned(),
-            vec![("all trials".to_owned(), shown.to_vec())],
-        ));
+        let all = || Group {
+            trials: shown.to_vec(),
+            ..of_all(study)
+        };
+        let ungrouped = || ("trials".to_owned(), vec![all()]);
+        return Ok(by_many_contexts(study, shown).unwrap_or_else(ungrouped));
     };
     let quantity = found.strength_quantity(study.task);
     let strengths = distinct(found.trials.iter().map(|&b| found.strength(b)));
-    let group = |strength: f64| {
+    let group = |(k, &strength): (usize, &f64)| {
         let Quantity { unit, factor, .. } = &quantity;
         let name = format!("{} {unit}", short(factor * strength));
         let own = found.trials.iter().copied();
-        let own = own.filter(|&b| found.strength(b) == strength).collect();
-        (name.trim_end().to_owned(), own)
+        Group {
+            name: name.trim_end().to_owned(),
+            trials: own.filter(|&b| found.strength(b) == strength).collect(),
+            colour: level_colour(k, strengths.len(), Scale::Sizes),
+        }
     };
-    let groups = strengths.into_iter().map(group).collect();
+    let groups = strengths.iter().enumerate().map(group).collect();
     Ok((quantity.label.clone(), groups))
 }
 

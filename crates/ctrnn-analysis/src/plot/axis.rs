@@ -82,11 +82,24 @@ impl Ticks {
         let (low, high) = (range[0].min(range[1]), range[0].max(range[1]));
         let (first, last) = (low.floor() as i32, high.ceil() as i32);
         let every = (last - first) / MOST + 1;
-        let is_seen = |(x, _): &(f64, String)| (low - 1e-9..=high + 1e-9).contains(x);
+        let is_seen = |x: f64| (low - 1e-9..=high + 1e-9).contains(&x);
         let places = |factors: &[f64]| -> Vec<(f64, String)> {
             let powers = (first.div_euclid(every)..=last.div_euclid(every)).map(|k| k * every);
-            let all = powers.flat_map(|p| factors.iter().map(move |f| f * 10f64.powi(p)));
-            all.map(|x| (x.log10(), short(x))).filter(is_seen).collect()
+            let all = powers.flat_map(|power| factors.iter().map(move |&factor| (factor, power)));
+            let seen: Vec<(f64, i32)> = all
+                .filter(|(factor, power)| is_seen(factor.log10() + f64::from(*power)))
+                .collect();
+            // All labels of an axis are of one kind.
+            let is_short = seen.iter().all(|(_, power)| (-3..6).contains(power));
+            let label = |(factor, power): (f64, i32)| {
+                if is_short {
+                    short(factor * 10f64.powi(power))
+                } else {
+                    format!("{factor}e{power}").replace('-', "−")
+                }
+            };
+            let tick = |tick: (f64, i32)| (tick.0.log10() + f64::from(tick.1), label(tick));
+            seen.into_iter().map(tick).collect()
         };
         let sets: [&[f64]; 3] = [
             &[1.0],
@@ -102,7 +115,7 @@ impl Ticks {
             between
                 .into_iter()
                 .map(|(x, label)| (x.log10(), label))
-                .filter(is_seen)
+                .filter(|(x, _)| is_seen(*x))
                 .collect(),
         )
     }
@@ -290,7 +303,12 @@ mod tests {
             labels([2.0, 2.004]),
             ["100.0", "100.2", "100.4", "100.6", "100.8"]
         );
-        assert_eq!(labels([-9.0, 9.0])[..2], ["1.0e−9", "1.0e−6"]);
+        assert_eq!(
+            labels([-9.0, 9.0]),
+            ["1e−9", "1e−6", "1e−3", "1e0", "1e3", "1e6", "1e9"]
+        );
+        assert_eq!(labels([5.1, 6.2]), ["2e5", "5e5", "1e6"]);
+        assert_eq!(labels([3.9, 5.1]), ["10000", "20000", "50000", "100000"]);
         for range in [
             [f64::NEG_INFINITY, 2.0],
             [1.0, f64::INFINITY],

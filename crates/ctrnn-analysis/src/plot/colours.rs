@@ -69,7 +69,9 @@ pub(crate) fn level_colour(k: usize, n: usize, scale: Scale) -> Rgb {
     let part = k as f64 / (n.max(2) - 1) as f64;
     match scale {
         Scale::Names if n <= PALETTE.len() => colour(k),
-        Scale::Names | Scale::Cyclic => around(k as f64 / n as f64),
+        // The last of many names is not next to the first.
+        Scale::Names => around(5.0 / 6.0 * part),
+        Scale::Cyclic => around(k as f64 / n as f64),
         _ if n < 3 => colour(k),
         Scale::Sizes => PALE_BLUE.towards(DARK_BLUE, part),
         Scale::Signed => {

@@ -277,7 +277,7 @@ impl Figure {
 
 impl Panel {
     /// Returns the ranges of both axes: as set, or those of the data, with a margin in y.
-    fn ranges(&self) -> [[f64; 2]; 2] {
+    pub(super) fn ranges(&self) -> [[f64; 2]; 2] {
         let of_data = |side: usize, room: f64| {
             let extents = self.layers.iter().map(Layer::extent);
             range_of(extents.flat_map(|extent| extent[side].clone()), room)
@@ -451,13 +451,18 @@ impl Panel {
     }
 
     fn bands(&self) -> impl Iterator<Item = ([f64; 2], &str)> {
-        self.layers.iter().filter_map(|layer| match layer {
+        self.layers.iter().filter_map(Self::labelled_band)
+    }
+
+    /// Returns the ends and the name of a layer that is a band with a name.
+    pub(super) fn labelled_band(layer: &Layer) -> Option<([f64; 2], &str)> {
+        match layer {
             Layer::Band { x, label, .. } if !label.is_empty() => {
                 let is_somewhere = x.iter().all(|end| end.is_finite());
                 is_somewhere.then_some((*x, label.as_str()))
             }
             _ => None,
-        })
+        }
     }
 
     /// Returns true if a name is wider than its band, or touches the name of a band that overlaps with its own.
@@ -479,7 +484,7 @@ impl Panel {
 
     /// Returns the names of bands with their positions in millimetres from the left, each at the middle of its band;
     /// tilted ones that would touch are moved apart.
-    fn label_places(&self, width_mm: f64, tilted: bool) -> Vec<(f64, &str)> {
+    pub(super) fn label_places(&self, width_mm: f64, tilted: bool) -> Vec<(f64, &str)> {
         let range = self.ranges()[0];
         let apart = if tilted { TILTED_GAP_MM } else { 0.0 };
         let mut last = f64::NEG_INFINITY;

@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.transforms import Bbox
 
 HERE = Path(__file__).resolve()
 data = np.load(HERE.with_name({{npz}}), allow_pickle=False)
@@ -58,11 +59,12 @@ def panel(left, top, width, height):
     return figure.add_axes((left / WIDTH, 1 - (top + height) / HEIGHT, width / WIDTH, height / HEIGHT))
 
 
-def band(ax, start, end, colour, label="", tilted=False):
-    """Shades an epoch and writes its name above the panel."""
+def band(ax, start, end, colour, label="", tilted=False, at=None):
+    """Shades an epoch and writes its name above the panel, in the middle or at `at`."""
     ax.axvspan(start, end, color=colour, linewidth=0, zorder=0)
+    at = (start + end) / 2 if at is None else at
     place = {"ha": "left", "rotation": 45, "rotation_mode": "anchor"} if tilted else {"ha": "center"}
-    ax.annotate(label, ((start + end) / 2, 1), (0, 2), ax.get_xaxis_transform(), "offset points",
+    ax.annotate(label, (at, 1), (0, 2), ax.get_xaxis_transform(), "offset points",
                 color=GREY, fontsize=SMALL, va="bottom", **place)
 
 
@@ -76,4 +78,6 @@ def matrix(ax, x, y, values, colours, low, high):
 {{panels}}
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("-o", "--output", default=HERE.with_suffix(".png"))
-figure.savefig(parser.parse_args().output, dpi=300)
+# Grows where another font than Arimo is wider than the page.
+page = Bbox.union([figure.bbox_inches, figure.get_tightbbox()])
+figure.savefig(parser.parse_args().output, dpi=300, bbox_inches=page)

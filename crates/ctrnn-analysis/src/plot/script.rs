@@ -167,6 +167,21 @@ impl PanelWriter<'_> {
         }
     }
 
+    /// Returns the argument for the place of the name of the band at `at`, unless it is at the middle of the band.
+    fn label_place(&self, at: usize) -> String {
+        let width_mm = self.frame.size[0];
+        let places = |tilted: bool| self.panel.label_places(width_mm, tilted);
+        let bands = self.panel.layers[..at].iter();
+        let k = bands.filter_map(Panel::labelled_band).count();
+        match (places(self.tilted).get(k), places(false).get(k)) {
+            (Some((place, _)), Some((middle, _))) if place > middle => {
+                let [low, high] = self.panel.ranges()[0];
+                format!(", at={}", number(low + place / width_mm * (high - low)))
+            }
+            _ => String::new(),
+        }
+    }
+
     fn colour_bar(&mut self, [low, high]: [f64; 2], map: ColourMap) {
         let norm = format!("Normalize({}, {})", number(low), number(high));
         let label = text(&self.panel.y.label);
@@ -337,8 +352,9 @@ impl PanelWriter<'_> {
             Layer::Band { x, colour, label } => {
                 let ends = x.map(number).join(", ");
                 let tilted = if self.tilted { ", tilted=True" } else { "" };
+                let place = self.label_place(at);
                 let (ink, label) = (hex(*colour), text(label));
-                format!("band(ax, {ends}, {ink}, {label}{tilted})")
+                format!("band(ax, {ends}, {ink}, {label}{tilted}{place})")
             }
             Layer::HeatMap(map) => self.heat_map(at, map),
             Layer::Text {

@@ -18,8 +18,8 @@ const STATES: [usize; 2] = [500, 4000];
 const MOST_VALUES: usize = 200_000;
 /// Number of trials from which states are taken, if there are no more conditions.
 const TRIALS: usize = 64;
-/// Largest number of networks whose names are on the axes.
-const MOST_NAMED: usize = 30;
+/// Largest number of networks that have their names on the axes, in rows that are as high as text.
+const MOST_NAMED: usize = 12;
 
 /// Settings of the similarities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -222,24 +222,24 @@ impl Similarity {
     fn tables(&self) -> Figure {
         let mut figure = Figure::new(&[32.0, BAR_MM].repeat(self.measures.len()), &[32.0]);
         let n = self.networks.len();
-        let numbers: Vec<String> = (1..=n).map(|k| k.to_string()).collect();
+        let numbers: Vec<String> = (0..n).map(|k| k.to_string()).collect();
         for (k, measure) in self.measures.iter().enumerate() {
             let largest = measure.table.iter().copied().fold(0.1, f64::max);
             let highest = measure.most.unwrap_or(largest);
             let panel = figure.cell(0, 2 * k).title(measure.title);
-            if n <= 12 {
-                panel.x_ticks(Ticks::named(&numbers));
-            } else {
-                panel.x_ticks(Ticks::first_and_last(n));
-            }
             let rows: Vec<String> = match k {
                 0 => self.networks.names.clone(),
                 _ => vec![String::new(); n],
             };
             if n <= MOST_NAMED {
-                panel.y_ticks(Ticks::named(&rows));
+                panel
+                    .x_ticks(Ticks::named(&numbers))
+                    .y_ticks(Ticks::named(&rows));
             } else {
-                panel.y_ticks(Ticks::first_and_last(n));
+                panel
+                    .x_label("network")
+                    .x_ticks(Ticks::first_and_last(n))
+                    .y_ticks(Ticks::first_and_last(n));
             }
             measure.draw(panel, highest);
             let bar = figure.cell(0, 2 * k + 1);

@@ -82,8 +82,8 @@ pub enum SweepCommand {
     Collect {
         #[command(flatten)]
         place: SweepPlace,
-        /// File to write, .csv.
-        #[arg(short, long, value_name = "FILE.csv")]
+        /// File to write: a Parquet table if its name ends with .parquet, otherwise CSV.
+        #[arg(short, long, value_name = "TABLE")]
         output: PathBuf,
         /// Write means and standard deviations over seeds instead, a row for each group.
         #[arg(long)]
