@@ -13,6 +13,8 @@
         net.settle_()                          # only needed with Dale's law by clamping, or a range of biases
 """
 
+import functools
+import inspect
 import json
 from typing import NamedTuple
 
@@ -163,6 +165,52 @@ class CTRNN(torch.nn.Module):
 
     def extra_repr(self):
         return f"{self.n_inputs} inputs, {self.n_units} units, {self.n_outputs} outputs, dt {self.dt_ms} ms"
+
+
+def loss(function):
+    """Makes a term of the loss of a function of tensors: a decorator for `train.loss.python`.
+
+        @ctrnn.torch.loss
+        def slow(rates, weight: float = 0.1):
+            return weight * rates.diff(dim=1).square().mean()
+
+    Parameters
+    ----------
+    function : callable
+        Function of what its parameters name (`outputs`, `rates`, `weights`, `targets`, `mask`, `n_steps`, and arguments of the configuration),
+        which returns a tensor of one element; see `ctrnn.loss`.
+    """
+
+    @functools.wraps(function)
+    def term(*, gradient=True, **given):
+        leaves = {}
+
+        def leaf(name, array):
+            leaves[name] = torch.from_numpy(array).requires_grad_(gradient)
+            return leaves[name]
+
+        for name, value in given.items():
+            if name == "weights":
+                given[name] = {own: leaf(own, array) for own, array in value.items()}
+            elif name in ("outputs", "rates"):
+                given[name] = leaf(name, value)
+            elif name in ("targets", "mask", "n_steps"):
+                given[name] = torch.from_numpy(value)
+        value = function(**given)
+        if not isinstance(value, torch.Tensor) or value.numel() != 1:
+            what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+            raise TypeError(f"{function.__name__} returned {what}; expected a tensor of one element")
+        if not value.requires_grad:
+            return value.item(), {}
+        found = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
+        return value.item(), {name: gradient.numpy() for name, gradient in zip(leaves, found, strict=True) if gradient is not None}
+
+    signature = inspect.signature(function)
+    asked = inspect.Parameter("gradient", inspect.Parameter.KEYWORD_ONLY, default=True)
+    own = list(signature.parameters.values())
+    n_named = sum(parameter.kind != parameter.VAR_KEYWORD for parameter in own)
+    term.__signature__ = signature.replace(parameters=[*own[:n_named], asked, *own[n_named:]])
+    return term
 
 
 def _is_double(dtype):

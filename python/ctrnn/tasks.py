@@ -22,7 +22,7 @@ A task is a class that makes trials:
             targets[-n_answer:, int(condition["side"])] = 1
             return inputs, targets
 
-and a configuration names its file: `[task.python]` with `file = "my_task.py"`.
+and a configuration names its file: `[task.python]` with `file = "my_task.py"`. `ctrnn.task(NAME)` has the tasks of the program as arrays.
 """
 
 import itertools
@@ -122,6 +122,27 @@ class Task:
             made.append(self._checked(self.trial(condition, np.random.default_rng(seed), clock), "trial"))
         return _padded(made)
 
+    def is_correct(self, condition, trial, outputs, clock):
+        """Says whether the outputs in a trial are a correct answer, in place of what `choices` decides.
+
+        Parameters
+        ----------
+        condition : dict of str to float
+            Condition of the trial.
+        trial : dict of str to numpy.ndarray
+            `inputs` [time, input], and `targets` [time, output] or `labels` [time].
+        outputs : numpy.ndarray [time, output]
+            Outputs of the network, after its output nonlinearity.
+        clock : Clock
+            Time grid.
+
+        Returns
+        -------
+        bool or None
+            None if the trial has no correct answer; it is left out of the accuracy.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no `is_correct`: its choices decide")
+
     def batch(self, n_trials, *, seed=0, step=0, dt_ms=20.0, balanced=False):
         """Makes a batch of trials, as training does.
 
@@ -173,7 +194,12 @@ class Task:
             names = getattr(self, name)
             if isinstance(names, str) or not names or not all(isinstance(channel, str) for channel in names):
                 raise ValueError(f"{type(self).__name__}.{name} is {names!r}; expected a list of names")
-        layout = {"inputs": list(self.inputs), "outputs": list(self.outputs), "target": "classes" if self.gives_labels else "values"}
+        layout = {
+            "inputs": list(self.inputs),
+            "outputs": list(self.outputs),
+            "target": "classes" if self.gives_labels else "values",
+            "is_correct": type(self).is_correct is not Task.is_correct,
+        }
         return layout if self.choices is None else {**layout, "choices": list(self.choices)}
 
     def _checked(self, made, method, n_trials=None):
