@@ -1,8 +1,11 @@
 """Tasks of the program, whose trials are arrays for any other program."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from . import _ctrnn
 from .command import plain
@@ -21,15 +24,21 @@ class BuiltinTask:
         Time step in ms.
     """
 
-    def __init__(self, name, settings=None, *, dt_ms=20.0):
+    name: str
+    inputs: list[str]
+    outputs: list[str]
+    choices: list[str]
+    dt_ms: float
+
+    def __init__(self, name: str, settings: Mapping[str, object] | None = None, *, dt_ms: float = 20.0) -> None:
         self.name = name
-        self._task = _ctrnn.BuiltinTask(name, json.dumps(settings or {}, default=plain), float(dt_ms))
+        self._task = _ctrnn.BuiltinTask(name, json.dumps(dict(settings or {}), default=plain), float(dt_ms))
         self.inputs, self.outputs, self.choices, self.dt_ms = self._task.inputs, self._task.outputs, self._task.choices, self._task.dt_ms
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"BuiltinTask({self.name!r}, {len(self.inputs)} inputs, {len(self.outputs)} outputs, dt {self.dt_ms} ms)"
 
-    def batch(self, n_trials, *, seed=0, step=0, balanced=False):
+    def batch(self, n_trials: int, *, seed: int = 0, step: int = 0, balanced: bool = False) -> dict[str, NDArray[Any]]:
         """Makes a batch of trials: that of the training step `step` of a run with this seed.
 
         Parameters
@@ -50,7 +59,7 @@ class BuiltinTask:
         """
         return self._task.batch(n_trials, seed=seed, step=step, balanced=balanced)
 
-    def score(self, outputs, *, seed=0, step=0, balanced=False):
+    def score(self, outputs: ArrayLike, *, seed: int = 0, step: int = 0, balanced: bool = False) -> NDArray[np.float64]:
         """Says in which trials of a batch the outputs are correct, as the accuracy of the program does.
 
         Parameters
@@ -68,7 +77,7 @@ class BuiltinTask:
         return self._task.score(np.ascontiguousarray(outputs, np.float32), seed=seed, step=step, balanced=balanced)
 
 
-def task(name, settings=None, *, dt_ms=20.0):
+def task(name: str, settings: Mapping[str, object] | None = None, *, dt_ms: float = 20.0) -> BuiltinTask:
     """Returns a task of the program, whose trials any other program can use.
 
     Parameters

@@ -5,14 +5,31 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ._ctrnn import to_toml
 from .command import call, error_of, finish, overrides, plain, start
 from .errors import CtrnnError, Stopped
 
+if TYPE_CHECKING:
+    from .run import Run
 
-def train(config, settings=None, *, seed=None, run_dir=None, force=False, threads=None, progress=True, on_validation=None, options=()):
+
+def train(
+    config: str | PathLike[str] | Mapping[str, object],
+    settings: Mapping[str, object] | None = None,
+    *,
+    seed: int | None = None,
+    run_dir: str | PathLike[str] | None = None,
+    force: bool = False,
+    threads: int | None = None,
+    progress: bool = True,
+    on_validation: Callable[[dict[str, Any]], object] | None = None,
+    options: Sequence[str] = (),
+) -> "Run":
     """Trains a network, as `train-ctrnn train` does, and returns the run.
 
     Parameters
@@ -45,11 +62,11 @@ def train(config, settings=None, *, seed=None, run_dir=None, force=False, thread
         If Ctrl-C or a time limit stopped it; the run is saved.
     """
     with tempfile.TemporaryDirectory() as folder:
-        if isinstance(config, dict):
+        if isinstance(config, Mapping):
             if run_dir is None:
                 raise ValueError("`run_dir` is missing: a configuration that is a dict has no name that a run could have")
             path = Path(folder) / "config.toml"
-            path.write_text(to_toml(json.dumps(config, default=plain)), encoding="utf-8")
+            path.write_text(to_toml(json.dumps(dict(config), default=plain)), encoding="utf-8")
         else:
             path = Path(config)
         words = ["train", path, *overrides(settings), *options]

@@ -204,10 +204,7 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
         } = &self.objective;
         let nonlinearity = network.config().output_nonlinearity;
         let loss = |outputs| loss.averaged(*normalisation, loss.seen(nonlinearity, outputs), batch);
-        let inputs = LossInputs {
-            is_training: true,
-            ..LossInputs::new(network, trajectory.clone(), batch)
-        };
+        let inputs = LossInputs::new(network, trajectory.clone(), batch).in_training();
         let mut terms = vec![loss(inputs.outputs.clone())];
         terms.extend(penalties.iter().map(|penalty| penalty.value(&inputs)));
         if let Some(omega) = omega {

@@ -46,6 +46,14 @@ impl<'a, B: Backend> LossInputs<'a, B> {
         }
     }
 
+    /// Marks the inputs as those of a training step.
+    pub(crate) fn in_training(self) -> Self {
+        Self {
+            is_training: true,
+            ..self
+        }
+    }
+
     /// Returns the same inputs restricted to a part of the network, which has one layer.
     pub(crate) fn of_part(&self, part: &Part) -> Self {
         let rates = self.rates.clone();
