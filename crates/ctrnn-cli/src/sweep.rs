@@ -196,11 +196,13 @@ fn this_program() -> Result<Vec<PathBuf>, Failure> {
     })?;
     // The interpreter of a virtual environment is a link, which knows the packages of the environment.
     let interpreter = PathBuf::from(interpreter(None));
-    Ok(if canonical(interpreter.clone()) == canonical(program.clone()) {
-        vec![interpreter, "-m".into(), "ctrnn".into()]
-    } else {
-        vec![program]
-    })
+    Ok(
+        if canonical(interpreter.clone()) == canonical(program.clone()) {
+            vec![interpreter, "-m".into(), "ctrnn".into()]
+        } else {
+            vec![program]
+        },
+    )
 }
 
 fn status(sweep: &Sweep, terminal: &Terminal) -> Result<(), Failure> {

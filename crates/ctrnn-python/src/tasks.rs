@@ -41,7 +41,9 @@ impl BuiltinTask {
                 [] => "`ctrnn.call(\"tasks\", \"list\")` lists all".to_owned(),
                 near => format!("did you mean {}?", near.join(" or ")),
             };
-            return Err(PyKeyError::new_err(format!("{name:?} is not a task; {help}")));
+            return Err(PyKeyError::new_err(format!(
+                "{name:?} is not a task; {help}"
+            )));
         }
         let table: toml::Value = serde_json::from_str(table).map_err(of_value)?;
         // tau_ms only has to be valid, because no network is built.
@@ -56,9 +58,8 @@ impl BuiltinTask {
         ]);
         let text = toml::to_string(&document).map_err(of_value)?;
         let read = Reading::new(&registry).text(&text, "settings", Path::new("."));
-        let run = read.map_err(|errors| {
-            of_value(Failure::from(errors).render(false).trim_end())
-        })?;
+        let run =
+            read.map_err(|errors| of_value(Failure::from(errors).render(false).trim_end()))?;
         Ok(Self {
             layout: run.task.layout(),
             run,
@@ -173,9 +174,8 @@ impl BuiltinTask {
 fn arrays_of<'py>(py: Python<'py>, batch: &TrialBatch) -> PyResult<Bound<'py, PyDict>> {
     let (b, t, o) = (batch.n_trials, batch.max_steps, batch.n_outputs);
     let dict = PyDict::new(py);
-    let reshaped = |values: &[f32], shape: &[usize]| {
-        PyArray1::from_slice(py, values).reshape(shape.to_vec())
-    };
+    let reshaped =
+        |values: &[f32], shape: &[usize]| PyArray1::from_slice(py, values).reshape(shape.to_vec());
     dict.set_item("inputs", reshaped(&batch.inputs, &[b, t, batch.n_inputs])?)?;
     match &batch.target {
         Target::Values(values) => dict.set_item("targets", reshaped(values, &[b, t, o])?)?,

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::RunError;
-use crate::trials::generator::{Answer, Generator, little_endian};
+use crate::trials::generator::{Answer, Generator, append_little_endian};
 use crate::trials::trials_from_command::as_typed;
 
 const CORRECT_IT: &str = "correct the function; `train-ctrnn config explain train.loss.python` says what it takes and returns";
@@ -132,7 +132,7 @@ impl TermProgram {
         let of_tracked = tracked.iter().map(|(_, tensor)| tensor.data());
         for data in of_tracked.chain(fixed.into_iter().map(|(_, data)| data)) {
             let data = data.convert::<f32>();
-            content.extend(little_endian(data.as_slice().expect("converted to f32")));
+            append_little_endian(&mut content, data.as_slice().expect("converted to f32"));
         }
         let question = json!({ "arrays": shapes, "gradient": inputs.is_training });
         let longest = tracked

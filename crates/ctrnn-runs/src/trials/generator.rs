@@ -258,9 +258,12 @@ impl ProcessGroup {
     }
 }
 
-/// Returns numbers as the bytes that follow a question.
-pub(crate) fn little_endian(values: &[f32]) -> impl Iterator<Item = u8> {
-    values.iter().flat_map(|value| value.to_le_bytes())
+/// Appends numbers to the bytes that follow a question.
+pub(crate) fn append_little_endian(content: &mut Vec<u8>, values: &[f32]) {
+    content.reserve(4 * values.len());
+    for value in values {
+        content.extend_from_slice(&value.to_le_bytes());
+    }
 }
 
 /// Returns the beginning of a text that may be long.

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::trials::choices::{has_answer, set_answers};
-use crate::trials::generator::{Answer, Generator, little_endian};
+use crate::trials::generator::{Answer, Generator, append_little_endian};
 use crate::trials::trial_file::{Reader, TrialFile};
 
 /// Trials that a program makes: a generator in Python, or anything that reads and writes lines.
@@ -296,8 +296,10 @@ impl TrialsFromCommand {
             "condition": condition,
             "arrays": [("inputs", vec![t, trial.n_inputs]), (name, shape), ("outputs", vec![t, o])],
         });
-        let values = [trial.inputs.as_slice(), &target, outputs];
-        let content: Vec<u8> = values.into_iter().flat_map(little_endian).collect();
+        let mut content = Vec::new();
+        for values in [trial.inputs.as_slice(), &target, outputs] {
+            append_little_endian(&mut content, values);
+        }
         let answer = self.ask(question, &content, 0)?;
         match &answer.header["correct"] {
             Value::Bool(correct) => Ok(Some(*correct)),
