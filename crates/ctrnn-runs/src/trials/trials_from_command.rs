@@ -826,6 +826,47 @@ mod tests {
         assert_eq!(batch.correct, [None, None]);
     }
 
+    /// The program reads the 3 x (1 + 2 + 2) numbers of a trial of 3 time steps, and answers true, then nonsense.
+    #[test]
+    fn a_program_may_decide_which_answers_are_correct() {
+        let hello = HELLO.replace("\"b\"]}", "\"b\"], \"choices\": [], \"is_correct\": true}");
+        let decide =
+            "read question; echo \"$question\" > \"$0.log\"; head -c 60 > \"$0.arrays\"; echo";
+        let script = format!(
+            "{hello}id=2; read question; answer BATCH; id=3; read question; answer BATCH\n\
+             {decide} '{{\"id\": 4, \"correct\": true}}'\n{decide} '{{\"id\": 5, \"correct\": \"maybe\"}}'"
+        );
+        let (folder, task) = start(&script, 60_000.0);
+        let task = task.unwrap();
+        let batch = task.sample_batch(&request(2)).unwrap();
+        let outputs = [0.5, 0.25, 0.0, 1.0, 2.0, 3.0];
+        assert_eq!(task.chance(), None);
+        assert_eq!(
+            task.is_correct(&batch.trial(0), &outputs),
+            None,
+            "no_answer"
+        );
+        assert_eq!(task.is_correct(&batch.trial(1), &outputs), Some(true));
+        let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+        let question: Value = serde_json::from_slice(&read("program.sh.log")).unwrap();
+        assert_eq!(question["condition"], json!({ "coh": 0.5 }));
+        assert_eq!(
+            question["arrays"],
+            json!([["inputs", [3, 1]], ["targets", [3, 2]], ["outputs", [3, 2]]])
+        );
+        let mut expected = Vec::new();
+        append_little_endian(&mut expected, &outputs);
+        assert_eq!(read("program.sh.arrays")[36..], expected[..]);
+        assert_eq!(task.failure(), None);
+        assert_eq!(task.is_correct(&batch.trial(1), &outputs), None);
+        let failure = task.failure().unwrap().to_string();
+        assert!(
+            failure.contains("is correct with \"maybe\"; expected true, false or null"),
+            "{failure}"
+        );
+        assert_eq!(task.failure(), None, "it is told once");
+    }
+
     #[test]
     fn a_wait_for_an_answer_can_be_ended() {
         let script = format!("{HELLO}read question; sleep 600");
