@@ -6,6 +6,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ def train(
     Parameters
     ----------
     config : str, os.PathLike or dict
-        Configuration: a TOML file, or its tables as a dict.
+        Configuration: a TOML file, or its tables as a dict, whose relative paths start at the current folder.
     settings : dict, optional
         Values that replace those of the configuration, by key: `{"model.n_units": 128}`. None removes a key.
     seed : int, optional
@@ -61,19 +62,29 @@ def train(
     Stopped
         If Ctrl-C or a time limit stopped it; the run is saved.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        if isinstance(config, Mapping):
-            if run_dir is None:
-                raise ValueError("`run_dir` is missing: a configuration that is a dict has no name that a run could have")
-            path = Path(folder) / "config.toml"
-            path.write_text(to_toml(json.dumps(dict(config), default=plain)), encoding="utf-8")
-        else:
-            path = Path(config)
-        words = ["train", path, *overrides(settings), *options]
+    if isinstance(config, Mapping) and run_dir is None:
+        raise ValueError("`run_dir` is missing: a configuration that is a dict has no name that a run could have")
+    with as_file(config) as path:
+        words: list[object] = ["train", path, *overrides(settings), *options]
         words += ["--seed", seed] if seed is not None else []
         words += ["--run-dir", run_dir] if run_dir is not None else []
         words += ["--force"] if force else []
         return trained(words, threads, progress, on_validation)
+
+
+@contextmanager
+def as_file(config):
+    """Gives the file of a configuration; a dict is written to the current folder for as long, where its relative paths start."""
+    if not isinstance(config, Mapping):
+        yield Path(config)
+        return
+    handle, name = tempfile.mkstemp(prefix=".ctrnn-", suffix=".toml", dir=Path.cwd())
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(to_toml(json.dumps(dict(config), default=plain)))
+        yield Path(name)
+    finally:
+        Path(name).unlink()
 
 
 def resume(run, *, threads=None, progress=True, on_validation=None):
