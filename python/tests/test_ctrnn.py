@@ -14,6 +14,7 @@ import ctrnn
 import ctrnn_io
 
 CONFIGS = Path(os.environ.get("CTRNN_CONFIGS", Path(__file__).parents[2] / "configs"))
+EXAMPLES = Path(os.environ.get("CTRNN_EXAMPLES", Path(__file__).parents[2] / "examples"))
 SMOKE = CONFIGS / "smoke.toml"
 
 
@@ -312,6 +313,10 @@ class OwnLosses(unittest.TestCase):
             self.assertIn(expected, str(caught.exception))
             self.assertIn("train.loss.python.slow", str(caught.exception))
         self.assertGreater(ctrnn.load_run(fresh("later")).step, 0)
+
+    def test_the_example_trains(self):
+        run = ctrnn.train(EXAMPLES / "my_loss.toml", {"train.steps": 5}, run_dir=fresh("example"), progress=False)
+        self.assertIn("loss_slow", run.metrics)
 
     def test_names_are_checked(self):
         for settings, expected in [
