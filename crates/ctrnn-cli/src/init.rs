@@ -13,7 +13,7 @@ use crate::terminal::Terminal;
 /// The only file that may exist already; it is then left as it is.
 const GITIGNORE: &str = ".gitignore";
 
-/// `configs/perceptual_decision.toml`, a copy, so that the sources of the crate alone can be built.
+/// Configuration of a new project: a copy of `configs/perceptual_decision.toml`, so that the sources of the crate alone can be built.
 const CONFIG: &str = include_str!("perceptual_decision.toml");
 
 /// Returns the files of a new project.

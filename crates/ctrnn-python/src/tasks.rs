@@ -5,7 +5,7 @@ use std::path::Path;
 use ctrnn_cli::failure::Failure;
 use ctrnn_config::{Reading, Run};
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, ConditionOrder, Layout, Mask, Target, TaskError, TrialBatch};
+use ctrnn_tasks::{BatchRequest, ConditionOrder, Layout, Mask, Target, TrialBatch};
 use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
@@ -166,7 +166,7 @@ impl BuiltinTask {
             conditions,
         };
         let made = self.run.task.sample_batch(&request);
-        made.map_err(|error: TaskError| of_value(error))
+        made.map_err(of_value)
     }
 }
 
