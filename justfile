@@ -110,13 +110,15 @@ python:
     cargo test --locked --test main -- --ignored python --nocapture
     cd python && "${PYTHON:-python3}" -m unittest tests.test_ctrnn_io
 
-# Test the Python package with the extension module of this build
+# Test the Python package as a wheel of what `just test` has compiled, in an environment of its own
 python-package:
-    cargo test --workspace --locked --test python -- --ignored
+    python3 -m venv target/python
+    target/python/bin/pip install -q numpy pandas safetensors matplotlib gymnasium mypy maturin
+    .ci/wheel target/python
 
-# Build the wheel of the Python package into target/wheels (needs maturin and, for manylinux, ziglang)
+# Build the wheel of the Python package and its source distribution into target/wheels (needs maturin and, for manylinux, ziglang)
 wheel:
-    cd python && maturin build --release --zig --compatibility manylinux2014 -o ../target/wheels
+    cd python && maturin build --release --zig --compatibility manylinux2014 --locked --sdist -o ../target/wheels
 
 # The same with numpy alone
 python-numpy:

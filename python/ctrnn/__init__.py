@@ -8,6 +8,7 @@
     fixed = run.analyze("fixed_points")           # named arrays, text and figures
     net = run.network                             # in double precision
     net.step(state, inputs), net.jacobian(state, inputs), net.forward(inputs)
+    batch = ctrnn.task("yang_dm1").batch(64)      # trials of a built-in task as arrays
 
 Weights are [post, pre], so that y = W r. Arrays are [trial, time, unit]; index k is the state after input k, at (k + 1) dt.
 """
@@ -16,15 +17,17 @@ from importlib import import_module
 
 _HOMES = {
     "Analysis": "results",
-    "Clock": "task",
+    "BuiltinTask": "builtin",
+    "Clock": "tasks",
     "CtrnnError": "errors",
     "Network": "_ctrnn",
     "Run": "run",
     "States": "results",
     "Stopped": "errors",
-    "Task": "task",
+    "Task": "tasks",
     "call": "command",
     "load_run": "run",
+    "task": "builtin",
     "train": "training",
 }
 

@@ -1,6 +1,7 @@
 from os import PathLike
+from typing import Any
 
-from numpy import float64
+from numpy import float32, float64
 from numpy.typing import ArrayLike, NDArray
 
 def main(words: list[str]) -> int: ...
@@ -84,3 +85,50 @@ class Network:
             `outputs` [trial, time, output], before the output nonlinearity; `rates` and `potentials` [trial, time, unit]; with short-term
             plasticity `utilisation` and `resources`; `final_state` [trial, unit].
         """
+
+class BuiltinTask:
+    """A task of the program; see `ctrnn.BuiltinTask`. `table` has the keys of its table, as JSON."""
+
+    def __init__(self, name: str, table: str, dt_ms: float) -> None: ...
+    @property
+    def inputs(self) -> list[str]: ...
+    @property
+    def outputs(self) -> list[str]: ...
+    @property
+    def choices(self) -> list[str]: ...
+    @property
+    def dt_ms(self) -> float: ...
+    def batch(self, n_trials: int, *, seed: int = 0, step: int = 0, balanced: bool = False) -> dict[str, NDArray[Any]]: ...
+    def score(
+        self, outputs: NDArray[float32], *, seed: int = 0, step: int = 0, balanced: bool = False
+    ) -> NDArray[float64]: ...
+
+class Sweeps:
+    """A network whose passes have gradients; see `ctrnn.torch.CTRNN`. Results are time-major."""
+
+    @staticmethod
+    def drawn(table: str, sizes: list[int], dt_ms: float, seed: int, is_double: bool) -> Sweeps: ...
+    @staticmethod
+    def of_run(run: str | PathLike[str], checkpoint: str | None, is_double: bool) -> Sweeps: ...
+    @property
+    def sizes(self) -> dict[str, int]: ...
+    @property
+    def dt_ms(self) -> float: ...
+    @property
+    def names(self) -> list[str]: ...
+    def weights(self, parameters: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]: ...
+    def settled(self, parameters: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]: ...
+    def forward(
+        self,
+        inputs: NDArray[Any],
+        parameters: dict[str, NDArray[Any]],
+        initial_state: NDArray[Any] | None,
+        noise: tuple[int, int] | None,
+        record: list[str],
+        is_tracked: bool,
+    ) -> tuple[dict[str, NDArray[Any]], Backward | None]: ...
+
+class Backward:
+    """Backward pass of one forward pass; it can be used once."""
+
+    def __call__(self, upstream: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]: ...

@@ -13,7 +13,7 @@ from ._ctrnn import to_toml_value
 from .errors import CtrnnError
 
 
-def call(*words, progress=False):
+def call(*words: object, progress: bool = False) -> str:
     """Runs a command of `train-ctrnn` and returns what it prints on stdout.
 
     Parameters

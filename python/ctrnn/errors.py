@@ -17,7 +17,11 @@ class CtrnnError(Exception):
         5 for input and output, 6 for a device; negative for the number of a signal.
     """
 
-    def __init__(self, text, exit_code):
+    code: str | None
+    message: str
+    exit_code: int
+
+    def __init__(self, text: str, exit_code: int) -> None:
         super().__init__(text or f"the command ended with exit code {exit_code}")
         found = re.search(r"error\[(\w+)\]: (.*)", text)
         self.code, self.message = found.groups() if found else (None, str(self))
@@ -33,6 +37,8 @@ class Stopped(CtrnnError):
         Folder of the run.
     """
 
-    def __init__(self, text, run_dir):
+    run_dir: str
+
+    def __init__(self, text: str, run_dir: str) -> None:
         super().__init__(text, 75)
         self.run_dir = run_dir

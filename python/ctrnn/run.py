@@ -2,10 +2,14 @@
 
 import json
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 import ctrnn_io
 
@@ -15,7 +19,7 @@ from .command import call, overrides, toml_value
 from .results import Analysis, States
 
 
-def load_run(path):
+def load_run(path: str | PathLike[str]) -> "Run":
     """Returns the run in a folder; it may have ended, been stopped, or still be training.
 
     Raises
@@ -40,34 +44,36 @@ class Run:
         Folder of the run.
     """
 
-    def __init__(self, path):
+    path: Path
+
+    def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         ctrnn_io.load_run(self.path)  # to say at once that there is none
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         run = self._files()
         return f"Run({str(self.path)!r}, {run.task}, {run.state}, step {run.step})"
 
-    def _files(self):
+    def _files(self) -> Any:
         return ctrnn_io.load_run(self.path)
 
     @property
-    def state(self):
+    def state(self) -> str:
         """State of the run: created, running, stopped, done or failed."""
         return self._files().state
 
     @property
-    def step(self):
+    def step(self) -> int:
         """Step of the newest weights."""
         return self._files().step
 
     @property
-    def config(self):
+    def config(self) -> dict[str, Any]:
         """Resolved configuration, as a dict."""
         return json.loads(call("config", "show", self.path, "--json"))
 
     @property
-    def metrics(self):
+    def metrics(self) -> Any:
         """Rows of metrics.csv: a pandas.DataFrame, or a dict of arrays where pandas is not installed."""
         columns = self._files().metrics()
         try:
@@ -77,24 +83,33 @@ class Run:
         return DataFrame(columns)
 
     @property
-    def weights(self):
+    def weights(self) -> dict[str, NDArray[Any]]:
         """Newest weights by name, [post, pre], as they act on the network; see `ctrnn_io.weights`."""
         return ctrnn_io.weights(self.path)
 
     @cached_property
-    def network(self):
+    def network(self) -> Network:
         """Network with the newest weights, in double precision."""
         return Network(self.path)
 
-    def checkpoint(self, which):
+    def checkpoint(self, which: str | int) -> Network:
         """Returns the network of a checkpoint: "last", "best" or a number of steps."""
         return Network(self.path, str(which))
 
-    def resume(self, *, threads=None, progress=True, on_validation=None):
+    def resume(
+        self, *, threads: int | None = None, progress: bool = True, on_validation: Callable[[dict[str, Any]], object] | None = None
+    ) -> "Run":
         """Continues a run that was stopped, and returns it; a run that has ended needs `train.steps` above its step."""
         return training.resume(self.path, threads=threads, progress=progress, on_validation=on_validation)
 
-    def eval(self, settings=None, *, trials=None, noise=None, options=()):
+    def eval(
+        self,
+        settings: Mapping[str, object] | None = None,
+        *,
+        trials: int | None = None,
+        noise: bool | None = None,
+        options: Sequence[str] = (),
+    ) -> dict[str, Any]:
         """Measures loss and accuracy on trials of the task; returns the results by name.
 
         Parameters
@@ -112,7 +127,17 @@ class Run:
         words += [] if noise is None else ["--noise" if noise else "--no-noise"]
         return json.loads(call("eval", self.path, *overrides(settings), *words, *options, "--json"))
 
-    def simulate(self, settings=None, *, trials=None, inputs=None, noise=False, double=False, checkpoint=None, options=()):
+    def simulate(
+        self,
+        settings: Mapping[str, object] | None = None,
+        *,
+        trials: int | None = None,
+        inputs: ArrayLike | None = None,
+        noise: bool = False,
+        double: bool = False,
+        checkpoint: str | int | None = None,
+        options: Sequence[str] = (),
+    ) -> States:
         """Runs the network and returns its states.
 
         Parameters
@@ -144,7 +169,18 @@ class Run:
             call("simulate", self.path, *overrides(settings), *words, *options, "-o", output)
             return States(ctrnn_io.load_states(output))
 
-    def analyze(self, what, settings=None, *, trials=None, noise=None, where=None, by=None, options=(), **parameters):
+    def analyze(
+        self,
+        what: str,
+        settings: Mapping[str, object] | None = None,
+        *,
+        trials: int | None = None,
+        noise: bool | None = None,
+        where: str | None = None,
+        by: str | None = None,
+        options: Sequence[str] = (),
+        **parameters: object,
+    ) -> Analysis:
         """Analyses the network, as `train-ctrnn analyze` does, and returns arrays, text and figures.
 
         Parameters
@@ -172,6 +208,6 @@ class Run:
         printed = call("analyze", self.path, what, *overrides(settings), *words, *options, "--json")
         return Analysis(what, **json.loads(printed)["analyses"][what])
 
-    def report(self):
+    def report(self) -> Path:
         """Writes the report of the run, one HTML page, and returns its path."""
         return Path(json.loads(call("report", self.path, "--json"))["wrote"])

@@ -13,13 +13,20 @@
         net.settle_()                          # only needed with Dale's law by clamping, or a range of biases
 """
 
+import functools
+import inspect
 import json
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from ._ctrnn import Sweeps
 from .command import plain
+
+if TYPE_CHECKING:
+    from .run import Run
 
 _DTYPES = {torch.float32: False, torch.float64: True}
 
@@ -70,13 +77,30 @@ class CTRNN(torch.nn.Module):
         If the network is refused, with the key and the remedy.
     """
 
-    def __init__(self, n_inputs, n_units, n_outputs, *, dt_ms=20.0, seed=0, dtype=None, **model):
+    n_inputs: int
+    n_units: int
+    n_outputs: int
+    dt_ms: float
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_units: int,
+        n_outputs: int,
+        *,
+        dt_ms: float = 20.0,
+        seed: int = 0,
+        dtype: torch.dtype | None = None,
+        **model: object,
+    ) -> None:
         is_double = _is_double(dtype or torch.get_default_dtype())
         table = json.dumps({"n_units": n_units, **model}, default=plain)
         self._begin(Sweeps.drawn(table, [n_inputs, n_outputs], float(dt_ms), seed, is_double), is_double)
 
     @classmethod
-    def from_run(cls, run, checkpoint=None, *, dtype=None):
+    def from_run(
+        cls, run: "str | PathLike[str] | Run", checkpoint: str | None = None, *, dtype: torch.dtype | None = None
+    ) -> "CTRNN":
         """Opens the network of a run.
 
         Parameters
@@ -110,7 +134,14 @@ class CTRNN(torch.nn.Module):
             owner.register_parameter(last, torch.nn.Parameter(torch.from_numpy(first[name])))
 
     @torch.compiler.disable  # a compiled function calls it as it is
-    def forward(self, inputs, initial_state=None, *, noise=None, record=()):
+    def forward(
+        self,
+        inputs: torch.Tensor,
+        initial_state: torch.Tensor | None = None,
+        *,
+        noise: bool | None = None,
+        record: Sequence[str] = (),
+    ) -> Trajectory:
         """Runs trials.
 
         Parameters
@@ -147,14 +178,14 @@ class CTRNN(torch.nn.Module):
             potentials if "potentials" in record else None,
         )
 
-    def settle_(self):
+    def settle_(self) -> "CTRNN":
         """Projects the parameters onto what the network allows: signs under Dale's law by clamping, for instance. Call it after each step."""
         with torch.no_grad():
             for name, values in self._sweeps.settled(self._arrays()).items():
                 self.get_parameter(name).copy_(torch.from_numpy(values))
         return self
 
-    def weights(self):
+    def weights(self) -> dict[str, Any]:
         """Returns all arrays of a weight file: effective weights, masks, time constants, ... (dict of numpy.ndarray)."""
         return self._sweeps.weights(self._arrays())
 
@@ -163,6 +194,52 @@ class CTRNN(torch.nn.Module):
 
     def extra_repr(self):
         return f"{self.n_inputs} inputs, {self.n_units} units, {self.n_outputs} outputs, dt {self.dt_ms} ms"
+
+
+def loss(function: Callable[..., torch.Tensor]) -> Callable[..., Any]:
+    """Makes a term of the loss of a function of tensors: a decorator for `train.loss.python`.
+
+        @ctrnn.torch.loss
+        def slow(rates, weight: float = 0.1):
+            return weight * rates.diff(dim=1).square().mean()
+
+    Parameters
+    ----------
+    function : callable
+        Function of what its parameters name (`outputs`, `rates`, `weights`, `targets`, `mask`, `n_steps`, and arguments of the configuration),
+        which returns a tensor of one element; see `ctrnn.loss`.
+    """
+
+    @functools.wraps(function)
+    def term(*, gradient=True, **given):
+        leaves = {}
+
+        def leaf(name, array):
+            leaves[name] = torch.from_numpy(array).requires_grad_(gradient)
+            return leaves[name]
+
+        for name, value in given.items():
+            if name == "weights":
+                given[name] = {own: leaf(own, array) for own, array in value.items()}
+            elif name in ("outputs", "rates"):
+                given[name] = leaf(name, value)
+            elif name in ("targets", "mask", "n_steps"):
+                given[name] = torch.from_numpy(value)
+        value = function(**given)
+        if not isinstance(value, torch.Tensor) or value.numel() != 1:
+            what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+            raise TypeError(f"{function.__name__} returned {what}; expected a tensor of one element")
+        if not value.requires_grad:
+            return value.item(), {}
+        found = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
+        return value.item(), {name: gradient.numpy() for name, gradient in zip(leaves, found, strict=True) if gradient is not None}
+
+    signature = inspect.signature(function)
+    asked = inspect.Parameter("gradient", inspect.Parameter.KEYWORD_ONLY, default=True)
+    own = list(signature.parameters.values())
+    n_named = sum(parameter.kind != parameter.VAR_KEYWORD for parameter in own)
+    term.__signature__ = signature.replace(parameters=[*own[:n_named], asked, *own[n_named:]])
+    return term
 
 
 def _is_double(dtype):

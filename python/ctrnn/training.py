@@ -5,20 +5,38 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ._ctrnn import to_toml
 from .command import call, error_of, finish, overrides, plain, start
 from .errors import CtrnnError, Stopped
 
+if TYPE_CHECKING:
+    from .run import Run
 
-def train(config, settings=None, *, seed=None, run_dir=None, force=False, threads=None, progress=True, on_validation=None, options=()):
+
+def train(
+    config: str | PathLike[str] | Mapping[str, object],
+    settings: Mapping[str, object] | None = None,
+    *,
+    seed: int | None = None,
+    run_dir: str | PathLike[str] | None = None,
+    force: bool = False,
+    threads: int | None = None,
+    progress: bool = True,
+    on_validation: Callable[[dict[str, Any]], object] | None = None,
+    options: Sequence[str] = (),
+) -> "Run":
     """Trains a network, as `train-ctrnn train` does, and returns the run.
 
     Parameters
     ----------
     config : str, os.PathLike or dict
-        Configuration: a TOML file, or its tables as a dict.
+        Configuration: a TOML file, or its tables as a dict, whose relative paths start at the current folder.
     settings : dict, optional
         Values that replace those of the configuration, by key: `{"model.n_units": 128}`. None removes a key.
     seed : int, optional
@@ -44,19 +62,29 @@ def train(config, settings=None, *, seed=None, run_dir=None, force=False, thread
     Stopped
         If Ctrl-C or a time limit stopped it; the run is saved.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        if isinstance(config, dict):
-            if run_dir is None:
-                raise ValueError("`run_dir` is missing: a configuration that is a dict has no name that a run could have")
-            path = Path(folder) / "config.toml"
-            path.write_text(to_toml(json.dumps(config, default=plain)), encoding="utf-8")
-        else:
-            path = Path(config)
-        words = ["train", path, *overrides(settings), *options]
+    if isinstance(config, Mapping) and run_dir is None:
+        raise ValueError("`run_dir` is missing: a configuration that is a dict has no name that a run could have")
+    with as_file(config) as path:
+        words: list[object] = ["train", path, *overrides(settings), *options]
         words += ["--seed", seed] if seed is not None else []
         words += ["--run-dir", run_dir] if run_dir is not None else []
         words += ["--force"] if force else []
         return trained(words, threads, progress, on_validation)
+
+
+@contextmanager
+def as_file(config):
+    """Gives the file of a configuration; a dict is written to the current folder for as long, where its relative paths start."""
+    if not isinstance(config, Mapping):
+        yield Path(config)
+        return
+    handle, name = tempfile.mkstemp(prefix=".ctrnn-", suffix=".toml", dir=Path.cwd())
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(to_toml(json.dumps(dict(config), default=plain)))
+        yield Path(name)
+    finally:
+        Path(name).unlink()
 
 
 def resume(run, *, threads=None, progress=True, on_validation=None):

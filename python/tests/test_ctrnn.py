@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 import unittest
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import ctrnn
 import ctrnn_io
 
 CONFIGS = Path(os.environ.get("CTRNN_CONFIGS", Path(__file__).parents[2] / "configs"))
+EXAMPLES = Path(os.environ.get("CTRNN_EXAMPLES", Path(__file__).parents[2] / "examples"))
 SMOKE = CONFIGS / "smoke.toml"
 
 
@@ -190,7 +192,156 @@ class Networks(unittest.TestCase):
         self.assertTrue(np.isnan(self.net.forward(inputs)["potentials"]).all())
 
 
+class Tasks(unittest.TestCase):
+    def test_a_batch_is_that_of_the_training(self):
+        task = ctrnn.task("go_nogo", {"delay_ms": 100}, dt_ms=10)
+        batch = task.batch(16, seed=3, step=5)
+        self.assertEqual(batch["inputs"].shape, (16, batch["inputs"].shape[1], len(task.inputs)))
+        self.assertEqual((batch["targets"].shape[2], batch["inputs"].dtype), (len(task.outputs), np.float32))
+        again, other = task.batch(16, seed=3, step=5), task.batch(16, seed=3, step=6)
+        for name, array in batch.items():
+            np.testing.assert_array_equal(array, again[name])
+        self.assertFalse(np.array_equal(batch["inputs"], other["inputs"]))
+
+    def test_balanced_trials_are_those_of_validation(self):
+        settings = {"train.steps": 0, "validate.trials": 8}
+        run = ctrnn.train({"seed": 4, "task": {"yang_dm1": {}}, "model": {"n_units": 8}}, settings, run_dir=fresh("dm1"), progress=False)
+        states = run.simulate(options=["--validation"])
+        batch = ctrnn.task("yang_dm1").batch(8, seed=4, balanced=True)
+        np.testing.assert_array_equal(batch["inputs"], states["inputs"])
+
+    def test_outputs_are_scored_as_the_program_does(self):
+        task = ctrnn.task("go_nogo")
+        batch = task.batch(40, seed=1, balanced=True)
+        self.assertEqual(set(task.score(batch["targets"], seed=1, balanced=True)), {1.0})
+        wrong = task.score(-batch["targets"], seed=1, balanced=True)
+        self.assertLess(np.nanmean(wrong), 0.6)
+        self.assertEqual(set(batch["correct"]), {0, 1})
+
+    def test_labels_and_trials_of_several_lengths_are_padded(self):
+        batch = ctrnn.task("perceptual_decision").batch(30)
+        longest = batch["n_steps"].max()
+        self.assertLess(batch["n_steps"].min(), longest)
+        self.assertEqual(batch["inputs"].shape[1], longest)
+        shortest = int(batch["n_steps"].argmin())
+        self.assertTrue((batch["inputs"][shortest, batch["n_steps"][shortest] :] == 0).all())
+
+    def test_what_is_wrong_is_named(self):
+        with self.assertRaisesRegex(KeyError, "go_nogoo.*did you mean go_nogo"):
+            ctrnn.task("go_nogoo")
+        with self.assertRaisesRegex(ValueError, "delay_mss"):
+            ctrnn.task("go_nogo", {"delay_mss": 100})
+        with self.assertRaisesRegex(ValueError, "multiple of dt_ms"):
+            ctrnn.task("go_nogo", {"delay_ms": 105})
+        task = ctrnn.task("go_nogo")
+        with self.assertRaisesRegex(ValueError, "n_trials"):
+            task.batch(0)
+        with self.assertRaisesRegex(ValueError, "outputs. has shape"):
+            task.score(np.zeros((3, 2, 1)))
+        with self.assertRaises((TypeError, ValueError)):
+            task.score("text")
+
+
+class OwnLosses(unittest.TestCase):
+    TERM = """
+        import numpy as np
+
+        def slow(rates, weights, weight: float = 1.0):
+            change = np.diff(rates, axis=1)
+            gradient = np.zeros_like(rates)
+            gradient[:, 1:] += change
+            gradient[:, :-1] -= change
+            w = weights["recurrent.weight"]
+            return weight * (np.mean(change**2) + np.mean(w**2)), {
+                "rates": 2 * weight / change.size * gradient,
+                "recurrent.weight": 2 * weight / w.size * w,
+            }
+    """
+
+    def train(self, name, settings, term=TERM, **options):
+        file = fresh(f"{name}.py")
+        file.write_text(textwrap.dedent(term))
+        whole = {"train.steps": 20, "train.log_every": 1, "validate.every_steps": 10, "train.loss.python.slow.file": file, **settings}
+        return ctrnn.train(SMOKE, whole, run_dir=fresh(name), progress=False, **options)
+
+    def test_a_term_of_ones_own_is_that_of_the_program(self):
+        """`weight_l2` as a function in Python gives the same training as the penalty of the program."""
+        term = """
+            import numpy as np
+
+            def slow(weights):
+                w = weights["recurrent.weight"]
+                return 0.5 * np.mean(w**2), {"recurrent.weight": w / w.size}
+        """
+        own = self.train("own", {}, term)
+        settings = {"train.steps": 20, "train.log_every": 1, "validate.every_steps": 10, "train.loss.weight_l2": {"recurrent": 0.5}}
+        ours = ctrnn.train(SMOKE, settings, run_dir=fresh("ours"), progress=False)
+        np.testing.assert_allclose(own.weights["recurrent.weight"], ours.weights["recurrent.weight"], atol=1e-5)
+        found, expected = own._files().metrics(), ours._files().metrics()
+        np.testing.assert_allclose(found["loss_slow"], expected["loss_weight_l2"], rtol=1e-4)
+
+    def test_its_value_is_a_column_and_its_gradient_acts(self):
+        weighted = lambda weight: self.train(f"weight_{weight}", {"train.loss.python.slow.arguments.weight": weight})
+        plain, slow = weighted(0.0), weighted(100.0)
+        metrics = slow._files().metrics()
+        np.testing.assert_allclose(metrics["loss"], metrics["loss_mse"] + metrics["loss_slow"], rtol=1e-4)
+        self.assertGreater(metrics["loss_slow"].min(), 0)
+        self.assertEqual(plain._files().metrics()["loss_slow"].max(), 0)
+        change = lambda run: np.mean(np.diff(run.simulate(trials=20)["rates"], axis=1) ** 2)
+        self.assertLess(change(slow), 0.9 * change(plain))
+
+    def test_a_stopped_run_goes_on_and_is_the_same(self):
+        whole = self.train("whole", {})
+        with self.assertRaises(ctrnn.Stopped):
+            self.train("in_parts", {"validate.every_steps": 5}, options=["--max-time", "0s"])
+        parts = ctrnn.load_run(fresh("in_parts")).resume(progress=False)
+        self.assertEqual(parts.step, 20)
+        again = self.train("again", {"validate.every_steps": 5})
+        np.testing.assert_array_equal(parts.weights["recurrent.weight"], again.weights["recurrent.weight"])
+        np.testing.assert_array_equal(whole.weights["recurrent.weight"], again.weights["recurrent.weight"])
+
+    def test_errors_show_the_lines_of_the_user_and_the_run_is_saved(self):
+        for name, term, settings, expected in [
+            ("missing", "x = 1", {}, "has no function 'slow'"),
+            ("raises", "def slow(rates):\n    return [][0]", {}, "IndexError"),
+            ("later", "n = 0\ndef slow(rates):\n    global n\n    n += 1\n    return (1.0, {}) if n < 5 else [][n]", {}, "IndexError"),
+            ("quits", "import os\ndef slow(rates):\n    os._exit(3)", {}, "ended without an answer"),
+            ("hangs", "import time\ndef slow(rates):\n    time.sleep(60)", {"train.loss.python.slow.timeout_ms": 300}, "no answer within 300 ms"),
+        ]:
+            with self.subTest(name), self.assertRaises(ctrnn.CtrnnError) as caught:
+                self.train(name, settings, term)
+            self.assertIn(expected, str(caught.exception))
+            self.assertIn("train.loss.python.slow", str(caught.exception))
+        self.assertGreater(ctrnn.load_run(fresh("later")).step, 0)
+
+    def test_the_example_trains(self):
+        run = ctrnn.train(EXAMPLES / "my_loss.toml", {"train.steps": 5}, run_dir=fresh("example"), progress=False)
+        self.assertIn("loss_slow", run.metrics)
+
+    def test_names_are_checked(self):
+        for settings, expected in [
+            ({"train.loss.python.mse.file": "x.py"}, "is the name of another term"),
+            ({"train.recompute": True}, "does not keep the rates"),
+        ]:
+            with self.subTest(expected), self.assertRaises(ctrnn.CtrnnError) as caught:
+                self.train("wrong_names", settings)
+            self.assertIn(expected, str(caught.exception))
+
+
 class Commands(unittest.TestCase):
+    def test_the_console_script_is_the_same_program(self):
+        script = Path(sys.executable).with_name("train-ctrnn")
+        if not script.exists():
+            self.skipTest("the package is not installed")
+        subprocess.run([script, "train", SMOKE, "train.steps=60", "--run-dir", fresh("script"), "-q"], check=True)
+        self.assertEqual((RUN.path / "model" / "weights.npz").read_bytes(), (fresh("script") / "model" / "weights.npz").read_bytes())
+
+    def test_a_sweep_trains_its_networks(self):
+        file = fresh("rates.toml")
+        file.write_text(f'base = "{SMOKE}"\n[grid]\ntrain.steps = [2, 3]\n')
+        ctrnn.call("sweep", "run", file, "--dir", fresh("sweep"))
+        self.assertIn("2 done", ctrnn.call("sweep", "status", file, "--dir", fresh("sweep")))
+
     def test_a_command_returns_what_it_prints(self):
         self.assertIn("go_nogo", ctrnn.call("tasks", "list"))
         with self.assertRaises(ctrnn.CtrnnError) as caught:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ctrnn.serve import Server
-from ctrnn.task import Clock, Task
+from ctrnn.serve import TaskServer
+from ctrnn.tasks import Clock, Task
 
 
 class Pulse(Task):
@@ -24,14 +24,25 @@ class Pulse(Task):
         return inputs, np.zeros((n_steps, 2))
 
 
+def as_sent(number, question):
+    """Returns a question as bytes; its arrays, if it has any, follow its line."""
+    arrays = question.pop("arrays", {})
+    if not arrays:
+        return json.dumps({"id": number, "dt_ms": 20.0, **question}).encode() + b"\n"
+    content = b"".join(np.asarray(array, "<f4").tobytes() for array in arrays.values())
+    shapes = [(name, np.shape(array)) for name, array in arrays.items()]
+    header = {"id": number, "dt_ms": 20.0, "arrays": shapes, "bytes": len(content), **question}
+    return json.dumps(header).encode() + b"\n" + content
+
+
 def answers(text, *questions, arguments="{}", name=""):
     """Returns the answers of a server whose file has this text: pairs of a header and arrays."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "my_own_task.py"
         file.write_text("import numpy as np\nimport ctrnn\n" + textwrap.dedent(text))
-        lines = [json.dumps({"id": k, "dt_ms": 20.0, **question}) + "\n" for k, question in enumerate(questions)]
+        asked = io.BytesIO(b"".join(as_sent(k, question) for k, question in enumerate(questions)))
         written = io.BytesIO()
-        Server(lines, written, file, name, arguments).run()
+        TaskServer(asked, written, file, name, arguments).run()
     stream = io.BytesIO(written.getvalue())
     found = []
     while line := stream.readline():
@@ -116,7 +127,7 @@ class Serving(unittest.TestCase):
         text = mine("self.gain * np.ones((self.n, 1)), np.zeros((self.n, 1))")
         batch = {"seed": 1, "step": 2, "n_trials": 4, "balanced": True}
         hello, made = answers(text, {"hello": True}, batch, arguments='{"gain": 2, "n": 5, "words": ["a"]}')
-        self.assertEqual(hello[0], {"id": 0, "inputs": ["u"], "outputs": ["y"], "target": "values"})
+        self.assertEqual(hello[0], {"id": 0, "inputs": ["u"], "outputs": ["y"], "target": "values", "is_correct": False})
         self.assertEqual(made[0]["id"], 1)
         np.testing.assert_array_equal(made[1]["inputs"], np.full((4, 5, 1), 2.0))
         self.assertEqual(set(made[1]), {"inputs", "targets"})
@@ -167,6 +178,22 @@ class Serving(unittest.TestCase):
         self.assertIn("has no class 'Foo' that is a ctrnn.Task; it has Mine", error_of(TASK, name="Foo"))
         self.assertIn("has 0 classes that are tasks; expected a class that inherits from ctrnn.Task", error_of("x = 1"))
         self.assertIn("SyntaxError", error_of("x = ("))
+
+    def test_a_class_decides_which_answers_are_correct(self):
+        own = """
+        def is_correct(self, condition, trial, outputs, clock):
+            if condition["k"] == 0:
+                return None
+            return abs(outputs[-1, 0] - trial["targets"][-1, 0]) < clock.dt_ms / 100
+"""
+        text = mine("np.ones((3, 1)), np.zeros((3, 1))") + own
+        trial = {"inputs": np.ones((3, 1)), "targets": np.zeros((3, 1))}
+        ask = lambda k, y: {"is_correct": True, "condition": {"k": k}, "arrays": {**trial, "outputs": np.full((3, 1), y)}}
+        hello, *found = answers(text, {"hello": True}, ask(1, 0.1), ask(1, 0.3), ask(0, 0.1))
+        self.assertTrue(hello[0]["is_correct"])
+        self.assertEqual([header["correct"] for header, _ in found], [True, False, None])
+        ((header, _),) = answers(text.replace("return None", "return 1"), ask(0, 0.1))
+        self.assertIn("Mine.is_correct returned 1; expected True, False, or None", header["error"])
 
     def test_channels_and_conditions_are_checked(self):
         for change, expected in [

@@ -11,11 +11,12 @@ import ctrnn
 try:
     import torch
 
-    from ctrnn.torch import CTRNN
+    from ctrnn.torch import CTRNN, loss
 except ImportError:
     torch = None
 
 from .test_ctrnn import SMOKE
+from .test_loss import RATES, WEIGHTS, answers, asked
 
 
 @unittest.skipIf(torch is None, "torch is not installed")
@@ -100,6 +101,25 @@ class Modules(unittest.TestCase):
             CTRNN(1, 2, 1, dtype=torch.float16)
         with self.assertRaisesRegex(ValueError, "n_unit"):
             CTRNN(1, 2, 1, n_unitz=3)
+
+    def test_a_term_of_the_loss_takes_tensors(self):
+        text = """
+            import torch
+            from ctrnn.torch import loss
+
+            @loss
+            def mine(rates, weights, weight: float = 0.5):
+                return weight * rates.square().sum() + weights["recurrent.weight"].sum()
+        """
+        (hello, _), (header, gradients), (tested, none) = answers(text, {"hello": True}, asked(), asked(gradient=False))
+        self.assertEqual(hello["takes"], ["rates", "weights"])
+        value = 0.5 * float(np.sum(RATES**2)) + float(np.sum(WEIGHTS["recurrent.weight"]))
+        self.assertAlmostEqual(header["value"], value, places=4)
+        self.assertAlmostEqual(tested["value"], value, places=4)
+        self.assertEqual((set(gradients), none), ({"rates", "recurrent.weight"}, {}))
+        np.testing.assert_allclose(gradients["rates"], RATES, rtol=1e-6)
+        with self.assertRaisesRegex(TypeError, r"returned a tensor of shape \(3, 5, 2\); expected a tensor of one element"):
+            loss(lambda rates: rates)(rates=RATES.copy())
 
     def test_memory_stays_flat(self):
         import resource

@@ -80,7 +80,7 @@ fn check_finite(run: &Run, tried: &Tried) -> Result<(), Failure> {
 /// Returns the remedy for a loss that overflows while the states stay small.
 fn large_besides_states(run: &Run) -> String {
     let mut large = vec!["targets and mask, where the task's trials are made".to_owned()];
-    let penalties = run.objective.term_names();
+    let penalties = run.term_names();
     if !penalties.is_empty() {
         large.push(format!(
             "the weights of the penalties: {}",

@@ -13,9 +13,12 @@ use crate::terminal::Terminal;
 /// The only file that may exist already; it is then left as it is.
 const GITIGNORE: &str = ".gitignore";
 
+/// Configuration of a new project: a copy of `configs/perceptual_decision.toml`, so that the sources of the crate alone can be built.
+const CONFIG: &str = include_str!("perceptual_decision.toml");
+
 /// Returns the files of a new project.
 fn files(registry: &Registry) -> [(&'static str, String); 3] {
-    let config = include_str!("../../../configs/perceptual_decision.toml").replace("configs/", "");
+    let config = CONFIG.replace("configs/", "");
     let schema = serde_json::to_string_pretty(schema(registry)).expect("a JSON value");
     [
         ("perceptual_decision.toml", config),
@@ -54,4 +57,17 @@ pub fn run(args: &InitArgs, registry: &Registry, terminal: &Terminal) -> Result<
         "next: {enter}train-ctrnn train perceptual_decision.toml"
     ));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_configuration_is_that_of_the_repository() {
+        let original = include_str!("../../../configs/perceptual_decision.toml");
+        assert_eq!(
+            super::CONFIG,
+            original,
+            "copy the file: cp configs/perceptual_decision.toml crates/ctrnn-cli/src/"
+        );
+    }
 }

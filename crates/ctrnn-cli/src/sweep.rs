@@ -10,7 +10,7 @@ pub use arguments::SweepArgs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ctrnn_config::counted;
+use ctrnn_config::{canonical, counted, interpreter};
 use ctrnn_files::{FileError, output};
 use ctrnn_sweep::{
     JOB_TEMPLATE, Pool, Settings, SlurmOptions, State, Submission, Sweep, SweepError, Table, Trial,
@@ -188,12 +188,21 @@ fn run_pool(
     })
 }
 
-/// Returns the path of this program, which trains the trials.
-fn this_program() -> Result<PathBuf, Failure> {
-    std::env::current_exe().map_err(|error| {
+/// Returns the words that start this program, which trains the trials: its path, or a Python that runs the package.
+fn this_program() -> Result<Vec<PathBuf>, Failure> {
+    let program = std::env::current_exe().map_err(|error| {
         let what = format!("cannot find the file of this program: {error}");
         Failure::new(IO, "F003", what, "please report this as a bug")
-    })
+    })?;
+    // The interpreter of a virtual environment is a link, which knows the packages of the environment.
+    let interpreter = PathBuf::from(interpreter(None));
+    Ok(
+        if canonical(interpreter.clone()) == canonical(program.clone()) {
+            vec![interpreter, "-m".into(), "ctrnn".into()]
+        } else {
+            vec![program]
+        },
+    )
 }
 
 fn status(sweep: &Sweep, terminal: &Terminal) -> Result<(), Failure> {

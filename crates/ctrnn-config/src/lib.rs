@@ -20,6 +20,7 @@ mod diagnostic;
 mod difference;
 mod document;
 mod overrides;
+mod python;
 mod run;
 mod run_config;
 mod schema;
@@ -33,9 +34,10 @@ pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source, rende
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
 pub use document::{MAX_CONFIG_BYTES, shortened};
 pub use overrides::{only_options_of, only_under, overridden};
+pub use python::interpreter;
 pub use run::{
     Document, GivenWeights, InitialWeights, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run, SetTask,
-    Stage, StageChoice, TrainedChannels, Values, WeightSource,
+    Stage, StageChoice, TermPrograms, TrainedChannels, Values, WeightSource,
 };
 pub use run_config::{AdapterChoice, Backend, DeviceConfig, RunConfig, TimeConfig, VERSION};
 pub use schema::{Explanation, explain, keys, schema};

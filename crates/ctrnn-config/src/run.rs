@@ -4,6 +4,7 @@ mod areas;
 mod check;
 mod connectivity;
 mod layers;
+mod python_terms;
 mod stages;
 mod task;
 mod trained_on;
@@ -11,6 +12,7 @@ mod training;
 mod unused;
 mod validation_sets;
 
+pub use python_terms::TermPrograms;
 pub use stages::{Stage, StageChoice};
 pub use unused::KEYS_OF_DRAWN_WEIGHTS;
 pub use validation_sets::SetTask;
@@ -53,6 +55,8 @@ pub struct Run {
     pub initial: Option<InitialWeights>,
     /// The loss and its penalties.
     pub objective: Objective,
+    /// The programs that compute terms of the loss; empty if programs must not be started.
+    pub term_programs: TermPrograms,
     /// The configuration with every value written out and every path absolute; reading it again yields the same run.
     pub config: RunConfig,
     /// Notes for the user; not errors.
@@ -344,10 +348,12 @@ impl Run {
     }
 
     /// Returns the input files on which the results of a run depend besides its configuration: trials, connections, and
-    /// a covariance of the noise.
+    /// a covariance of the noise, functions in Python.
     pub fn data_files(&self) -> Vec<PathBuf> {
         let mut files = self.task.input_files();
         files.extend(layers::files(&self.config.model));
+        let terms = self.config.train.loss.python.values();
+        files.extend(terms.map(|term| term.file.0.clone()));
         let of_sets = self.set_tasks.iter();
         files.extend(of_sets.flat_map(|set| set.task.input_files()));
         files.extend(self.stages.iter().flat_map(|stage| stage.run.data_files()));
@@ -372,17 +378,20 @@ impl Run {
             }
             for stage in &mut self.config.train.stage {
                 let tables = stage.task.iter_mut().chain(&mut stage.model);
-                let tables = tables.chain(&mut stage.validate);
+                let tables = tables.chain(&mut stage.validate).chain(&mut stage.train);
                 tables.for_each(|(_, value)| replace_string(value, &from, &to));
             }
             let sets = self.config.validate.sets.values_mut();
             sets.flat_map(|set| &mut set.task)
                 .for_each(|(_, value)| replace_string(value, &from, &to));
-            layers::change_files(&mut self.config.model, |file| {
+            let rename = |file: &mut InputPath| {
                 if file.0 == *path {
                     file.0.clone_from(named);
                 }
-            });
+            };
+            layers::change_files(&mut self.config.model, rename);
+            let terms = self.config.train.loss.python.values_mut();
+            terms.for_each(|term| rename(&mut term.file));
         }
         self
     }

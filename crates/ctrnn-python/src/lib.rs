@@ -1,9 +1,10 @@
-//! The extension module `ctrnn._ctrnn` of the Python package `train-ctrnn`: the command line, networks, and TOML.
+//! The extension module `ctrnn._ctrnn` of the Python package `train-ctrnn`: the command line, networks, built-in tasks, and TOML.
 //!
 //! The Python part with the documentation is in `python/ctrnn`.
 
 mod network;
 mod passes;
+mod tasks;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -40,6 +41,8 @@ mod module {
     use super::network::Network;
     #[pymodule_export]
     use super::passes::{Backward, Sweeps};
+    #[pymodule_export]
+    use super::tasks::BuiltinTask;
     #[pymodule_export]
     use super::{main, to_toml, to_toml_value};
 }

@@ -12,6 +12,7 @@ mod dale_test;
 mod error;
 mod export;
 mod import;
+mod python_terms;
 mod record;
 mod trials;
 mod weights;

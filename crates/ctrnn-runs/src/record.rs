@@ -116,7 +116,7 @@ impl RunRecord {
         let of_weights = digest::blake3(&initial.safetensors);
         let manifest = manifest(run, device, &of_weights, of_optimizer.as_deref())?;
         let resolved = run.kept().toml();
-        let header = metrics_header(&columns(run, run.objective.term_names()));
+        let header = metrics_header(&columns(run, run.term_names()));
         let mut lock = None;
         let fill = |staged: &Path| -> Result<(), RunError> {
             let taken = RunLock::acquire(staged, &Holder::this_process(&started))?;
@@ -211,7 +211,7 @@ impl RunRecord {
         folder.write(&folder.resolved(), resolved.as_bytes())?;
         notes.extend(note);
         notes.extend(effects(&changed, run, step));
-        let mut log = RunLog::open(&folder, &columns(run, run.objective.term_names()))?;
+        let mut log = RunLog::open(&folder, &columns(run, run.term_names()))?;
         if was_killed {
             log.event("killed", json!({ "pid": json.pid, "host": json.host }))?;
         }
@@ -404,7 +404,7 @@ pub(crate) fn columns(run: &Run, terms: Vec<String>) -> Columns {
         has_monitors: has_monitors(run),
     };
     for part in std::iter::once(run).chain(run.stages.iter().map(|stage| &stage.run)) {
-        add_new(&mut columns.terms, part.objective.term_names());
+        add_new(&mut columns.terms, part.term_names());
         add_new(&mut columns.tasks, part.task.mixed_tasks());
         for set in &part.set_tasks {
             add_new(&mut columns.tasks, set.task.mixed_tasks());

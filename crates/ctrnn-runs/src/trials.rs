@@ -2,7 +2,7 @@
 
 pub mod choices;
 mod decimal;
-mod generator;
+pub(crate) mod generator;
 mod remedies;
 mod trial_file;
 pub mod trials_from_command;

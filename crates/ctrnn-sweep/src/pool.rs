@@ -23,8 +23,8 @@ const SHOW_EVERY: Duration = Duration::from_millis(250);
 /// Settings of a pool.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Program that trains.
-    pub program: PathBuf,
+    /// Program that trains, and its first arguments.
+    pub program: Vec<PathBuf>,
     /// Largest number of processes.
     pub jobs: usize,
     /// Number of further attempts at a trial that failed for a reason other than its training.
@@ -221,8 +221,10 @@ impl<'a> Pool<'a> {
             Ok((file.try_clone()?, file, arguments))
         };
         let (out, err, arguments) = open().map_err(FileError::io("write", &log))?;
-        let mut command = Command::new(&self.settings.program);
+        let (program, first) = self.settings.program.split_first().expect("a program");
+        let mut command = Command::new(program);
         command
+            .args(first)
             .args(arguments)
             .args(["--progress=plain", "--color=never"]);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
@@ -230,7 +232,7 @@ impl<'a> Pool<'a> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.spawn().map_err(|error| SweepError::NotStarted {
-            program: self.settings.program.display().to_string(),
+            program: program.display().to_string(),
             error,
         })?;
         *self.attempts.entry(&trial.name).or_insert(0) += 1;

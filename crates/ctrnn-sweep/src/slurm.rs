@@ -17,8 +17,8 @@ pub const JOB_TEMPLATE: &str = include_str!("job.sh");
 /// Options of an array job.
 #[derive(Clone, Debug)]
 pub struct SlurmOptions {
-    /// Program that runs the trials.
-    pub program: PathBuf,
+    /// Program that runs the trials, and its first arguments.
+    pub program: Vec<PathBuf>,
     /// Sweep file.
     pub sweep_file: PathBuf,
     /// Number of trials in a task.
@@ -140,6 +140,7 @@ fn script_text(
         .map(|option| format!("#SBATCH {option}"));
     let at_once = options.at_once.map_or(String::new(), |n| format!("%{n}"));
     let here = std::env::current_dir().unwrap_or_default();
+    let program: Vec<String> = options.program.iter().map(|word| quoted(word)).collect();
     let values = [
         ("name", sweep.file.name.clone()),
         ("n_tasks", n_tasks.to_string()),
@@ -149,7 +150,7 @@ fn script_text(
         ("options", further.collect::<Vec<_>>().join("\n")),
         ("here", quoted(&here)),
         ("trials", quoted(list)),
-        ("program", quoted(&options.program)),
+        ("program", program.join(" ")),
         ("sweep", quoted(&absolute(&options.sweep_file))),
     ];
     // In a line of sbatch a path is not quoted, elsewhere it is.

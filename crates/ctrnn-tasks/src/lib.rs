@@ -164,6 +164,6 @@ pub use registry::{BuildContext, Registry, TaskEntry, Trained};
 pub use ring::{Ring, Tuning, angular_distance};
 pub use sequence_reproduction::SequenceReproduction;
 pub use sine::Sine;
-pub use task::{BatchRequest, ConditionOrder, Interrupt, Task, TrialSet};
+pub use task::{BatchRequest, ConditionOrder, Interrupt, Task, TrialSet, rule_of_choices};
 pub use trial::{Mask, Target, Trial};
 pub use yang::{Evidence, YangDecision, YangDelayedDecision, YangGo, YangMatch};

@@ -198,6 +198,11 @@ pub trait Task: Send + Sync {
         Some(self.choice(trial, outputs) == Some(correct))
     }
 
+    /// Returns the error, once, because of which [`is_correct`](Self::is_correct) could not decide, for tasks whose program decides.
+    fn failure(&self) -> Option<TaskError> {
+        None
+    }
+
     /// Returns the reaction time in a readout `[T, O]` of this trial, in a reaction-time version: the number of time
     /// steps from
     /// the onset of the evidence up to and including the decision. `None` without a decision, and in all other tasks.
@@ -242,26 +247,7 @@ pub trait Task: Send + Sync {
 
     /// Describes the rule of [`is_correct`](Self::is_correct) in a sentence; override both together.
     fn correct_rule(&self) -> String {
-        let Layout {
-            outputs, choices, ..
-        } = self.layout();
-        if choices.is_empty() {
-            return "This task has no choices.".to_owned();
-        }
-        if let [only] = choices[..] {
-            let name = &outputs[only];
-            return format!(
-                "The choice is the sign of the output {name} at the last time step that counts."
-            );
-        }
-        let names: Vec<&str> = choices
-            .iter()
-            .map(|&choice| outputs[choice].as_str())
-            .collect();
-        format!(
-            "The choice is the largest of the outputs {} at the last time step that counts.",
-            names.join(", ")
-        )
+        rule_of_choices(&self.layout())
     }
 
     /// Returns chance level: the accuracy of a blind readout, independent standard normal numbers at every
@@ -271,6 +257,31 @@ pub trait Task: Send + Sync {
         let n_choices = self.layout().alternatives().len();
         (n_choices > 0).then(|| 1.0 / n_choices as f64)
     }
+}
+
+/// Describes the rule of tasks whose choice is the largest of some outputs, or the sign of one.
+#[must_use]
+pub fn rule_of_choices(layout: &Layout) -> String {
+    let Layout {
+        outputs, choices, ..
+    } = layout;
+    if choices.is_empty() {
+        return "This task has no choices.".to_owned();
+    }
+    if let [only] = choices[..] {
+        let name = &outputs[only];
+        return format!(
+            "The choice is the sign of the output {name} at the last time step that counts."
+        );
+    }
+    let names: Vec<&str> = choices
+        .iter()
+        .map(|&choice| outputs[choice].as_str())
+        .collect();
+    format!(
+        "The choice is the largest of the outputs {} at the last time step that counts.",
+        names.join(", ")
+    )
 }
 
 // Here rather than next to the struct, so that a trial does not depend on the trait.

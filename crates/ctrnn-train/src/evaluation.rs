@@ -286,7 +286,7 @@ pub fn evaluate_with<B: RecurrenceBackend>(
         objective,
         names: objective.measured_names(),
         record: objective.record(),
-        further: &|_, _| Vec::new(),
+        further: &|_, _| Ok(Vec::new()),
         together: TOGETHER,
         run,
     };
@@ -294,7 +294,8 @@ pub fn evaluate_with<B: RecurrenceBackend>(
 }
 
 /// Function that computes the values of further terms, besides those of the objective, for a batch.
-pub(crate) type Further<'a, B> = dyn Fn(&Trajectory<B>, &Batch<B>) -> Vec<f64> + 'a;
+pub(crate) type Further<'a, B> =
+    dyn Fn(&Trajectory<B>, &Batch<B>) -> Result<Vec<f64>, TrainError> + 'a;
 
 /// The quantities that an evaluation measures besides accuracy.
 pub(crate) struct Scored<'a, B: Backend> {
@@ -361,12 +362,12 @@ impl<B: RecurrenceBackend> Scored<'_, B> {
                 None => network.forward(inputs, forward),
                 Some(run) => run(trials, inputs, forward)?,
             };
-            Ok(match (&counted, only) {
+            match (&counted, only) {
                 (Some((some, batch)), Some(only)) => {
                     self.block(network, task, some, batch, trajectory.of_trials(only))
                 }
                 _ => self.block(network, task, trials, &batch, trajectory),
-            })
+            }
         };
         let block = pass(&forward)?;
         if block.is_finite() || !batch.is_padded() {
@@ -386,7 +387,7 @@ impl<B: RecurrenceBackend> Scored<'_, B> {
         trials: &TrialBatch,
         batch: &Batch<B>,
         trajectory: Trajectory<B>,
-    ) -> Block<B> {
+    ) -> Result<Block<B>, TrainError> {
         let Objective {
             loss,
             normalisation,
@@ -396,17 +397,17 @@ impl<B: RecurrenceBackend> Scored<'_, B> {
         let outputs = trajectory.outputs.clone();
         let seen = loss.seen(network.config().output_nonlinearity, outputs.clone());
         let loss_sum = loss.sum(*normalisation, seen, batch).into_scalar().elem();
-        let answers = answers(task, trials, network.activate(outputs));
-        let further = (self.further)(&trajectory, batch);
+        let answers = answers(task, trials, network.activate(outputs))?;
+        let further = (self.further)(&trajectory, batch)?;
         let inputs = LossInputs::new(network, trajectory, batch);
         let statistics = penalties.iter().map(|penalty| penalty.statistics(&inputs));
-        Block {
+        Ok(Block {
             loss_sum,
             weight: loss.weight(*normalisation, batch),
             statistics: statistics.collect(),
             further,
             answers,
-        }
+        })
     }
 }
 

@@ -71,8 +71,8 @@ pub use gradients::{Clip, Gradients};
 pub use metric::{Bound, Measure, Metric};
 pub use monitors::{MONITORED_TRIALS, Monitored, NEAR_BOUND, SATURATED, SILENT};
 pub use objective::config::{
-    Loss, LossConfig, Normalisation, Omega, On, Pairing, PerMatrix, PopulationKl, RateSpread,
-    RateTarget, Spread, StatePrediction,
+    Loss, LossConfig, Normalisation, Omega, On, Pairing, PerMatrix, PopulationKl, PythonTerm,
+    RateSpread, RateTarget, Spread, StatePrediction,
 };
 pub use objective::{LossInputs, Objective, Part, Penalty};
 pub use observer::{

@@ -12,6 +12,7 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
 use ctrnn_model::{CtrnnModule, Forward, Record, RecurrenceBackend, Trajectory, Weights};
 
+use crate::TrainError;
 use crate::batch::Batch;
 use crate::gradients::Gradients;
 use crate::objective::config::{Loss, Normalisation, Omega};
@@ -62,6 +63,26 @@ impl Objective {
         }
     }
 
+    /// Returns the names of the terms in training together with those of custom terms; empty if the loss is the only term.
+    pub fn term_names_with<'n>(&self, custom: impl Iterator<Item = &'n str>) -> Vec<String> {
+        self.joined(self.term_names(), custom)
+    }
+
+    /// Appends the names of custom terms to those of its own terms.
+    fn joined<'n>(
+        &self,
+        mut names: Vec<String>,
+        custom: impl Iterator<Item = &'n str>,
+    ) -> Vec<String> {
+        for name in custom {
+            if names.is_empty() {
+                names.push(self.loss.name().to_owned());
+            }
+            names.push(name.to_owned());
+        }
+        names
+    }
+
     /// Returns the names of the terms that an evaluation measures: all except the vanishing-gradient penalty.
     pub(crate) fn measured_names(&self) -> Vec<String> {
         let mut names = self.term_names();
@@ -98,7 +119,8 @@ impl Objective {
 }
 
 /// A custom term of the objective, added by a program: maps inputs to a tensor `[1]`.
-pub(crate) type CustomTerm<'a, B> = Box<dyn Fn(&LossInputs<B>) -> Tensor<B, 1> + 'a>;
+pub(crate) type CustomTerm<'a, B> =
+    Box<dyn Fn(&LossInputs<B>) -> Result<Tensor<B, 1>, TrainError> + 'a>;
 
 /// The objective of a trainer, with its custom terms.
 pub(crate) struct Minimised<'a, B: AutodiffBackend> {
@@ -117,20 +139,17 @@ pub(crate) struct Evaluated<B: AutodiffBackend> {
 impl<B: AutodiffBackend> Minimised<'_, B> {
     /// Returns the names of the terms, in order; empty if the loss is the only term.
     pub fn term_names(&self) -> Vec<String> {
-        self.with_custom(self.objective.term_names())
+        self.objective.term_names_with(self.custom_names())
     }
 
     /// Returns the names of the terms that a validation measures.
     pub fn measured_names(&self) -> Vec<String> {
-        self.with_custom(self.objective.measured_names())
+        let measured = self.objective.measured_names();
+        self.objective.joined(measured, self.custom_names())
     }
 
-    fn with_custom(&self, mut names: Vec<String>) -> Vec<String> {
-        if names.is_empty() && !self.custom.is_empty() {
-            names.push(self.objective.loss.name().to_owned());
-        }
-        names.extend(self.custom.iter().map(|(name, _)| name.clone()));
-        names
+    fn custom_names(&self) -> impl Iterator<Item = &str> {
+        self.custom.iter().map(|(name, _)| name.as_str())
     }
 
     /// Returns the quantities that a forward pass must record for the terms.
@@ -143,34 +162,40 @@ impl<B: AutodiffBackend> Minimised<'_, B> {
     }
 
     /// Computes the custom terms for a batch outside of training.
+    ///
+    /// # Errors
+    /// If a term cannot be computed.
     pub fn custom_values(
         &self,
         network: &CtrnnModule<B>,
         trajectory: &Trajectory<B::InnerBackend>,
         batch: &Batch<B::InnerBackend>,
-    ) -> Vec<f64> {
+    ) -> Result<Vec<f64>, TrainError> {
         if self.custom.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let trajectory = untracked(trajectory);
         let batch = Batch::from_inner(batch);
         let inputs = LossInputs::new(network, trajectory, &batch);
         self.custom
             .iter()
-            .map(|(_, term)| term(&inputs).into_scalar().elem())
+            .map(|(_, term)| Ok(term(&inputs)?.into_scalar().elem()))
             .collect()
     }
 }
 
 impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
     /// Computes the objective of a batch, given the `trajectory` of its forward pass `forward`.
+    ///
+    /// # Errors
+    /// If a custom term cannot be computed.
     pub fn of(
         &self,
         network: &CtrnnModule<B>,
         forward: &Forward<B>,
         trajectory: &Trajectory<B>,
         batch: &Batch<B>,
-    ) -> Evaluated<B> {
+    ) -> Result<Evaluated<B>, TrainError> {
         let Objective {
             loss,
             normalisation,
@@ -179,15 +204,17 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
         } = &self.objective;
         let nonlinearity = network.config().output_nonlinearity;
         let loss = |outputs| loss.averaged(*normalisation, loss.seen(nonlinearity, outputs), batch);
-        let inputs = LossInputs::new(network, trajectory.clone(), batch);
+        let inputs = LossInputs::new(network, trajectory.clone(), batch).in_training();
         let mut terms = vec![loss(inputs.outputs.clone())];
         terms.extend(penalties.iter().map(|penalty| penalty.value(&inputs)));
         if let Some(omega) = omega {
             let at = Sensitivity::of(network, forward, batch, loss);
             terms.push(vanishing_gradient::omega(omega, &inputs, &at));
         }
-        terms.extend(self.custom.iter().map(|(_, term)| term(&inputs)));
-        Evaluated::of(terms)
+        for (_, term) in &self.custom {
+            terms.push(term(&inputs)?);
+        }
+        Ok(Evaluated::of(terms))
     }
 }
 

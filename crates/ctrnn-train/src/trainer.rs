@@ -195,9 +195,24 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
     /// Reports list the term as `name`. The result must depend on outputs, rates or weights and have one element. If
     /// there is a custom term, all validation trials run together, so that the term sees them as one batch.
     pub fn add_loss(&mut self, name: &str, term: impl Fn(&LossInputs<B>) -> Tensor<B, 1> + 'a) {
+        self.add_fallible_loss(name, move |inputs| Ok(term(inputs)));
+    }
+
+    /// Adds a custom term as [`add_loss`](Self::add_loss) does, whose computation can fail, for instance since a program does it.
+    /// The error ends the run, whose weights are saved as when a task fails if it is a [`TrainError::Task`].
+    pub fn add_fallible_loss(
+        &mut self,
+        name: &str,
+        term: impl Fn(&LossInputs<B>) -> Result<Tensor<B, 1>, TrainError> + 'a,
+    ) {
         self.minimised
             .custom
             .push((name.to_owned(), Box::new(term)));
+    }
+
+    /// Removes the custom terms of a name, if there are any.
+    pub fn remove_loss(&mut self, name: &str) {
+        self.minimised.custom.retain(|(own, _)| own != name);
     }
 
     /// Returns the names of the terms of the loss, as used in reports; empty if the loss is the only term.
@@ -362,7 +377,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         pass: &Forward<B>,
     ) -> Result<Computed<B>, TrainError> {
         let trajectory = self.network.forward(batch.inputs.clone(), pass);
-        let loss = self.minimised.of(&self.network, pass, &trajectory, batch);
+        let loss = self.minimised.of(&self.network, pass, &trajectory, batch)?;
         let gradients = loss.gradients(&self.network);
         let norm = gradients.global_norm();
         let numbers = self.read(batch, &trajectory.outputs, &loss, &norm, &gradients)?;
@@ -496,7 +511,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             wall_s: self.counters.wall_s,
             loss,
             terms: self.term_names().into_iter().zip(terms).collect(),
-            accuracy: batch_accuracy(self.task, &done.trials, done.outputs),
+            accuracy: batch_accuracy(self.task, &done.trials, done.outputs)?,
             noise: !self.network.config().noise.is_silent(),
             grad_norm,
             lr: done.lr,

@@ -4,7 +4,7 @@ use ctrnn_config::{Backend, Run, Stage, counted};
 use ctrnn_kernels::KernelPath;
 use ctrnn_model::{CtrnnConfig, LowRank, ParameterSummary, Summary};
 use ctrnn_tasks::TrialSet;
-use ctrnn_train::{Objective, Overflow, ValidationSetConfig};
+use ctrnn_train::{Overflow, ValidationSetConfig};
 use serde_json::json;
 
 use super::advice::advice;
@@ -132,7 +132,7 @@ fn training_rows(run: &Run, size: &Size) -> Vec<Row> {
         counted(train.batch_size, "trial"),
         train.optimizer.name(),
         train.optimizer.lr(),
-        loss(&run.objective)
+        loss(run)
     );
     let whole = size.training_mib.map_or(String::new(), |mib| {
         format!("about {mib:.0} MiB for the training; of these ")
@@ -196,10 +196,10 @@ fn trials_json(set: &dyn TrialSet) -> serde_json::Value {
 }
 
 /// Names the loss and the penalties.
-fn loss(objective: &Objective) -> String {
-    let names = objective.term_names();
+fn loss(run: &Run) -> String {
+    let names = run.term_names();
     if names.is_empty() {
-        objective.loss.name().to_owned()
+        run.objective.loss.name().to_owned()
     } else {
         names.join(" + ")
     }

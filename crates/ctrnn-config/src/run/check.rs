@@ -65,7 +65,9 @@ impl Check<'_> {
         self.check_something_is_trained(&config.train, &model);
         self.check_groups(&config.train, &model);
         let objective = self.objective(&config.train.loss, loss, &model, clock);
+        self.check_python_terms(&config.train, &objective);
         self.check_recompute(&config.train, &objective);
+        let term_programs = self.agreed_programs(&config.train, programs);
         let schedule = config.train.schedule;
         config.train.schedule = schedule.of_fixed_length(config.train.steps);
         if !self.problems.is_empty() {
@@ -94,6 +96,7 @@ impl Check<'_> {
             given: None,
             initial: None,
             objective,
+            term_programs,
             config,
             notes: Vec::new(),
             input_files: Vec::new(),

@@ -51,7 +51,8 @@ impl Check<'_> {
 
     /// Refuses a penalty on rates together with recomputation, which does not keep the rates.
     pub(super) fn check_recompute(&mut self, train: &TrainConfig, objective: &Objective) {
-        if !train.recompute || !objective.record().rates {
+        let needs_rates = objective.record().rates || !train.loss.python.is_empty();
+        if !train.recompute || !needs_rates {
             return;
         }
         let message = "train.recompute does not keep the rates that a penalty of train.loss needs";

@@ -15,6 +15,7 @@ use ctrnn_train::{
 
 use crate::RunError;
 use crate::checkpoint::Checkpoint;
+use crate::python_terms::set_terms;
 use crate::weights::weight_file::{read_weights, tensors_of};
 
 /// Returns the network with which a run begins: read from its folder if that exists, otherwise drawn from the seed or
@@ -147,7 +148,9 @@ where
     let device = trainer.network().device();
     settings.objective = measured_objective::<B>(run, settings.objective, &device)?;
     let begun = trainer.begin_stage(&stage.run.model, &stage.run.tasks(), settings);
-    begun.map_err(|error| with_place(&stage.run, error))
+    begun.map_err(|error| with_place(&stage.run, error))?;
+    let before = index.checked_sub(1).map(|before| &run.stages[before].run);
+    set_terms(&stage.run, before, trainer)
 }
 
 /// Creates a trainer at a checkpoint of a run, or at the beginning without one.
@@ -183,7 +186,8 @@ where
         let rule = run.config.train.optimizer.clone();
         let optimizer = initial_optimizer(whole, device)?.with_rule(rule);
         let trainer = Trainer::resume(network, optimizer, Counters::default(), &tasks, settings);
-        let trainer = trainer.map_err(|error| with_place(run, error))?;
+        let mut trainer = trainer.map_err(|error| with_place(run, error))?;
+        set_terms(run, None, &mut trainer)?;
         return Ok(if has_monitors(whole) {
             trainer.with_drift_from(&drawn.weights(), None)
         } else {
@@ -194,6 +198,7 @@ where
     let optimizer = optimizer_of(run, &checkpoint.optimizer, device)?;
     let trainer = Trainer::resume(network, optimizer, checkpoint.counters, &tasks, settings);
     let mut trainer = trainer.map_err(|error| with_place(run, error))?;
+    set_terms(run, None, &mut trainer)?;
     if has_monitors(whole) {
         let begun_with = initial_network::<B>(whole, device)?.weights();
         trainer = trainer.with_drift_from(&begun_with, checkpoint.validated.as_ref());

@@ -1,6 +1,6 @@
 //! External program that makes trials: started once, queried on its standard input, read from its standard output.
 //!
-//! A question is a line of JSON with an `id`. An answer is a line of JSON that repeats the `id`; if it has the key
+//! A question is a line of JSON with an `id`; if it has the key `bytes`, that many bytes follow. An answer is a line of JSON that repeats the `id`; if it has the key
 //! `bytes`, that many bytes follow. With the key `error` the program reports a failure. Its standard error is quoted on
 //! failure, without control characters.
 //!
@@ -103,21 +103,29 @@ impl Generator {
         })
     }
 
-    /// Sends a question and waits for its answer, with at most `longest` bytes after its line. After an error the
-    /// generator must not be used again.
+    /// Sends a question, with the bytes that follow its line, and waits for its answer, with at most `longest` bytes after its line.
+    /// After an error the generator must not be used again.
     pub fn ask(
         &mut self,
         mut question: Value,
+        content: &[u8],
         longest: u64,
         timeout: Duration,
         interrupt: &Interrupt,
     ) -> Result<Answer, String> {
         self.asked += 1;
         question["id"] = self.asked.into();
+        if !content.is_empty() {
+            question["bytes"] = content.len().into();
+        }
         self.longest.store(longest, Ordering::SeqCst);
         let line = format!("{question}\n");
-        let written = self.questions.write_all(line.as_bytes());
-        if written.and_then(|()| self.questions.flush()).is_err() {
+        let questions = &mut self.questions;
+        let written = questions
+            .write_all(line.as_bytes())
+            .and_then(|()| questions.write_all(content))
+            .and_then(|()| questions.flush());
+        if written.is_err() {
             return Err(self.how_it_ended());
         }
         let answer = self.answer_within(timeout, interrupt)?;
@@ -247,6 +255,14 @@ impl ProcessGroup {
     fn end(&mut self) {
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
+    }
+}
+
+/// Appends numbers to the bytes that follow a question.
+pub(crate) fn append_little_endian(content: &mut Vec<u8>, values: &[f32]) {
+    content.reserve(4 * values.len());
+    for value in values {
+        content.extend_from_slice(&value.to_le_bytes());
     }
 }
 

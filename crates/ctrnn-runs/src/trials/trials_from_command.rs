@@ -13,14 +13,15 @@ use ctrnn_files::printable;
 use ctrnn_random::{Key, Rng, Stream};
 use ctrnn_tasks::{
     BatchRequest, BuildContext, Clock, Condition, ConditionOrder, Interrupt, Layout, Programs,
-    TargetKind, Task, TaskEntry, TaskError, Trial, TrialBatch, implied_choices, value_bits,
+    Target, TargetKind, Task, TaskEntry, TaskError, Trial, TrialBatch, implied_choices,
+    rule_of_choices, value_bits,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::trials::choices::{has_answer, set_answers};
-use crate::trials::generator::{Answer, Generator};
+use crate::trials::generator::{Answer, Generator, append_little_endian};
 use crate::trials::trial_file::{Reader, TrialFile};
 
 /// Trials that a program makes: a generator in Python, or anything that reads and writes lines.
@@ -31,10 +32,15 @@ use crate::trials::trial_file::{Reader, TrialFile};
 /// `{"id": 1, "hello": true, "dt_ms": 20.0}`; its answer names the channels: `{"id": 1, "inputs": ["fixation", "u"], "outputs": ["left",
 /// "right"]}`, with `"target": "classes"` if it will send labels, and `"choices": ["left", "right"]` for the outputs that
 /// are choices (a single one chooses by its sign, `[]` is none; absent: what the key `choices` of the task `npz` says, by 64 trials
-/// that are asked for beforehand). Each further line asks for a batch: `{"id": 2, "seed": 123, "step": 7, "n_trials": 64, "dt_ms": 20.0, "balanced": false}`. Its
+/// that are asked for beforehand); `"is_correct": true` if it decides which answers are correct. Each further line asks for a batch: `{"id": 2, "seed": 123, "step": 7, "n_trials": 64, "dt_ms": 20.0, "balanced": false}`. Its
 /// answer is `{"id": 2, "bytes": N}`, a line feed, and N bytes: an npz file as the task `npz` reads it. The same seed and step must
 /// give the same batch, so the first one is asked for twice and compared; `seed` differs between training and validation;
 /// `balanced` asks for every condition in turn. `{"error": "why"}` ends the run with that message.
+///
+/// A program that decides is asked of each trial `{"id": 3, "is_correct": true, "dt_ms": 20.0, "condition": {"coh": 0.1}, "arrays":
+/// [["inputs", [T, I]], ["targets", [T, O]], ["outputs", [T, O]]], "bytes": N}` (or `["labels", [T]]`), followed by N bytes: the
+/// arrays, one after the other, as little-endian float32. It answers `{"id": 3, "correct": true}`, false, or null if the trial has no correct answer.
+///
 /// `examples/trials_from_python.py` is a generator to copy.
 ///
 /// `train CONFIG` starts the program. Every other command that makes trials starts only a program that you have trained with
@@ -108,6 +114,10 @@ pub struct TrialsFromCommand {
     script: Option<PathBuf>,
     clock: Clock,
     layout: Layout,
+    /// True if the program decides which answers are correct.
+    decides: bool,
+    /// Failure of the program in deciding.
+    failure: Mutex<Option<TaskError>>,
     /// True if the user has agreed to start the program.
     is_agreed: bool,
     /// True once the program has made one batch twice, as a check of repeatability.
@@ -120,6 +130,16 @@ pub struct TrialsFromCommand {
     generator: Mutex<Option<Generator>>,
 }
 
+/// A program that has answered the first question.
+struct Greeted {
+    generator: Generator,
+    layout: Layout,
+    /// True if it named its choices.
+    names_choices: bool,
+    /// True if it decides which answers are correct.
+    decides: bool,
+}
+
 /// Answer of the program to the first question: its channels.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -129,6 +149,8 @@ struct Hello {
     #[serde(default)]
     target: HelloTarget,
     choices: Option<Vec<String>>,
+    #[serde(default)]
+    is_correct: bool,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -198,6 +220,37 @@ impl Task for TrialsFromCommand {
         Some(&self.interrupt)
     }
 
+    fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
+        if !self.decides {
+            return Some(self.choice(trial, outputs) == Some(trial.correct?));
+        }
+        if !has_answer(trial, &self.config.no_answer) {
+            return None;
+        }
+        self.decided(trial, outputs).unwrap_or_else(|error| {
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            failure.get_or_insert(error);
+            None
+        })
+    }
+
+    fn correct_rule(&self) -> String {
+        if self.decides {
+            return "The program decides which answers are correct.".to_owned();
+        }
+        rule_of_choices(&self.layout)
+    }
+
+    fn chance(&self) -> Option<f64> {
+        let n_choices = self.layout.alternatives().len();
+        (n_choices > 0 && !self.decides).then(|| 1.0 / n_choices as f64)
+    }
+
+    fn failure(&self) -> Option<TaskError> {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.take()
+    }
+
     fn sample_batch(&self, request: &BatchRequest) -> Result<TrialBatch, TaskError> {
         let batch = self.asked(request)?;
         if !self.is_repeated.swap(true, Ordering::Relaxed)
@@ -220,6 +273,42 @@ impl TrialsFromCommand {
         let mut trials = self.trials(&file);
         set_answers(&mut trials, &choices, &self.config.no_answer);
         Ok(TrialBatch::new(&trials))
+    }
+
+    /// Asks the program whether an answer is correct.
+    fn decided(&self, trial: &Trial, outputs: &[f32]) -> Result<Option<bool>, TaskError> {
+        let (t, o) = (trial.n_steps, trial.n_outputs);
+        let (name, target, shape) = match &trial.target {
+            Target::Values(values) => ("targets", values.clone(), vec![t, o]),
+            Target::Classes(labels) => {
+                let labels = labels.iter().map(|&label| label as f32);
+                ("labels", labels.collect(), vec![t])
+            }
+        };
+        let condition: BTreeMap<&str, f64> = trial
+            .condition
+            .iter()
+            .map(|(name, value)| (name.as_str(), *value))
+            .collect();
+        let question = json!({
+            "is_correct": true,
+            "dt_ms": self.clock.dt_ms(),
+            "condition": condition,
+            "arrays": [("inputs", vec![t, trial.n_inputs]), (name, shape), ("outputs", vec![t, o])],
+        });
+        let mut content = Vec::new();
+        for values in [trial.inputs.as_slice(), &target, outputs] {
+            append_little_endian(&mut content, values);
+        }
+        let answer = self.ask(question, &content, 0)?;
+        match &answer.header["correct"] {
+            Value::Bool(correct) => Ok(Some(*correct)),
+            Value::Null => Ok(None),
+            other => Err(self.error(format!(
+                "answered whether a trial is correct with {}; expected true, false or null",
+                printable(&other.to_string())
+            ))),
+        }
     }
 
     /// Returns the outputs that are choices. If the program does not name them, they are inferred from the same trials
@@ -264,7 +353,7 @@ impl TrialsFromCommand {
             "balanced": request.conditions != ConditionOrder::Weighted,
         });
         let longest = self.longest_answer(request.n_trials);
-        let answer = self.ask(question, longest)?;
+        let answer = self.ask(question, &[], longest)?;
         self.read(&answer, longest)
     }
 
@@ -315,6 +404,8 @@ impl TrialsFromCommand {
             clock: context.clock,
             layout: Layout::new([], []),
             choices: Mutex::new(None),
+            decides: false,
+            failure: Mutex::new(None),
             interrupt: Interrupt::default(),
             is_agreed: false,
             is_repeated: AtomicBool::new(false),
@@ -327,8 +418,13 @@ impl TrialsFromCommand {
             } => task.layout = layout.clone(),
             Programs::Agreed(agree) => {
                 agree(&task.words())?;
-                let (generator, layout, names_choices) = task.greet()?;
-                task.is_agreed = true;
+                let Greeted {
+                    generator,
+                    layout,
+                    names_choices,
+                    decides,
+                } = task.greet()?;
+                (task.is_agreed, task.decides) = (true, decides);
                 if names_choices || layout.target == TargetKind::Classes {
                     task.choices = Mutex::new(Some(layout.choices.clone()));
                 }
@@ -371,14 +467,14 @@ impl TrialsFromCommand {
         Duration::from_secs_f64(self.config.timeout_ms / 1000.0)
     }
 
-    /// Starts the program and returns it with its channels, and true if it named its choices.
-    fn greet(&self) -> Result<(Generator, Layout, bool), TaskError> {
+    /// Starts the program and asks for its channels.
+    fn greet(&self) -> Result<Greeted, TaskError> {
         let mut generator = Generator::start(&self.words(), Path::new(".")).map_err(|message| {
             TaskError::config(self.wording.key, message).with_help(self.wording.install_it)
         })?;
         let hello = json!({ "hello": true, "dt_ms": self.clock.dt_ms() });
         let answer = generator
-            .ask(hello, 0, self.timeout(), &self.interrupt)
+            .ask(hello, &[], 0, self.timeout(), &self.interrupt)
             .map_err(|message| self.error(message))?;
         let hello: Hello = serde_json::from_value(answer.header.clone()).map_err(|error| {
             let header = printable(&answer.header.to_string());
@@ -387,13 +483,16 @@ impl TrialsFromCommand {
                 printable(&error.to_string())
             ))
         })?;
-        let names_choices = hello.choices.is_some();
-        let layout = hello.layout().map_err(|message| self.error(message))?;
-        Ok((generator, layout, names_choices))
+        Ok(Greeted {
+            generator,
+            names_choices: hello.choices.is_some(),
+            decides: hello.is_correct,
+            layout: hello.layout().map_err(|message| self.error(message))?,
+        })
     }
 
     /// Asks the program for an answer of at most `longest` bytes, and restarts it first if it failed before.
-    fn ask(&self, question: Value, longest: u64) -> Result<Answer, TaskError> {
+    fn ask(&self, question: Value, content: &[u8], longest: u64) -> Result<Answer, TaskError> {
         if !self.is_agreed {
             return Err(self.unstarted("trials"));
         }
@@ -403,9 +502,9 @@ impl TrialsFromCommand {
             .unwrap_or_else(PoisonError::into_inner);
         let mut generator = match running.take() {
             Some(generator) => generator,
-            None => self.greet()?.0,
+            None => self.greet()?.generator,
         };
-        let answer = generator.ask(question, longest, self.timeout(), &self.interrupt);
+        let answer = generator.ask(question, content, longest, self.timeout(), &self.interrupt);
         let answer = answer.map_err(|message| self.error(message))?;
         *running = Some(generator);
         Ok(answer)
@@ -725,6 +824,47 @@ mod tests {
         let (_folder, task) = start(&format!("{HELLO}{script}"), 60_000.0);
         let batch = task.unwrap().sample_batch(&request(2)).unwrap();
         assert_eq!(batch.correct, [None, None]);
+    }
+
+    /// The program reads the 3 x (1 + 2 + 2) numbers of a trial of 3 time steps, and answers true, then nonsense.
+    #[test]
+    fn a_program_may_decide_which_answers_are_correct() {
+        let hello = HELLO.replace("\"b\"]}", "\"b\"], \"choices\": [], \"is_correct\": true}");
+        let decide =
+            "read question; echo \"$question\" > \"$0.log\"; head -c 60 > \"$0.arrays\"; echo";
+        let script = format!(
+            "{hello}id=2; read question; answer BATCH; id=3; read question; answer BATCH\n\
+             {decide} '{{\"id\": 4, \"correct\": true}}'\n{decide} '{{\"id\": 5, \"correct\": \"maybe\"}}'"
+        );
+        let (folder, task) = start(&script, 60_000.0);
+        let task = task.unwrap();
+        let batch = task.sample_batch(&request(2)).unwrap();
+        let outputs = [0.5, 0.25, 0.0, 1.0, 2.0, 3.0];
+        assert_eq!(task.chance(), None);
+        assert_eq!(
+            task.is_correct(&batch.trial(0), &outputs),
+            None,
+            "no_answer"
+        );
+        assert_eq!(task.is_correct(&batch.trial(1), &outputs), Some(true));
+        let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+        let question: Value = serde_json::from_slice(&read("program.sh.log")).unwrap();
+        assert_eq!(question["condition"], json!({ "coh": 0.5 }));
+        assert_eq!(
+            question["arrays"],
+            json!([["inputs", [3, 1]], ["targets", [3, 2]], ["outputs", [3, 2]]])
+        );
+        let mut expected = Vec::new();
+        append_little_endian(&mut expected, &outputs);
+        assert_eq!(read("program.sh.arrays")[36..], expected[..]);
+        assert_eq!(task.failure(), None);
+        assert_eq!(task.is_correct(&batch.trial(1), &outputs), None);
+        let failure = task.failure().unwrap().to_string();
+        assert!(
+            failure.contains("is correct with \"maybe\"; expected true, false or null"),
+            "{failure}"
+        );
+        assert_eq!(task.failure(), None, "it is told once");
     }
 
     #[test]

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use ctrnn_config::InputPath;
+use ctrnn_config::{InputPath, interpreter};
 use ctrnn_tasks::{BuildContext, TaskEntry, TaskError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::trials_from_command::{CommandConfig, TrialsFromCommand, Wording};
-
-/// Environment variable with the Python that runs tasks; the command line of the Python package sets it to its own.
-const INTERPRETER: &str = "CTRNN_PYTHON";
 
 /// Trials that a class in Python makes: 15 lines for a task of your own.
 ///
@@ -91,9 +88,7 @@ fn python_task(
         let help = "name the file that has the class: task.python.file = \"my_task.py\"";
         return Err(TaskError::config("file", "no file is named").with_help(help));
     }
-    let installed = || std::env::var(INTERPRETER).ok();
-    let interpreter = config.interpreter.or_else(installed);
-    let interpreter = interpreter.unwrap_or_else(|| "python3".to_owned());
+    let interpreter = interpreter(config.interpreter.as_deref());
     let arguments = serde_json::to_string(&config.arguments).expect("JSON values");
     let command = CommandConfig {
         command: [&interpreter, "-m", "ctrnn.serve"]

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use ctrnn_tasks::{Task, TrialBatch};
+use ctrnn_tasks::{Task, TaskError, TrialBatch};
 
 use crate::observer::{Confusion, Score};
 
@@ -74,21 +74,27 @@ pub(crate) struct Answer {
 }
 
 /// Returns the accuracy on a batch with `outputs [trial, time, output]`.
+///
+/// # Errors
+/// See [`answers`].
 pub(crate) fn batch_accuracy<B: Backend>(
     task: &dyn Task,
     batch: &TrialBatch,
     outputs: Tensor<B, 3>,
-) -> Option<f64> {
-    let answers = answers(task, batch, outputs);
-    answers.iter().collect::<Tally>().accuracy()
+) -> Result<Option<f64>, TaskError> {
+    let answers = answers(task, batch, outputs)?;
+    Ok(answers.iter().collect::<Tally>().accuracy())
 }
 
 /// Returns the answer in each trial, from the readout `[trial, time, output]`.
+///
+/// # Errors
+/// If a program that decides which answers are correct fails.
 pub(crate) fn answers<B: Backend>(
     task: &dyn Task,
     batch: &TrialBatch,
     outputs: Tensor<B, 3>,
-) -> Vec<Answer> {
+) -> Result<Vec<Answer>, TaskError> {
     let values = outputs.into_data().convert::<f32>();
     let values = values.as_slice::<f32>().expect("converted to f32");
     let answer = |b: usize| {
@@ -100,7 +106,8 @@ pub(crate) fn answers<B: Backend>(
             reaction_steps: task.reaction_steps(&trial, readout).map(|n| n as u32),
         }
     };
-    (0..batch.n_trials).map(answer).collect()
+    let answers = (0..batch.n_trials).map(answer).collect();
+    task.failure().map_or(Ok(answers), Err)
 }
 
 /// Counts choices made against right choices; `None` if no trial has a right choice among those of the task.

@@ -3,7 +3,9 @@
 //! Each penalty is a key with its coefficient `c`; an absent penalty is not computed. A penalty with further parameters
 //! is a table, with the coefficient as `weight`. `r` are firing rates; means over trials and times leave padding out.
 
-use ctrnn_model::Named;
+use std::collections::BTreeMap;
+
+use ctrnn_model::{InputPath, Named};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -71,6 +73,45 @@ pub struct LossConfig {
     /// only in training. Takes a second pass over each batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub omega: Option<Omega>,
+    /// Terms of your own, as functions in Python, by the name of their column: the value of `slow` is `loss_slow` in `metrics.csv`.
+    /// `python = { slow = { file = "my_loss.py", arguments = { weight = 0.1 } } }`
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub python: BTreeMap<String, PythonTerm>,
+}
+
+/// A term of the loss that a function in Python computes.
+///
+/// The names of its parameters say what it takes: `outputs` `[trial, time, output]` before the output nonlinearity, `rates`
+/// `[trial, time, unit]` of the last layer, `weights`, a dict of the effective matrices by their names in weight files, `targets`
+/// `[trial, time, output]`, `mask` `[trial, time, 1]` or `[trial, time, output]`, `n_steps` `[trial]`, the length of each trial, after
+/// which everything is padding. Further parameters are the keys of `arguments`. It returns the value, and a dict of
+/// its gradients by the names of what it takes (`"outputs"`, `"rates"`, `"recurrent.weight"`): float32 arrays of numpy. Under the decorator
+/// `ctrnn.torch.loss` it takes tensors and returns the value alone.
+///
+/// Python runs it in a process of its own, which `train CONFIG` agrees to, as for the task `python`; see `docs/trust.md`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PythonTerm {
+    /// The file of Python. A relative path starts at the configuration file, or in an override at the current folder. Its digest is
+    /// kept with the run.
+    pub file: InputPath,
+    /// The function. Absent: that of the name of the term.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub function: String,
+    /// Further arguments of the function. Their types are checked against its annotations.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub arguments: BTreeMap<String, serde_json::Value>,
+    /// The Python that runs it; see `task.python.interpreter`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interpreter: Option<String>,
+    /// Time limit for a value.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    #[serde(default = "a_minute")]
+    pub timeout_ms: f64,
+}
+
+fn a_minute() -> f64 {
+    60_000.0
 }
 
 /// Penalties on the rates of an area; means are over its units.

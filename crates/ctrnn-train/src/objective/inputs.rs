@@ -18,6 +18,8 @@ pub struct LossInputs<'a, B: Backend> {
     pub outputs: Tensor<B, 3>,
     /// Targets, mask and padding of the batch; time-major.
     pub batch: &'a Batch<B>,
+    /// True in a training step, where the gradient of the term is computed; false in a validation.
+    pub is_training: bool,
     /// Rates of each layer, from the inputs up.
     rates: Vec<Option<Tensor<B, 3>>>,
     /// Postsynaptic and presynaptic units of the recurrent weights that a penalty acts on; absent: all matrices.
@@ -39,7 +41,16 @@ impl<'a, B: Backend> LossInputs<'a, B> {
                 .collect(),
             outputs: trajectory.outputs,
             batch,
+            is_training: false,
             block: None,
+        }
+    }
+
+    /// Marks the inputs as those of a training step.
+    pub(crate) fn in_training(self) -> Self {
+        Self {
+            is_training: true,
+            ..self
         }
     }
 
@@ -58,6 +69,7 @@ impl<'a, B: Backend> LossInputs<'a, B> {
             network: self.network,
             outputs: self.outputs.clone(),
             batch: self.batch,
+            is_training: self.is_training,
             rates,
             block,
         }

@@ -48,6 +48,9 @@ fn check_metrics_of(settings: &TrainSettings, set: &ValidationSet) -> Result<(),
     if all.any(|k| has_answer(&set.trials.some(k..k + 1)[0])) {
         return Ok(());
     }
+    if let Some(failure) = set.task.failure() {
+        return Err(failure.into());
+    }
     Err(TrainError::NoRightAnswers(of_answers))
 }
 

@@ -22,13 +22,15 @@ A task is a class that makes trials:
             targets[-n_answer:, int(condition["side"])] = 1
             return inputs, targets
 
-and a configuration names its file: `[task.python]` with `file = "my_task.py"`.
+and a configuration names its file: `[task.python]` with `file = "my_task.py"`. `ctrnn.task(NAME)` has the tasks of the program as arrays.
 """
 
 import itertools
 import typing
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 #: Arrays that a trial may have: name to the dimensions of each, of which the first is time.
 _OF_A_TRIAL = {"inputs": "[time, input]", "targets": "[time, output]", "labels": "[time]", "mask": "[time] or [time, output]"}
@@ -43,10 +45,12 @@ class Clock:
         Time step in ms.
     """
 
-    def __init__(self, dt_ms):
+    dt_ms: float
+
+    def __init__(self, dt_ms: float) -> None:
         self.dt_ms = float(dt_ms)
 
-    def steps(self, duration_ms):
+    def steps(self, duration_ms: float) -> int:
         """Returns the number of time steps of a duration in ms, to the nearest, half up."""
         return int(np.floor(duration_ms / self.dt_ms + 0.5))
 
@@ -74,9 +78,9 @@ class Task:
     outputs: typing.Sequence[str] = ()
     choices: typing.Sequence[str] | None = None
     conditions: typing.Mapping[str, typing.Sequence[float]] | typing.Sequence[typing.Mapping[str, float]] = {}
-    gives_labels = False
+    gives_labels: bool = False
 
-    def trial(self, condition, rng, clock):
+    def trial(self, condition: dict[str, float], rng: np.random.Generator, clock: Clock) -> Any:
         """Makes one trial.
 
         Parameters
@@ -96,7 +100,7 @@ class Task:
         """
         raise NotImplementedError(f"{type(self).__name__} has neither `trial` nor `trials`")
 
-    def trials(self, n_trials, conditions, rng, clock):
+    def trials(self, n_trials: int, conditions: dict[str, NDArray[np.float64]], rng: np.random.Generator, clock: Clock) -> Any:
         """Makes a batch of trials at once, which is faster with numpy; without it `trial` is called for each.
 
         Parameters
@@ -122,7 +126,32 @@ class Task:
             made.append(self._checked(self.trial(condition, np.random.default_rng(seed), clock), "trial"))
         return _padded(made)
 
-    def batch(self, n_trials, *, seed=0, step=0, dt_ms=20.0, balanced=False):
+    def is_correct(
+        self, condition: dict[str, float], trial: dict[str, NDArray[Any]], outputs: NDArray[np.float32], clock: Clock
+    ) -> bool | None:
+        """Says whether the outputs in a trial are a correct answer, in place of what `choices` decides.
+
+        Parameters
+        ----------
+        condition : dict of str to float
+            Condition of the trial.
+        trial : dict of str to numpy.ndarray
+            `inputs` [time, input], and `targets` [time, output] or `labels` [time].
+        outputs : numpy.ndarray [time, output]
+            Outputs of the network, after its output nonlinearity.
+        clock : Clock
+            Time grid.
+
+        Returns
+        -------
+        bool or None
+            None if the trial has no correct answer; it is left out of the accuracy.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no `is_correct`: its choices decide")
+
+    def batch(
+        self, n_trials: int, *, seed: int = 0, step: int = 0, dt_ms: float = 20.0, balanced: bool = False
+    ) -> dict[str, NDArray[Any]]:
         """Makes a batch of trials, as training does.
 
         Parameters
@@ -153,7 +182,7 @@ class Task:
         made = self._checked(self.trials(n_trials, conditions, rng, Clock(dt_ms)), "trials", n_trials)
         return {**made, **{f"cond_{name}": values for name, values in conditions.items()}}
 
-    def combinations(self):
+    def combinations(self) -> list[dict[str, float]]:
         """Returns every condition as a dict; a single empty one for a task without conditions."""
         given = self.conditions
         if isinstance(given, typing.Mapping):
@@ -167,13 +196,18 @@ class Task:
             raise ValueError(f"{type(self).__name__}.conditions differ in their names; expected the same in each, with nan where one does not apply")
         return found
 
-    def layout(self):
+    def layout(self) -> dict[str, Any]:
         """Returns the channels as the program asks for them."""
         for name in ("inputs", "outputs"):
             names = getattr(self, name)
             if isinstance(names, str) or not names or not all(isinstance(channel, str) for channel in names):
                 raise ValueError(f"{type(self).__name__}.{name} is {names!r}; expected a list of names")
-        layout = {"inputs": list(self.inputs), "outputs": list(self.outputs), "target": "classes" if self.gives_labels else "values"}
+        layout = {
+            "inputs": list(self.inputs),
+            "outputs": list(self.outputs),
+            "target": "classes" if self.gives_labels else "values",
+            "is_correct": type(self).is_correct is not Task.is_correct,
+        }
         return layout if self.choices is None else {**layout, "choices": list(self.choices)}
 
     def _checked(self, made, method, n_trials=None):
