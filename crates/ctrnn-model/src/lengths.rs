@@ -36,14 +36,6 @@ impl<B: Backend> Noise<B> {
         }
     }
 
-    /// Returns the noise of the first time steps.
-    fn of_first_steps(self, n: usize) -> Self {
-        match self {
-            Self::Given { .. } => self.given(|normals| normals.narrow(1, 0, n)),
-            address => address,
-        }
-    }
-
     /// Returns the noise of a pass with its normals drawn, so that parts of them can be given to passes over some of the
     /// trials and time steps. The noise of the initial state is left out: it is part of
     /// [`CtrnnModule::starting_states`](crate::CtrnnModule::starting_states).
@@ -70,13 +62,16 @@ impl<B: Backend> Noise<B> {
             .given(|normals| normals.select(0, rows.clone()))
     }
 
-    /// Returns given noise of some time steps.
-    ///
-    /// # Panics
-    /// If the noise is drawn by address.
+    /// Returns the noise of some time steps, from the first one on.
     #[must_use]
     pub fn of_steps(self, steps: Range<usize>) -> Self {
-        self.given(|normals| normals.narrow(1, steps.start, steps.len()))
+        match self {
+            Self::Drawn(address) => Self::Drawn(NoiseAddress {
+                first_time_step: address.first_time_step + steps.start,
+                ..address
+            }),
+            given => given.given(|normals| normals.narrow(1, steps.start, steps.len())),
+        }
     }
 
     /// Changes the normals of given noise.
@@ -127,14 +122,16 @@ impl<B: Backend> Trajectory<B> {
 }
 
 impl<B: Backend> Forward<B> {
-    /// Returns the pass of some of the trials, all of them `n_steps` long.
-    fn of_trials(&self, trials: Range<usize>, n_steps: usize) -> Self {
+    /// Returns the pass of some of the trials in some of their time steps, all of them that long, from the states from which the whole
+    /// pass starts; [`Forward::starting_from`] gives it other ones.
+    #[must_use]
+    pub fn part(&self, trials: Range<usize>, times: Range<usize>) -> Self {
         let some = |state: &Option<UnitState<Tensor<B, 2>>>| {
             state.clone().map(|variables| {
                 map_rows(variables, |all| all.narrow(0, trials.start, trials.len()))
             })
         };
-        let of_noise = |noise: &Noise<B>| noise.of_trials(trials.clone()).of_first_steps(n_steps);
+        let of_noise = |noise: &Noise<B>| noise.of_trials(trials.clone()).of_steps(times.clone());
         let start = |start: &LayerStart<B>| LayerStart {
             noise: of_noise(&start.noise),
             initial_state: some(&start.initial_state),
@@ -147,6 +144,21 @@ impl<B: Backend> Forward<B> {
             conditions: conditions.unwrap_or_default().to_vec(),
             lengths: Vec::new(),
             ..*self
+        }
+    }
+
+    /// Returns the pass from these states of the layers, from the inputs up.
+    #[must_use]
+    pub fn starting_from(self, mut states: Vec<UnitState<Tensor<B, 2>>>) -> Self {
+        let last = states.pop();
+        let start = |(number, state)| LayerStart {
+            noise: self.of_layer(number).noise,
+            initial_state: Some(state),
+        };
+        Self {
+            below: states.into_iter().enumerate().map(start).collect(),
+            initial_state: last,
+            ..self
         }
     }
 }
@@ -177,7 +189,7 @@ pub(crate) fn run_by_length<B: Backend>(
             first = trials.end;
             let own = inputs.clone().narrow(0, trials.start, trials.len());
             let own = own.narrow(1, 0, length);
-            run(trials.clone(), own, &forward.of_trials(trials, length))
+            run(trials.clone(), own, &forward.part(trials, 0..length))
         })
         .collect();
     joined(&parts.iter().collect::<Vec<_>>(), n_steps)

@@ -92,6 +92,25 @@ pub struct TrainConfig {
     /// states do not fit into memory; not with penalties on rates, which need all states. The result is the same up to
     /// rounding.
     pub recompute: bool,
+    /// Truncated backpropagation through time: gradients are carried back through windows of this many time steps, and memory no longer
+    /// grows with the length of a trial. The state at which a window begins is that of the whole trial, held constant, and a step makes
+    /// one update, with the sum of the gradients of all windows. With a window as long as the trial it is the full gradient. Not with
+    /// penalties that are no sums over time, nor with delays. Absent: gradients are carried back to the beginning of the trial.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncate_steps: Option<usize>,
+    /// Number of time steps after which the next window of `truncate_steps` begins; a divisor of it. The loss at each time step is then
+    /// carried back through at least `truncate_steps - truncate_stride + 1` time steps, and each time step is run
+    /// `truncate_steps / truncate_stride` times. Absent: `truncate_steps`, so that windows do not overlap.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncate_stride: Option<usize>,
+    /// Number of batches whose gradients are added before an update (gradient accumulation): a step learns from `accumulate` times
+    /// `batch_size` trials as from one batch of that size, to rounding, in the memory of one of `batch_size`. Not with penalties that are
+    /// no sums over trials.
+    #[schemars(range(min = 1, max = 65536))]
+    #[serde(skip_serializing_if = "is_one")]
+    pub accumulate: usize,
     /// Number of steps between reports of the loss, for which it is read from the device.
     #[schemars(range(min = 1))]
     pub log_every: u64,
@@ -104,8 +123,8 @@ pub struct TrainConfig {
     pub optimizer: Optimizer,
     /// The learning-rate schedule, by `name`.
     pub schedule: Schedule,
-    /// Parameters with a learning rate of their own, by their names in weight files:
-    /// `groups = { recurrent.weight = { lr = 1e-4 }, initial_state = { lr = 0 } }`.
+    /// Parameters with a learning rate or a weight decay of their own, by their names in weight files:
+    /// `groups = { recurrent.weight = { lr = 1e-4, weight_decay = 1e-3 }, initial_state = { lr = 0 } }`.
     #[serde(skip_serializing_if = "Groups::is_empty")]
     pub groups: Groups,
     /// The objective: a loss by `name`, and penalties.
@@ -132,6 +151,9 @@ impl Default for TrainConfig {
             clip_grad_norm_per_tensor: None,
             clip_grad_value: None,
             recompute: false,
+            truncate_steps: None,
+            truncate_stride: None,
+            accumulate: 1,
             log_every: 10,
             freeze: Vec::new(),
             optimizer: Optimizer::default(),
@@ -155,6 +177,16 @@ impl TrainConfig {
         let stop = self.stop.as_ref();
         let stop = stop.map(|stop| ("train.stop.metric", &stop.metric));
         stop.into_iter().chain(plateau)
+    }
+
+    /// Returns the number of trials from which a step learns.
+    pub const fn trials_of_step(&self) -> usize {
+        self.batch_size * self.accumulate
+    }
+
+    /// Returns the number of time steps that run together in a pass, of trials of `n_steps`.
+    pub fn steps_together(&self, n_steps: usize) -> usize {
+        self.truncate_steps.map_or(n_steps, |window| window.min(n_steps))
     }
 
     /// Returns the gradient clipping, if any.
@@ -308,6 +340,10 @@ impl Default for DivergenceConfig {
 
 fn one() -> usize {
     1
+}
+
+const fn is_one(n: &usize) -> bool {
+    *n == 1
 }
 
 /// Validation. Any other key is the name of a further set of validation trials, `[validate.NAME]`.

@@ -6,6 +6,9 @@ mod notify;
 mod overflow;
 #[cfg(test)]
 mod padding_test;
+mod parts;
+#[cfg(test)]
+mod parts_test;
 mod rollback;
 mod stages;
 
@@ -134,7 +137,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         tasks: &Tasks<'a>,
         settings: TrainSettings,
     ) -> Result<Self, TrainError> {
-        let optimizer = optimizer.with_rates(settings.train.groups.rates(network.config()));
+        let optimizer = optimizer.with_groups(&settings.train.groups, network.config());
         let objective = settings.objective.clone();
         let minimised = Minimised {
             objective: if objective.needs_initial_weights() {
@@ -361,6 +364,9 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         batch: &Batch<B>,
         pass: &Forward<B>,
     ) -> Result<Computed<B>, TrainError> {
+        if self.is_in_parts() {
+            return self.gradients_in_parts(batch, pass);
+        }
         let trajectory = self.network.forward(batch.inputs.clone(), pass);
         let loss = self.minimised.of(&self.network, pass, &trajectory, batch);
         let gradients = loss.gradients(&self.network);
@@ -396,7 +402,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         BatchRequest {
             clock: self.settings.clock,
             first_trial: 0,
-            n_trials: self.settings.train.batch_size,
+            n_trials: self.settings.train.trials_of_step(),
             key: Key::new(self.settings.seed, Stream::Trials, 0),
             step,
             conditions: ConditionOrder::Weighted,
@@ -408,7 +414,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         let address = NoiseAddress {
             seed: self.settings.seed,
             step: step as u32,
-            first_trial: 0,
+            ..NoiseAddress::default()
         };
         let noise = Noise::Drawn(address);
         Ok(Forward {

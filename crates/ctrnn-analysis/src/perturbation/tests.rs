@@ -230,6 +230,7 @@ fn noise_is_that_of_the_network_without_perturbation() {
             seed: 5,
             step: 2,
             first_trial: 4,
+            first_time_step: 0,
         }),
         ..Forward::default()
     };
