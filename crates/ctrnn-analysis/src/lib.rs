@@ -40,8 +40,8 @@ mod lesion;
 mod linear_algebra;
 mod linear_decoder;
 mod metrics;
-mod perturbation;
-mod plastic_synapses;
+#[cfg(test)]
+mod perturbation_test;
 pub mod plot;
 pub mod population;
 mod preference;
@@ -75,15 +75,15 @@ pub use courses::{Course, Courses};
 pub use decision_times::DecisionTimes;
 pub use dsa::{delay_dynamics, dsa, dynamical_distance};
 pub use dynamics::{Dynamics, Factors};
+pub use ctrnn_train::perturbation::{
+    Clamp, Current, Cut, Lesion, Perturbation, PerturbationError, PlasticSynapses, SynapseStates,
+    Window, forward_perturbed,
+};
 pub use epochs::Epochs;
 pub use evidence::{Context, Contexts, Evidence, evidence};
 pub use held_inputs::{HeldInput, HeldInputs, Place, Stimulus};
 pub use linear_algebra::{Eigen, Modes, NotConverged};
 pub use metrics::Metrics;
-pub use perturbation::{
-    Clamp, Current, Cut, Lesion, Perturbation, PerturbationError, Window, forward_perturbed,
-};
-pub use plastic_synapses::{PlasticSynapses, SynapseStates};
 pub use population::{
     Networks, Observer, POPULATION_ANALYSES, POPULATION_ARRAYS, PopulationAnalysis, population_page,
 };

@@ -3,6 +3,7 @@
 mod areas;
 mod check;
 mod connectivity;
+mod interventions;
 mod layers;
 mod stages;
 mod task;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use ctrnn_files::RunFolder;
 use ctrnn_model::{CtrnnConfig, InputPath, Weights};
 use ctrnn_tasks::{Clock, Programs, Registry, Task};
-use ctrnn_train::{Objective, TrainSettings};
+use ctrnn_train::{Objective, TrainSettings, TrainedPerturbation};
 use serde::{Deserialize, Serialize};
 
 use crate::conformance::{self, InputFile};
@@ -53,6 +54,8 @@ pub struct Run {
     pub initial: Option<InitialWeights>,
     /// The loss and its penalties.
     pub objective: Objective,
+    /// The perturbations of trials in training.
+    pub perturbations: Vec<TrainedPerturbation>,
     /// The configuration with every value written out and every path absolute; reading it again yields the same run.
     pub config: RunConfig,
     /// Notes for the user; not errors.
@@ -330,6 +333,7 @@ impl Run {
             clock: self.clock,
             train: self.config.train.clone(),
             objective: self.objective.clone(),
+            perturbations: self.perturbations.clone(),
             validate: self.config.validate.clone(),
             checkpoint: self.config.checkpoint.clone(),
             check_every: 1,
@@ -709,5 +713,7 @@ mod any_text;
 mod broken_keys;
 #[cfg(test)]
 mod extreme_numbers;
+#[cfg(test)]
+mod parts_and_interventions;
 #[cfg(test)]
 mod tests;

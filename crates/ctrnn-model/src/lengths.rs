@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::{
-    CtrnnConfig, Forward, LayerStart, Noise, NoiseAddress, Trajectory, UnitState, cat_rows,
+    CtrnnConfig, CtrnnModule, Forward, LayerStart, Noise, NoiseAddress, Trajectory, UnitState, cat_rows,
     host_tensor, map_rows, noise_sources,
 };
 
@@ -93,6 +93,20 @@ impl<B: Backend> Noise<B> {
 }
 
 impl<B: Backend> Trajectory<B> {
+    /// Joins the results of different trials; trial k of all of them goes to place `places[k]`.
+    ///
+    /// # Panics
+    /// If there are none.
+    #[must_use]
+    pub fn of_groups(groups: &[Self], places: &[usize]) -> Self {
+        let mut from = vec![0; places.len()];
+        for (k, &place) in places.iter().enumerate() {
+            from[place] = k;
+        }
+        let [_, n_steps, _] = groups[0].outputs.dims();
+        joined(&groups.iter().collect::<Vec<_>>(), n_steps).of_trials(&from)
+    }
+
     /// Returns the results of some of the trials, in the given order.
     #[must_use]
     pub fn of_trials(self, trials: &[usize]) -> Self {
@@ -143,6 +157,67 @@ impl<B: Backend> Forward<B> {
             below: self.below.iter().map(start).collect(),
             conditions: conditions.unwrap_or_default().to_vec(),
             lengths: Vec::new(),
+            ..*self
+        }
+    }
+
+    /// Returns the pass over all trials of `[trial, time]` with its noise drawn and its starting states, from which
+    /// [`Forward::of_rows`] takes some.
+    #[must_use]
+    pub fn drawn_for(&self, network: &CtrnnModule<B>, sizes: [usize; 2]) -> Self {
+        let last = network.n_layers() - 1;
+        let mut starts: Vec<LayerStart<B>> = (network.layers().enumerate())
+            .map(|(number, layer)| {
+                let own = if number == last {
+                    self.clone()
+                } else {
+                    self.of_layer(number)
+                };
+                LayerStart {
+                    noise: own.noise.drawn_for(layer.config(), sizes, &layer.device()),
+                    initial_state: Some(layer.starting_states(&own, sizes[0])),
+                }
+            })
+            .collect();
+        let own = starts.pop().expect("a network has a layer");
+        Self {
+            noise: own.noise,
+            initial_state: own.initial_state,
+            below: starts,
+            ..self.clone()
+        }
+    }
+
+    /// Returns a pass whose noise is given for the trials with these numbers, in this order.
+    ///
+    /// # Panics
+    /// If noise is drawn by address.
+    #[must_use]
+    pub fn of_rows(&self, rows: &[usize]) -> Self {
+        let numbers: Vec<i64> = rows.iter().map(|&b| b as i64).collect();
+        let some = |state: &Option<UnitState<Tensor<B, 2>>>| {
+            let state = state.clone()?;
+            let device = state.activity.device();
+            let numbers = Tensor::<B, 1, Int>::from_ints(numbers.as_slice(), &device);
+            Some(map_rows(state, |all| all.select(0, numbers.clone())))
+        };
+        let of_noise = |noise: &Noise<B>| {
+            noise.clone().given(|normals| {
+                let device = normals.device();
+                normals.select(0, Tensor::from_ints(numbers.as_slice(), &device))
+            })
+        };
+        let start = |start: &LayerStart<B>| LayerStart {
+            noise: of_noise(&start.noise),
+            initial_state: some(&start.initial_state),
+        };
+        let of_trials = |all: &[usize]| rows.iter().filter_map(|&b| all.get(b).copied()).collect();
+        Self {
+            noise: of_noise(&self.noise),
+            initial_state: some(&self.initial_state),
+            below: self.below.iter().map(start).collect(),
+            conditions: of_trials(&self.conditions),
+            lengths: of_trials(&self.lengths),
             ..*self
         }
     }

@@ -92,7 +92,8 @@ impl TrainError {
             Self::NoRightAnswers(_)
             | Self::NoSuchSet(_)
             | Self::NoMixture(_)
-            | Self::UntestedTasks { .. } => 2,
+            | Self::UntestedTasks { .. }
+            | Self::Indivisible(_) => 2,
             Self::Model(
                 ModelError::Config(_)
                 | ModelError::ZeroSpectralRadius { .. }

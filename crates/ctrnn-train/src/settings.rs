@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::gradients::Clip;
+use crate::interventions::{NoiseSchedule, PerturbationConfig, TrainedPerturbation};
 use crate::metric::{Bound, Metric};
 use crate::objective::{
     Objective,
@@ -30,6 +31,8 @@ pub struct TrainSettings {
     pub train: TrainConfig,
     /// The loss and its penalties.
     pub objective: Objective,
+    /// Perturbations of the trials of a batch, as read from [`TrainConfig::perturbation`].
+    pub perturbations: Vec<TrainedPerturbation>,
     /// Settings of validation, `[validate]`.
     pub validate: ValidateConfig,
     /// Settings of checkpoints, `[checkpoint]`.
@@ -48,6 +51,7 @@ impl Default for TrainSettings {
             clock: Clock::new(DEFAULT_DT_MS).expect("the default time step is positive"),
             train: TrainConfig::default(),
             objective: Loss::Mse.into(),
+            perturbations: Vec::new(),
             validate: ValidateConfig::default(),
             checkpoint: CheckpointConfig::default(),
             check_every: 1,
@@ -123,6 +127,19 @@ pub struct TrainConfig {
     pub optimizer: Optimizer,
     /// The learning-rate schedule, by `name`.
     pub schedule: Schedule,
+    /// Perturbations of the network in training: `[[train.perturbation]]` begins each. Not with `truncate_steps` and `loss.omega`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub perturbation: Vec<PerturbationConfig>,
+    /// Dropout: probability of each unit to be left out of a step. No other unit and no output sees it in any trial of that step, and the
+    /// weights from the others are multiplied by `1 / (1 - dropout)`. Validation and `eval` see all units. Not with `loss.omega`.
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropout: f64,
+    /// Course of the noise of `model.noise` in training: `{ from = 1, to = 0, steps = 1000 }` anneals it. It begins again in each stage,
+    /// unless the stage carries the schedule. Validation and `eval` have the noise of `model.noise` itself. Absent: it stays as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise_schedule: Option<NoiseSchedule>,
     /// Parameters with a learning rate or a weight decay of their own, by their names in weight files:
     /// `groups = { recurrent.weight = { lr = 1e-4, weight_decay = 1e-3 }, initial_state = { lr = 0 } }`.
     #[serde(skip_serializing_if = "Groups::is_empty")]
@@ -158,6 +175,9 @@ impl Default for TrainConfig {
             freeze: Vec::new(),
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),
+            perturbation: Vec::new(),
+            dropout: 0.0,
+            noise_schedule: None,
             groups: Groups::default(),
             loss: LossConfig::default(),
             stop: None,
@@ -344,6 +364,10 @@ fn one() -> usize {
 
 const fn is_one(n: &usize) -> bool {
     *n == 1
+}
+
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
 }
 
 /// Validation. Any other key is the name of a further set of validation trials, `[validate.NAME]`.

@@ -9,6 +9,9 @@ mod padding_test;
 mod parts;
 #[cfg(test)]
 mod parts_test;
+mod perturbed;
+#[cfg(test)]
+mod perturbed_test;
 mod rollback;
 mod stages;
 
@@ -27,6 +30,7 @@ use crate::condition_states::condition_numbers;
 use crate::evaluation::accuracy::batch_accuracy;
 use crate::evaluation::{Breakdown, Scored, TOGETHER, Tasks, ValidationSet, evaluate_terms};
 use crate::gradients::Gradients;
+use crate::interventions::Interventions;
 use crate::metric::Metric;
 use crate::monitors::Drift;
 use crate::objective::{Evaluated, LossInputs, Minimised};
@@ -105,6 +109,8 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     good: Option<LastGoodState<B>>,
     /// Weights from which the monitors measure the drift; absent without monitors.
     drift: Option<Drift>,
+    /// Interventions on the present batch.
+    interventions: Interventions,
     /// True once trials of different lengths have run together.
     has_padding: bool,
     /// The last reason given to observers for a failed write.
@@ -164,6 +170,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             made_ahead: None,
             good: None,
             drift: None,
+            interventions: Interventions::default(),
             has_padding: false,
             trouble: None,
         };
@@ -318,6 +325,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         let batch = Batch::<B>::new(&trials, &self.network.device());
         self.has_padding |= batch.is_padded();
         let pass = self.pass(self.counters.step, &trials)?;
+        self.interventions = self.draw_interventions(&trials);
         let Computed {
             trajectory,
             gradients,
@@ -367,9 +375,11 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         if self.is_in_parts() {
             return self.gradients_in_parts(batch, pass);
         }
-        let trajectory = self.network.forward(batch.inputs.clone(), pass);
-        let loss = self.minimised.of(&self.network, pass, &trajectory, batch);
-        let gradients = loss.gradients(&self.network);
+        let network = self.present_network();
+        let trajectory = self.run_trials(&network, 0, batch.inputs.clone(), pass)?;
+        let loss = self.minimised.of(&network, pass, &trajectory, batch);
+        let gradients = loss.gradients(&network);
+        drop(network);
         let norm = gradients.global_norm();
         let numbers = self.read(batch, &trajectory.outputs, &loss, &norm, &gradients)?;
         Ok(Computed {

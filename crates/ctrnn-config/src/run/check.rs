@@ -67,6 +67,7 @@ impl Check<'_> {
         let objective = self.objective(&config.train.loss, loss, &model, clock);
         self.check_recompute(&config.train, &objective);
         self.check_parts(&config.train, &objective, &model);
+        let perturbations = self.perturbations(&config, &model, task.as_ref(), clock);
         let schedule = config.train.schedule;
         config.train.schedule = schedule.of_fixed_length(config.train.steps);
         if !self.problems.is_empty() {
@@ -95,6 +96,7 @@ impl Check<'_> {
             given: None,
             initial: None,
             objective,
+            perturbations,
             config,
             notes: Vec::new(),
             input_files: Vec::new(),

@@ -9,7 +9,9 @@ use std::ops::Range;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::{Forward, TrainingBackend, Trajectory, UnitState, cat_rows, host_tensor};
+use ctrnn_model::{
+    CtrnnModule, Forward, TrainingBackend, Trajectory, UnitState, cat_rows, host_tensor,
+};
 
 use super::{Computed, Trainer};
 use crate::TrainError;
@@ -23,16 +25,20 @@ type States<B> = Vec<UnitState<Tensor<B, 2>>>;
 
 /// A window of time steps of a trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Window {
+pub(super) struct Window {
     /// Time steps that are run, through which gradients are carried back.
-    run: Range<usize>,
+    pub run: Range<usize>,
     /// Time steps whose outputs and rates the objective sees: the last ones.
-    seen: Range<usize>,
+    pub seen: Range<usize>,
 }
 
 /// Returns the windows of a trial: the objective sees `stride` time steps after another, and their gradients are carried back from the
 /// last of them through `window` time steps, a multiple of `stride`.
-fn windows(n_steps: usize, window: usize, stride: usize) -> impl Iterator<Item = Window> {
+pub(super) fn windows(
+    n_steps: usize,
+    window: usize,
+    stride: usize,
+) -> impl Iterator<Item = Window> {
     (0..n_steps.div_ceil(stride)).map(move |k| {
         let end = (k + 1) * stride;
         Window {
@@ -82,11 +88,13 @@ impl<B: TrainingBackend> Trainer<'_, B> {
     ) -> Result<Computed<B>, TrainError> {
         self.check_parts()?;
         let mut sums = None;
+        let network = self.present_network();
         let ended: Vec<Ended<B>> = self
             .courses(batch, pass)
             .into_iter()
-            .map(|(trials, n_steps)| self.course(batch, pass, trials, n_steps, &mut sums))
-            .collect();
+            .map(|course| self.course(&network, batch, pass, course, &mut sums))
+            .collect::<Result<_, _>>()?;
+        drop(network);
         let Sums { value, gradients } = sums.expect("a batch has a time step");
         let trajectory = joined(ended);
         let norm = gradients.global_norm();
@@ -123,12 +131,12 @@ impl<B: TrainingBackend> Trainer<'_, B> {
     /// Runs some of the trials through `n_steps` time steps, window by window, and adds value and gradients of each to the sums.
     fn course(
         &self,
+        network: &CtrnnModule<B>,
         batch: &Batch<B>,
         pass: &Forward<B>,
-        trials: Range<usize>,
-        n_steps: usize,
+        (trials, n_steps): (Range<usize>, usize),
         sums: &mut Option<Sums<B>>,
-    ) -> Ended<B> {
+    ) -> Result<Ended<B>, TrainError> {
         let [window, stride] = self.settings.train.truncation(n_steps);
         let mut outputs = Vec::new();
         let mut ends: VecDeque<States<B::InnerBackend>> = VecDeque::new(); // states after the last windows, oldest first
@@ -140,16 +148,15 @@ impl<B: TrainingBackend> Trainer<'_, B> {
                 forward = forward.starting_from(start.into_iter().map(constant).collect());
             }
             let inputs = batch.part(trials.clone(), run.clone()).inputs;
-            let trajectory = self.network.forward(inputs, &forward);
+            let trajectory = self.run_trials(network, trials.start, inputs, &forward)?;
             let states = trajectory.layers().map(|layer| layer.final_state.clone());
             ends.push_back(states.map(|state| state.map(Tensor::inner)).collect());
             let part = batch.part(trials.clone(), seen.clone());
             let trajectory = last_steps(trajectory, seen.start - run.start, seen.len());
             outputs.push(trajectory.outputs.clone().inner());
-            let value =
-                self.minimised
-                    .of_part(&self.network, trajectory, &part, sums.is_none());
-            let gradients = value.gradients(&self.network);
+            let is_first = sums.is_none();
+            let value = self.minimised.of_part(network, trajectory, &part, is_first);
+            let gradients = value.gradients(network);
             *sums = Some(match sums.take() {
                 None => Sums { value, gradients },
                 Some(sums) => Sums {
@@ -158,10 +165,10 @@ impl<B: TrainingBackend> Trainer<'_, B> {
                 },
             });
         }
-        Ended {
+        Ok(Ended {
             outputs: padded(outputs, batch.inputs.dims()[1] - n_steps),
             states: ends.pop_back().expect("a trial has a time step"),
-        }
+        })
     }
 
     /// Refuses what cannot be computed in parts; a configuration is checked when it is read.
@@ -170,9 +177,12 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         let mut terms = self.minimised.objective.indivisible();
         terms.extend(custom);
         let is_cut = self.settings.train.truncate_steps.is_some();
-        let delays = self.network.config().layers();
-        if is_cut && delays.into_iter().any(|layer| layer.longest_delay_ms().is_some()) {
+        let mut layers = self.network.config().layers();
+        if is_cut && layers.any(|layer| layer.longest_delay_ms().is_some()) {
             terms.push("delays of recurrent connections".to_owned());
+        }
+        if is_cut && !self.settings.perturbations.is_empty() {
+            terms.push("perturbations".to_owned());
         }
         match terms.as_slice() {
             [] => Ok(()),

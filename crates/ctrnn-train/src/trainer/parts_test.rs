@@ -1,6 +1,7 @@
 //! Gradients in parts against those of whole batches, and against numpy.
 
 use burn::backend::{Autodiff, NdArray};
+use burn::tensor::TensorData;
 use ctrnn_model::{
     Activation, CtrnnConfig, InitialState, LearnedTimeConstants, NoiseLevels, PreactivationNoise,
     ShortTermPlasticity, TimeConstants,
@@ -8,8 +9,9 @@ use ctrnn_model::{
 use ctrnn_random::Rng;
 use ctrnn_tasks::{Clock, Condition, Layout, Timeline, Trial};
 
+use super::parts::windows;
 use super::*;
-use crate::objective::config::{LossConfig, Normalisation, Omega, Pairing, PerMatrix, RateTarget};
+use crate::objective::config::{Normalisation, Omega, Pairing, PerMatrix, RateTarget};
 use crate::objective::{Objective, Penalty};
 use crate::settings::TrainConfig;
 use crate::{Loss, Sgd};
@@ -20,8 +22,8 @@ type Grad32 = Autodiff<NdArray<f32>>;
 
 /// A task with two inputs and one output, in which everything differs from time step to time step; a trial of condition k has
 /// `lengths[k]` time steps.
-struct Waves {
-    lengths: Vec<usize>,
+pub(super) struct Waves {
+    pub lengths: Vec<usize>,
 }
 
 fn wave(phase: f64, t: usize) -> f64 {
@@ -43,7 +45,8 @@ impl Task for Waves {
     fn sample_trial(&self, condition: &Condition, _: Clock, rng: &mut Rng) -> Trial {
         let phase = condition.values[0].1;
         let mut timeline = Timeline::default();
-        timeline.push("trial", self.lengths[phase as usize]);
+        timeline.push("early", 3);
+        timeline.push("late", self.lengths[phase as usize] - 3);
         let mut trial = Trial::new(&self.layout(), condition, timeline);
         for t in 0..trial.n_steps {
             trial.set_input(t..t + 1, 0, wave(phase, t));
@@ -57,7 +60,7 @@ impl Task for Waves {
 }
 
 /// Builds a network of two layers with every kind of state and noise.
-fn network() -> CtrnnConfig {
+pub(super) fn network() -> CtrnnConfig {
     let below = CtrnnConfig {
         activation: Activation::Softplus,
         noise: NoiseLevels {
@@ -109,7 +112,7 @@ fn sums(normalisation: Normalisation) -> Objective {
     }
 }
 
-fn settings(train: TrainConfig, objective: Objective) -> TrainSettings {
+pub(super) fn settings(train: TrainConfig, objective: Objective) -> TrainSettings {
     TrainSettings {
         train: TrainConfig {
             steps: 4,
@@ -139,7 +142,7 @@ fn truncated(window: usize, stride: usize) -> TrainConfig {
     }
 }
 
-fn whole() -> TrainConfig {
+pub(super) fn whole() -> TrainConfig {
     TrainConfig {
         batch_size: 6,
         ..TrainConfig::default()
@@ -152,21 +155,30 @@ fn computed<B: TrainingBackend>(
     task: &dyn Task,
     settings: TrainSettings,
 ) -> Result<Computed<B>, TrainError> {
-    let network = config.init::<B>(3, &Default::default()).unwrap();
-    let mut trainer = Trainer::new(network, task, settings).unwrap();
-    let trials = trainer.trials(&|| None).unwrap();
-    let batch = Batch::<B>::new(&trials, &Default::default());
-    let pass = trainer.pass(0, &trials).unwrap();
+    gradients_of(config.init::<B>(3, &Default::default()).unwrap(), task, settings)
+}
+
+/// Computes the gradients of the first batch for a network.
+pub(super) fn gradients_of<B: TrainingBackend>(
+    network: CtrnnModule<B>,
+    task: &dyn Task,
+    settings: TrainSettings,
+) -> Result<Computed<B>, TrainError> {
+    let mut trainer = Trainer::new(network, task, settings)?;
+    let trials = trainer.trials(&|| None)?;
+    let batch = Batch::<B>::new(&trials, &trainer.network.device());
+    let pass = trainer.pass(0, &trials)?;
+    trainer.interventions = trainer.draw_interventions(&trials);
     trainer.gradients(&batch, pass)
 }
 
-fn flat<B: TrainingBackend>(computed: &Computed<B>) -> Vec<f64> {
+pub(super) fn flat<B: TrainingBackend>(computed: &Computed<B>) -> Vec<f64> {
     let all = computed.gradients.0.values();
     all.flat_map(|gradient| gradient.to_data().iter::<f64>().collect::<Vec<_>>())
         .collect()
 }
 
-fn assert_close(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
+pub(super) fn assert_close(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (a, b) in found.iter().zip(expected) {
         assert!((a - b).abs() < tolerance, "{what}: {a} is not {b}");
@@ -273,11 +285,8 @@ fn truncated_gradients_are_those_of_numpy() {
             ..truncated(window, stride)
         };
         let settings = settings(train, Loss::Mse.into());
-        let mut trainer = Trainer::new(network.clone(), &task, settings).unwrap();
-        let trials = trainer.trials(&|| None).unwrap();
-        let batch = Batch::new(&trials, &Default::default());
-        let pass = trainer.pass(0, &trials).unwrap();
-        let found = trainer.gradients(&batch, pass).unwrap().gradients;
+        let found = gradients_of(network.clone(), &task, settings);
+        let found = found.unwrap().gradients;
         assert_eq!(found.0.len(), 6);
         for (parameter, gradient) in found.0 {
             let expected = numbers(&case["gradients"][parameter.name()]);
