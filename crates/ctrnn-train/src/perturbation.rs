@@ -291,7 +291,7 @@ impl Perturbation {
         let row = |values: Vec<f64>| -> Tensor<B, 2> {
             host_tensor(TensorData::new(values, [1, n]), &network.device())
         };
-        let w_rc = free.w_rc_raw.val() * self.uncut(active, network);
+        let w_rc = self.cut_from(active, free.w_rc_raw.val());
         let w_out = free.w_out_raw.val();
         if held.iter().any(|&(_, rate)| rate != 0.0) {
             let mut rates = vec![0.0; n];
@@ -313,16 +313,20 @@ impl Perturbation {
         Ok(free)
     }
 
-    /// Returns 0 for recurrent connections `[post, pre]` that an active cut takes out, else 1.
-    fn uncut<B: Backend>(&self, active: &[bool], network: &CtrnnModule<B>) -> Tensor<B, 2> {
-        let n = network.config().n_units;
+    /// Returns recurrent weights `[post, pre]` without the connections that active cuts take out.
+    fn cut_from<B: Backend>(&self, active: &[bool], w_rc: Tensor<B, 2>) -> Tensor<B, 2> {
+        if self.active_cuts(active).next().is_none() {
+            return w_rc;
+        }
+        let [n, _] = w_rc.dims();
         let mut uncut = vec![1.0f32; n * n];
         for cut in self.active_cuts(active) {
             for i in &cut.post {
                 cut.pre.iter().for_each(|j| uncut[i * n + j] = 0.0);
             }
         }
-        host_tensor(TensorData::new(uncut, [n, n]), &network.device())
+        let uncut = host_tensor(TensorData::new(uncut, [n, n]), &w_rc.device());
+        w_rc * uncut
     }
 
     /// Returns the effective recurrent weights `[post, pre]` that are left by the active cuts.
@@ -331,7 +335,7 @@ impl Perturbation {
         active: &[bool],
         network: &CtrnnModule<B>,
     ) -> Vec<f64> {
-        let w_rc = network.effective_weights(Matrix::Recurrent) * self.uncut(active, network);
+        let w_rc = self.cut_from(active, network.effective_weights(Matrix::Recurrent));
         w_rc.to_data().iter().collect()
     }
 
