@@ -203,7 +203,8 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
     /// ```
     ///
     /// Reports list the term as `name`. The result must depend on outputs, rates or weights and have one element. If
-    /// there is a custom term, all validation trials run together, so that the term sees them as one batch.
+    /// there is a custom term, all validation trials run together, so that the term sees them as one batch; training refuses it
+    /// with `train.truncate_steps` and `train.accumulate`, which divide a batch.
     pub fn add_loss(&mut self, name: &str, term: impl Fn(&LossInputs<B>) -> Tensor<B, 1> + 'a) {
         self.minimised
             .custom

@@ -293,23 +293,24 @@ impl UnitGroups {
 
     /// Lists the names of the groups.
     fn known(&self) -> String {
-        let of_signs = match self.signs {
-            Some(_) => &["all", "e", "i"][..],
-            None => &["all"],
-        };
-        let of_weights = self.outgoing.as_ref().map_or(&[][..], |_| &["sign:+", "sign:-"]);
-        let of_run = self.clusters.as_ref().map_or("", |_| "cluster:K");
-        let under_law = match self.signs {
-            Some(_) => "",
-            None => " (e and i under Dale's law)",
-        };
-        let named = self.named.iter().map(|(name, _)| name.as_str());
-        let all = of_signs.iter().chain(of_weights).copied();
-        let all = all.chain([of_run].into_iter().filter(|name| !name.is_empty()));
-        let first: Vec<&str> = all.collect();
-        let all = std::iter::once(first.join(", ") + under_law);
-        let all = all.chain(named.map(str::to_owned));
-        all.collect::<Vec<_>>().join(", ")
+        let mut names = vec!["all"];
+        if self.signs.is_some() {
+            names.extend(["e", "i"]);
+        }
+        if self.outgoing.is_some() {
+            names.extend(["sign:+", "sign:-"]);
+        }
+        if self.clusters.is_some() {
+            names.push("cluster:K");
+        }
+        let mut known = names.join(", ");
+        if self.signs.is_none() {
+            known += " (e and i under Dale's law)";
+        }
+        for (name, _) in &self.named {
+            known = known + ", " + name;
+        }
+        known
     }
 }
 

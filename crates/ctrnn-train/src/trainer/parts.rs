@@ -144,8 +144,9 @@ impl<B: TrainingBackend> Trainer<'_, B> {
             let mut forward = pass.part(trials.clone(), run.clone());
             if run.start > 0 {
                 let start = ends.pop_front().expect("a window ended here");
-                let constant = |state: UnitState<_>| state.map(Tensor::from_inner);
-                forward = forward.starting_from(start.into_iter().map(constant).collect());
+                let constant = start.into_iter();
+                let constant = constant.map(|state| state.map(Tensor::<B, 2>::from_inner));
+                forward = forward.starting_from(constant.collect());
             }
             let inputs = batch.part(trials.clone(), run.clone()).inputs;
             let trajectory = self.run_trials(network, trials.start, inputs, &forward)?;

@@ -44,7 +44,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
     ) -> Result<Trajectory<B>, TrainError> {
         let [n_trials, n_steps, _] = inputs.dims();
         let within = |trials: &[usize]| -> Vec<usize> {
-            let some = trials.iter().filter(|b| (first..first + n_trials).contains(b));
+            let some = trials.iter().filter(|b| (first..first + n_trials).contains(*b));
             some.map(|b| b - first).collect()
         };
         let groups = self.interventions.groups.iter();
