@@ -7,7 +7,13 @@ use crate::project::{NOISE, Project};
 fn one_trial(run: &str, n_steps: usize) -> Vec<String> {
     let trial = format!("task.sine.trial_ms={n_steps}");
     let arguments = [
-        "train", "long.toml", "--run-dir", run, "--threads=1", &trial, "train.truncate_steps=100",
+        "train",
+        "long.toml",
+        "--run-dir",
+        run,
+        "--threads=1",
+        &trial,
+        "train.truncate_steps=100",
     ];
     arguments.map(str::to_owned).into()
 }
@@ -39,10 +45,17 @@ fn memory_does_not_grow_with_the_states_of_a_trial() {
 fn a_whole_window_and_accumulated_batches_train_as_before() {
     let project = Project::new();
     let loss = |run: &str, arguments: &[&str]| -> f64 {
-        let all = [arguments, &[NOISE, "train.steps=5", "train.loss.rate_l2=1e-3"]].concat();
+        let all = [
+            arguments,
+            &[NOISE, "train.steps=5", "train.loss.rate_l2=1e-3"],
+        ]
+        .concat();
         project.train(run, &all).exits(0);
         let rows = project.metrics(run);
-        let last = rows.iter().rfind(|row| row["split"] == "val").expect("a validation");
+        let last = rows
+            .iter()
+            .rfind(|row| row["split"] == "val")
+            .expect("a validation");
         last["loss"].parse().expect("a number")
     };
     let plain = loss("plain", &[]);
@@ -50,7 +63,10 @@ fn a_whole_window_and_accumulated_batches_train_as_before() {
     let accumulated = loss("accumulated", &["train.batch_size=2", "train.accumulate=2"]);
     let short = loss("short", &["train.truncate_steps=3"]);
     for (name, found) in [("window", window), ("accumulated", accumulated)] {
-        assert!((found - plain).abs() < 1e-5 * plain, "{name}: {found} is not {plain}");
+        assert!(
+            (found - plain).abs() < 1e-5 * plain,
+            "{name}: {found} is not {plain}"
+        );
     }
     assert!((short - plain).abs() > 1e-5 * plain, "{short}");
 }
@@ -74,6 +90,7 @@ fn a_stopped_run_in_parts_and_under_interventions_equals_an_uninterrupted_one() 
     project.assert_same_run("whole", "parts");
     let plain = [&arguments[..], &["train.perturbation=none"]].concat();
     project.train("plain", &plain).exits(0);
-    let weights = |run: &str| project.arrays(&format!("{run}/model/weights.npz"))["recurrent.weight"].clone();
+    let weights =
+        |run: &str| project.arrays(&format!("{run}/model/weights.npz"))["recurrent.weight"].clone();
     assert!(weights("plain") != weights("whole"));
 }

@@ -72,13 +72,13 @@ pub use arrays::{ArrayDoc, Arrays, FIGURE_ARRAYS, README, ToArray, readme};
 pub use blocks::{Block, blocks, reordered, sorted_units};
 pub use clusters::{Clusters, clusters};
 pub use courses::{Course, Courses};
-pub use decision_times::DecisionTimes;
-pub use dsa::{delay_dynamics, dsa, dynamical_distance};
-pub use dynamics::{Dynamics, Factors};
 pub use ctrnn_train::perturbation::{
     Clamp, Current, Cut, Lesion, Perturbation, PerturbationError, PlasticSynapses, SynapseStates,
     Window, forward_perturbed,
 };
+pub use decision_times::DecisionTimes;
+pub use dsa::{delay_dynamics, dsa, dynamical_distance};
+pub use dynamics::{Dynamics, Factors};
 pub use epochs::Epochs;
 pub use evidence::{Context, Contexts, Evidence, evidence};
 pub use held_inputs::{HeldInput, HeldInputs, Place, Stimulus};

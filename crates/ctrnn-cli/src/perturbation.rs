@@ -36,7 +36,11 @@ pub fn perturbation<B: Backend>(
 }
 
 /// Parses the perturbations of a network whose layers have these groups, from the inputs up.
-fn parsed(args: &PerturbArgs, layers: &[UnitGroups], clock: Clock) -> Result<Perturbation, Failure> {
+fn parsed(
+    args: &PerturbArgs,
+    layers: &[UnitGroups],
+    clock: Clock,
+) -> Result<Perturbation, Failure> {
     let written: Vec<Written> = (args.given().into_iter())
         .map(|(kind, word)| Written {
             kind,

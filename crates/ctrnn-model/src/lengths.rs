@@ -6,8 +6,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::{
-    CtrnnConfig, CtrnnModule, Forward, LayerStart, Noise, NoiseAddress, Trajectory, UnitState, cat_rows,
-    host_tensor, map_rows, noise_sources,
+    CtrnnConfig, CtrnnModule, Forward, LayerStart, Noise, NoiseAddress, Trajectory, UnitState,
+    cat_rows, host_tensor, map_rows, noise_sources,
 };
 
 impl<B: Backend> Noise<B> {

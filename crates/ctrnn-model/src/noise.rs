@@ -114,7 +114,10 @@ impl<B: Backend> CtrnnModule<B> {
         self.config.noise = self.config.noise.times(factor);
         let correlations = self.noise_factor.iter_mut().flatten();
         correlations.for_each(|entry| *entry *= factor);
-        self.below.0.iter_mut().for_each(|layer| layer.scale_noise(factor));
+        self.below
+            .0
+            .iter_mut()
+            .for_each(|layer| layer.scale_noise(factor));
     }
 }
 

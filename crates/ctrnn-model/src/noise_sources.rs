@@ -23,9 +23,7 @@ fn source<B: Backend>(
             let draws = draws(stream, layer, *address);
             match skipped(*address) {
                 0 => NoiseSource::Drawn(draws),
-                skipped => {
-                    NoiseSource::Given(drawn_after(skipped, draws, shape, None, device))
-                }
+                skipped => NoiseSource::Given(drawn_after(skipped, draws, shape, None, device)),
             }
         }
         Noise::Given { .. } => match given {

@@ -90,7 +90,8 @@ impl PerturbationConfig {
         if written.is_empty() {
             return Err(WordError {
                 what: format!("{key} perturbs nothing"),
-                help: "for instance silence = [\"0-9@delay\"]; or lesion, clamp, current, cut".to_owned(),
+                help: "for instance silence = [\"0-9@delay\"]; or lesion, clamp, current, cut"
+                    .to_owned(),
             });
         }
         let layers: Vec<_> = (network.layers())
@@ -210,7 +211,11 @@ fn dropped(probability: f64, network: &CtrnnConfig, seed: u64, step: u64) -> Per
         let mut rng = Rng::new(key, u64::from(layer.layer), step);
         let mut factor = || {
             let is_kept = rng.uniform() >= probability;
-            if is_kept { 1.0 / (1.0 - probability) } else { 0.0 }
+            if is_kept {
+                1.0 / (1.0 - probability)
+            } else {
+                0.0
+            }
         };
         Perturbation {
             outgoing: Some((0..layer.n_units).map(|_| factor()).collect()),

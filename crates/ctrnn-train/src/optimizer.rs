@@ -477,7 +477,8 @@ mod tests {
             let mut optimizer = OptimizerState::new(rule).with_groups(&groups, start.config());
             let gradients = gradients(&start, 0.0);
             let weights = optimizer.step(0.1, start, gradients).weights();
-            ["recurrent.bias", "output.bias"].map(|name| weights[name].iter::<f64>().next().unwrap())
+            ["recurrent.bias", "output.bias"]
+                .map(|name| weights[name].iter::<f64>().next().unwrap())
         };
         let adamw = Optimizer::AdamW(AdamW {
             weight_decay: 0.0,
@@ -490,7 +491,10 @@ mod tests {
             (Optimizer::Sgd(Sgd::default()), None, 0.95),
         ] {
             let [bias, of_readout] = decayed(rule, lr);
-            assert!((bias - expected).abs() < 1e-7 && of_readout == 1.0, "{bias} {of_readout}"); // f32 constants
+            assert!(
+                (bias - expected).abs() < 1e-7 && of_readout == 1.0,
+                "{bias} {of_readout}"
+            ); // f32 constants
         }
     }
 

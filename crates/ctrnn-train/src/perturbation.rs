@@ -299,7 +299,9 @@ impl Perturbation {
             let rates = row(rates);
             let added = |bias: &Option<Param<Tensor<B, 1>>>, w: &Tensor<B, 2>| {
                 let bias = bias.clone()?;
-                let constant = (w.clone() * rates.clone()).sum_dim(1).reshape([w.dims()[0]]);
+                let constant = (w.clone() * rates.clone())
+                    .sum_dim(1)
+                    .reshape([w.dims()[0]]);
                 Some(Param::initialized(bias.id, bias.val() + constant))
             };
             if network.config().short_term_plasticity.is_none() {
@@ -330,11 +332,7 @@ impl Perturbation {
     }
 
     /// Returns the effective recurrent weights `[post, pre]` that are left by the active cuts.
-    fn recurrent_weights<B: Backend>(
-        &self,
-        active: &[bool],
-        network: &CtrnnModule<B>,
-    ) -> Vec<f64> {
+    fn recurrent_weights<B: Backend>(&self, active: &[bool], network: &CtrnnModule<B>) -> Vec<f64> {
         let w_rc = self.cut_from(active, network.effective_weights(Matrix::Recurrent));
         w_rc.to_data().iter().collect()
     }

@@ -206,7 +206,8 @@ impl TrainConfig {
 
     /// Returns the number of time steps that run together in a pass, of trials of `n_steps`.
     pub fn steps_together(&self, n_steps: usize) -> usize {
-        self.truncate_steps.map_or(n_steps, |window| window.min(n_steps))
+        self.truncate_steps
+            .map_or(n_steps, |window| window.min(n_steps))
     }
 
     /// Returns the gradient clipping, if any.

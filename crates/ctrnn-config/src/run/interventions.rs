@@ -65,8 +65,8 @@ impl Check<'_> {
             return;
         };
         let message = format!("train.loss.omega takes a second pass, which knows no {key}");
-        let problem =
-            Diagnostic::new(Code::Training, message).help(format!("remove {key} or train.loss.omega"));
+        let problem = Diagnostic::new(Code::Training, message)
+            .help(format!("remove {key} or train.loss.omega"));
         self.report(problem, &[("train.loss.omega", ""), (key, "")]);
     }
 
@@ -75,10 +75,14 @@ impl Check<'_> {
         let n_layers = network.n_layers();
         let is_clamped = |number: usize| !own.of_layer(number, n_layers).clamped.is_empty();
         let mut layers = network.layers().enumerate();
-        if !layers.any(|(number, layer)| layer.short_term_plasticity.is_some() && is_clamped(number)) {
+        if !layers
+            .any(|(number, layer)| layer.short_term_plasticity.is_some() && is_clamped(number))
+        {
             return;
         }
-        let message = format!("{key} holds rates of units with short-term plasticity, through which there is no gradient");
+        let message = format!(
+            "{key} holds rates of units with short-term plasticity, through which there is no gradient"
+        );
         let problem = Diagnostic::new(Code::Training, message)
             .help("a lesion takes the units out as well, and their synapses go on");
         self.report(problem, &[(key, "")]);
@@ -99,7 +103,10 @@ impl Check<'_> {
                 Code::UnknownWord,
                 format!("{key}: no trial has an epoch {unknown}"),
             );
-            let help = format!("epochs are {}; or give times in ms, such as 200..400", known.join(", "));
+            let help = format!(
+                "epochs are {}; or give times in ms, such as 200..400",
+                known.join(", ")
+            );
             self.report(problem.help(help), &[(key, "")]);
         }
         let (latest, longest) = (own.latest_start(), task.longest_steps(clock));

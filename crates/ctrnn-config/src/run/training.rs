@@ -88,8 +88,8 @@ impl Check<'_> {
             let message = format!(
                 "{key} cuts trials, but recurrent connections are delayed by up to {delay_ms} ms: the state at a cut does not hold the rates before it"
             );
-            let problem =
-                Diagnostic::new(Code::Training, message).help(format!("remove {key} or the delays"));
+            let problem = Diagnostic::new(Code::Training, message)
+                .help(format!("remove {key} or the delays"));
             self.report(problem, &[(key, "")]);
         }
     }
@@ -102,7 +102,9 @@ impl Check<'_> {
         let (message, help) = match train.truncate_steps {
             None => (
                 format!("{key} = {stride} is the stride of windows that do not exist"),
-                format!("train.truncate_steps = {stride} cuts trials into windows; or remove {key}"),
+                format!(
+                    "train.truncate_steps = {stride} cuts trials into windows; or remove {key}"
+                ),
             ),
             Some(window) if stride == 0 || !window.is_multiple_of(stride) => (
                 format!(
@@ -354,7 +356,8 @@ impl Check<'_> {
                 (Some(_), _) => "a learning rate",
                 (None, Some(_)) => "a weight decay",
                 (None, None) => {
-                    let message = format!("train.groups.{name} is empty; expected lr or weight_decay");
+                    let message =
+                        format!("train.groups.{name} is empty; expected lr or weight_decay");
                     let problem = Diagnostic::new(Code::Training, message)
                         .help("for instance { lr = 1e-4 }; or remove the group");
                     self.report(problem, &[(&format!("train.groups.{name}"), "")]);

@@ -135,7 +135,9 @@ impl Run {
                 "recurrent connections are delayed, so that the states of all time steps are kept";
             note("train.recompute".to_owned(), why.to_owned());
         }
-        if train.noise_schedule.is_some() && self.model.layers().all(|layer| layer.noise.is_silent()) {
+        if train.noise_schedule.is_some()
+            && self.model.layers().all(|layer| layer.noise.is_silent())
+        {
             let why = "every level of model.noise is 0";
             note("train.noise_schedule".to_owned(), why.to_owned());
         }

@@ -126,10 +126,7 @@ impl Perturbation {
 }
 
 /// Splits a word of a perturbation into the layer of its units and the rest: `layers.0.3,8-11`; without a layer it is the last one.
-fn layer_of<'a>(
-    written: &Written<'a>,
-    n_layers: usize,
-) -> Result<(usize, &'a str), WordError> {
+fn layer_of<'a>(written: &Written<'a>, n_layers: usize) -> Result<(usize, &'a str), WordError> {
     let split = (written.word.strip_prefix("layers.")).and_then(|rest| rest.split_once('.'));
     let Some((number, own)) = split else {
         return Ok((n_layers - 1, written.word));
@@ -150,10 +147,14 @@ fn of_layer(words: &[Word], n_units: usize) -> Result<Perturbation, WordError> {
     let silenced = of(Kind::Silence).map(|word| word.clamp_to(Some(0.0)));
     let clamped = of(Kind::Clamp).map(|word| word.clamp_to(None));
     let found = Perturbation {
-        lesioned: of(Kind::Lesion).map(Word::lesion).collect::<Result<_, _>>()?,
+        lesioned: of(Kind::Lesion)
+            .map(Word::lesion)
+            .collect::<Result<_, _>>()?,
         cut: of(Kind::Cut).map(Word::cut).collect::<Result<_, _>>()?,
         clamped: silenced.chain(clamped).collect::<Result<_, _>>()?,
-        currents: of(Kind::Current).map(Word::current).collect::<Result<_, _>>()?,
+        currents: of(Kind::Current)
+            .map(Word::current)
+            .collect::<Result<_, _>>()?,
         ..Perturbation::default()
     };
     let checked = found.check(n_units);
@@ -388,7 +389,11 @@ impl Word<'_> {
 
     /// Parses a cut: `0-9>20-29@delay`.
     fn cut(&self) -> Result<Cut, WordError> {
-        let (pre, post) = self.written.word.split_once('>').ok_or_else(|| self.unreadable())?;
+        let (pre, post) = self
+            .written
+            .word
+            .split_once('>')
+            .ok_or_else(|| self.unreadable())?;
         let pre = self.units(pre)?;
         let (post, when) = self.units_and_window(post)?;
         Ok(Cut { post, pre, when })
@@ -483,7 +488,10 @@ impl Word<'_> {
             (Kind::Current, _) => "0-9@200..400=0.5",
         };
         WordError {
-            what: format!("{:?} is not a value of {}", self.written.word, self.written.place),
+            what: format!(
+                "{:?} is not a value of {}",
+                self.written.word, self.written.place
+            ),
             help: format!("expected for instance {}", self.written.shown(example)),
         }
     }

@@ -13,9 +13,9 @@ use super::parts::windows;
 use super::*;
 use crate::objective::config::{Normalisation, Omega, Pairing, PerMatrix, RateTarget};
 use crate::objective::{Objective, Penalty};
+use crate::optimizer::config::Optimizer;
 use crate::settings::TrainConfig;
 use crate::{Loss, Sgd};
-use crate::optimizer::config::Optimizer;
 
 type Grad64 = Autodiff<NdArray<f64>>;
 type Grad32 = Autodiff<NdArray<f32>>;
@@ -37,9 +37,7 @@ impl Task for Waves {
 
     fn conditions(&self) -> Vec<Condition> {
         let numbers = 0..self.lengths.len();
-        numbers
-            .map(|k| Condition::new([("k", k as f64)]))
-            .collect()
+        numbers.map(|k| Condition::new([("k", k as f64)])).collect()
     }
 
     fn sample_trial(&self, condition: &Condition, _: Clock, rng: &mut Rng) -> Trial {
@@ -155,7 +153,11 @@ fn computed<B: TrainingBackend>(
     task: &dyn Task,
     settings: TrainSettings,
 ) -> Result<Computed<B>, TrainError> {
-    gradients_of(config.init::<B>(3, &Default::default()).unwrap(), task, settings)
+    gradients_of(
+        config.init::<B>(3, &Default::default()).unwrap(),
+        task,
+        settings,
+    )
 }
 
 /// Computes the gradients of the first batch for a network.
@@ -191,7 +193,11 @@ fn a_window_that_covers_the_trial_gives_the_full_gradient() {
     let task = Waves {
         lengths: vec![10, 7, 12],
     };
-    for normalisation in [Normalisation::Mask, Normalisation::Entries, Normalisation::Trials] {
+    for normalisation in [
+        Normalisation::Mask,
+        Normalisation::Entries,
+        Normalisation::Trials,
+    ] {
         let of = |train| {
             let found = computed::<Grad64>(&network(), &task, settings(train, sums(normalisation)));
             let found = found.unwrap();
@@ -202,15 +208,30 @@ fn a_window_that_covers_the_trial_gives_the_full_gradient() {
         };
         let (expected, values) = of(whole());
         assert!(expected.len() > 50 && expected.iter().any(|g| g.abs() > 1e-2));
-        for train in [truncated(12, 12), truncated(100, 100), truncated(12, 3), truncated(15, 5)] {
+        for train in [
+            truncated(12, 12),
+            truncated(100, 100),
+            truncated(12, 3),
+            truncated(15, 5),
+        ] {
             let name = format!("{:?} {:?}", train.truncate_steps, train.truncate_stride);
             let (found, of_terms) = of(train);
             assert_close(&found, &expected, 1e-12, &name);
             assert_close(&of_terms, &values, 1e-12, &name);
         }
         let (short, of_terms) = of(truncated(4, 2));
-        assert_close(&of_terms, &[&values[..1], &of_terms[1..2], &values[2..]].concat(), 1e-12, "loss");
-        assert!(short.iter().zip(&expected).any(|(a, b)| (a - b).abs() > 1e-4));
+        assert_close(
+            &of_terms,
+            &[&values[..1], &of_terms[1..2], &values[2..]].concat(),
+            1e-12,
+            "loss",
+        );
+        assert!(
+            short
+                .iter()
+                .zip(&expected)
+                .any(|(a, b)| (a - b).abs() > 1e-4)
+        );
     }
 }
 
@@ -224,7 +245,12 @@ fn states_are_those_of_the_whole_trial_to_the_bit() {
     let bits = |train| {
         let found = computed::<Grad32>(&network(), &task, settings(train, Loss::Mse.into()));
         let trajectory = found.unwrap().trajectory;
-        let mut bits: Vec<u32> = trajectory.outputs.to_data().iter::<f32>().map(f32::to_bits).collect();
+        let mut bits: Vec<u32> = trajectory
+            .outputs
+            .to_data()
+            .iter::<f32>()
+            .map(f32::to_bits)
+            .collect();
         for layer in trajectory.layers() {
             for variable in layer.final_state.clone().into_array() {
                 bits.extend(variable.to_data().iter::<f32>().map(f32::to_bits));
@@ -234,7 +260,10 @@ fn states_are_those_of_the_whole_trial_to_the_bit() {
     };
     let expected = bits(whole());
     for (window, stride) in [(8, 8), (8, 4), (5, 5), (6, 2), (1, 1), (22, 11)] {
-        assert!(bits(truncated(window, stride)) == expected, "{window}, {stride}");
+        assert!(
+            bits(truncated(window, stride)) == expected,
+            "{window}, {stride}"
+        );
     }
 }
 
@@ -315,7 +344,11 @@ fn accumulated_batches_train_as_one() {
         initial_state: InitialState::Carry,
         ..layer
     });
-    for normalisation in [Normalisation::Mask, Normalisation::Entries, Normalisation::Trials] {
+    for normalisation in [
+        Normalisation::Mask,
+        Normalisation::Entries,
+        Normalisation::Trials,
+    ] {
         for truncate_steps in [None, Some(4)] {
             let trained = |batch_size: usize, accumulate: usize| {
                 let train = TrainConfig {
@@ -330,7 +363,10 @@ fn accumulated_batches_train_as_one() {
                 trainer.run().unwrap();
                 assert_eq!(trainer.counters().trials, 24);
                 let weights = trainer.network().weights();
-                weights.values().flat_map(|data| data.iter::<f64>().collect::<Vec<_>>()).collect::<Vec<f64>>()
+                weights
+                    .values()
+                    .flat_map(|data| data.iter::<f64>().collect::<Vec<_>>())
+                    .collect::<Vec<f64>>()
             };
             assert_close(&trained(2, 3), &trained(6, 1), 1e-12, "2 x 3");
             assert_close(&trained(3, 2), &trained(6, 1), 1e-12, "3 x 2");
@@ -384,5 +420,8 @@ fn indivisible_terms_are_refused() {
 #[test]
 fn windows_by_hand() {
     let all: Vec<_> = windows(7, 4, 2).map(|w| (w.run, w.seen)).collect();
-    assert_eq!(all, [(0..2, 0..2), (0..4, 2..4), (2..6, 4..6), (4..7, 6..7)]);
+    assert_eq!(
+        all,
+        [(0..2, 0..2), (0..4, 2..4), (2..6, 4..6), (4..7, 6..7)]
+    );
 }

@@ -44,14 +44,18 @@ impl<B: TrainingBackend> Trainer<'_, B> {
     ) -> Result<Trajectory<B>, TrainError> {
         let [n_trials, n_steps, _] = inputs.dims();
         let within = |trials: &[usize]| -> Vec<usize> {
-            let some = trials.iter().filter(|b| (first..first + n_trials).contains(*b));
+            let some = trials
+                .iter()
+                .filter(|b| (first..first + n_trials).contains(*b));
             some.map(|b| b - first).collect()
         };
         let groups = self.interventions.groups.iter();
         let groups = groups.map(|(own, trials)| (own, within(trials)));
         let groups: Vec<_> = groups.filter(|(_, trials)| !trials.is_empty()).collect();
         let run = |own: &Perturbation, trials: &[usize], inputs, forward: &Forward<B>| {
-            let timelines = trials.iter().map(|b| self.interventions.timelines[first + b].clone());
+            let timelines = trials
+                .iter()
+                .map(|b| self.interventions.timelines[first + b].clone());
             let timelines: Vec<_> = timelines.collect();
             if own.is_none() {
                 return Ok(network.forward(inputs, forward));

@@ -90,7 +90,10 @@ fn check_gradients(config: &CtrnnConfig, settings: &TrainSettings) {
             };
             let expected = (moved(step) - moved(-step)) / (2.0 * step);
             let (name, found) = (parameter.name(), gradient[k]);
-            assert!((found - expected).abs() < 1e-6, "{name}[{k}]: {found} is not {expected}");
+            assert!(
+                (found - expected).abs() < 1e-6,
+                "{name}[{k}]: {found} is not {expected}"
+            );
         }
     }
 }
@@ -143,11 +146,19 @@ fn other_trials_are_as_they_were() {
         ..PerturbationConfig::default()
     };
     let plain = outputs(&config, perturbed(&config, whole(), &[]));
-    let found = outputs(&config, perturbed(&config, whole(), std::slice::from_ref(&own)));
+    let found = outputs(
+        &config,
+        perturbed(&config, whole(), std::slice::from_ref(&own)),
+    );
     let n_steps = plain.len() / 6;
     let trials = plain.chunks(n_steps).zip(found.chunks(n_steps));
     let differ: Vec<f64> = trials
-        .map(|(a, b)| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max))
+        .map(|(a, b)| {
+            a.iter()
+                .zip(b)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f64::max)
+        })
         .collect();
     let n_same = differ.iter().filter(|&&d| d < 1e-12).count();
     let n_other = differ.iter().filter(|&&d| d > 1e-4).count();
@@ -197,8 +208,15 @@ fn dropout_scales_outgoing_weights() {
     let task = task();
     let mut trainer = Trainer::new(network.clone(), &task, settings.clone()).unwrap();
     let trials = trainer.trials(&|| None).unwrap();
-    let factors = trainer.draw_interventions(&trials).groups[0].0.outgoing.clone().unwrap();
-    assert!(factors.contains(&0.0) && factors.contains(&(1.0 / 0.6)), "{factors:?}");
+    let factors = trainer.draw_interventions(&trials).groups[0]
+        .0
+        .outgoing
+        .clone()
+        .unwrap();
+    assert!(
+        factors.contains(&0.0) && factors.contains(&(1.0 / 0.6)),
+        "{factors:?}"
+    );
     let scaled = ["recurrent.weight", "output.weight"].map(|name| {
         let data = &network.weights()[name];
         let values = data.iter::<f64>().zip(factors.iter().cycle());
@@ -211,5 +229,10 @@ fn dropout_scales_outgoing_weights() {
         let found = gradients_of(network, &task, settings).unwrap();
         found.trajectory.outputs.to_data().iter().collect()
     };
-    assert_close(&values(network, settings), &values(scaled, plain), 1e-12, "dropout");
+    assert_close(
+        &values(network, settings),
+        &values(scaled, plain),
+        1e-12,
+        "dropout",
+    );
 }
