@@ -74,15 +74,24 @@ impl<B: Backend> Batch<B> {
     /// the parts of a batch add up to those of the batch.
     #[must_use]
     pub fn part(&self, trials: Range<usize>, times: Range<usize>) -> Self {
-        let of_trials = |all: &Tensor<B, 3>| all.clone().narrow(1, trials.start, trials.len());
-        let some = |all: &Tensor<B, 3>| of_trials(all).narrow(0, times.start, times.len());
+        let is_all = trials.len() == self.n_steps.len();
+        let of_trials = |all: Tensor<B, 3>| {
+            if is_all {
+                return all; // a copy for each window would cost time that grows with the square of T
+            }
+            all.narrow(1, trials.start, trials.len())
+        };
+        let some = |all: &Tensor<B, 3>| {
+            let during = all.clone().narrow(0, times.start, times.len());
+            of_trials(during)
+        };
         let lengths = self.n_steps[trials.clone()].iter();
         let within = |length: &usize| length.saturating_sub(times.start).min(times.len());
         Self {
             inputs: some(&self.inputs.clone().swap_dims(0, 1)).swap_dims(0, 1),
             targets: some(&self.targets),
             mask: some(&self.mask),
-            mask_of_trials: of_trials(&self.mask_of_trials),
+            mask_of_trials: of_trials(self.mask_of_trials.clone()),
             within: some(&self.within),
             n_steps: lengths.map(within).collect(),
             ..*self
