@@ -17,6 +17,7 @@
 //! * `programs`: a program that a file names is started for trials alone, with consent, and ends with us
 //! * `variants`: time constants, noise, initial states and answers in training, resuming and at another dt
 //! * `import`: networks of torch, nn4n and PsychRNN compute here what they computed there; exports come back
+//! * `long_trials`: truncated and accumulated gradients, interventions: memory, numbers, resuming
 //! * `low_rank`: recurrent matrices of low rank: resuming, files, a start from a full-rank network, the analysis
 //! * `validation`: noise and trials of validation, metrics of a mixture, the end of a run, and `eval` on the same trials
 //! * `validation_sets`: named sets of validation trials, their metrics, rows and `eval`
@@ -48,6 +49,7 @@ mod determinism;
 mod doc_comments;
 mod earlier_versions;
 mod import;
+mod long_trials;
 mod low_rank;
 mod monitors;
 mod newest;

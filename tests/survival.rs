@@ -131,6 +131,11 @@ const STAGED: &[&str] = &[
     "validate.quiet={noise=false}",
 ];
 
+/// One with a truncated, accumulated stage with dropout, and one with perturbed trials under annealed noise.
+const INTERVENED: &[&str] = &[
+    "train.stage=[{steps=100,train={truncate_steps=6,truncate_stride=3,accumulate=2,batch_size=10,dropout=0.1}},{steps=100,train={perturbation=[{silence=[\"0-7@stimulus\"],fraction=0.4},{current=[\"8-11@40..80=0.3\"]}],noise_schedule={from=2,to=0.5,steps=80}}}]",
+];
+
 /// Kills a run at a fraction of the time that it takes, resumes it until the end, and compares.
 fn kill_and_resume(project: &Project, run: &str, moment: Duration, arguments: &[&str]) {
     let mut child = start(project, &toy(run, arguments));
@@ -185,10 +190,16 @@ fn killed_runs_with_stages_and_monitors_resume_to_the_same_end() {
 }
 
 #[test]
+fn killed_runs_in_parts_and_under_interventions_resume_to_the_same_end() {
+    kills(10, INTERVENED);
+}
+
+#[test]
 #[ignore = "minutes: just survival"]
-fn survival_of_500_kills() {
+fn survival_of_600_kills() {
     kills(300, PLAIN);
     kills(200, STAGED);
+    kills(100, INTERVENED);
 }
 
 // ---- 2: killed at each point of a checkpoint

@@ -40,8 +40,8 @@ mod lesion;
 mod linear_algebra;
 mod linear_decoder;
 mod metrics;
-mod perturbation;
-mod plastic_synapses;
+#[cfg(test)]
+mod perturbation_test;
 pub mod plot;
 pub mod population;
 mod preference;
@@ -72,6 +72,10 @@ pub use arrays::{ArrayDoc, Arrays, FIGURE_ARRAYS, README, ToArray, readme};
 pub use blocks::{Block, blocks, reordered, sorted_units};
 pub use clusters::{Clusters, clusters};
 pub use courses::{Course, Courses};
+pub use ctrnn_train::perturbation::{
+    Clamp, Current, Cut, Lesion, Perturbation, PerturbationError, PlasticSynapses, SynapseStates,
+    Window, forward_perturbed,
+};
 pub use decision_times::DecisionTimes;
 pub use dsa::{delay_dynamics, dsa, dynamical_distance};
 pub use dynamics::{Dynamics, Factors};
@@ -80,10 +84,6 @@ pub use evidence::{Context, Contexts, Evidence, evidence};
 pub use held_inputs::{HeldInput, HeldInputs, Place, Stimulus};
 pub use linear_algebra::{Eigen, Modes, NotConverged};
 pub use metrics::Metrics;
-pub use perturbation::{
-    Clamp, Current, Cut, Lesion, Perturbation, PerturbationError, Window, forward_perturbed,
-};
-pub use plastic_synapses::{PlasticSynapses, SynapseStates};
 pub use population::{
     Networks, Observer, POPULATION_ANALYSES, POPULATION_ARRAYS, PopulationAnalysis, population_page,
 };

@@ -29,7 +29,10 @@ impl DeviceMemory {
     /// # Errors
     /// If the task cannot make trials.
     pub fn of(run: &Run) -> Result<Self, Failure> {
-        let steps = LongestTrial::of(run)?.n_steps;
+        let steps = run
+            .config
+            .train
+            .steps_together(LongestTrial::of(run)?.n_steps);
         let rows = (steps + 1) * run.config.train.batch_size;
         let of_layer = |layer: &CtrnnConfig| {
             let (n, i, o) = (layer.n_units, layer.n_inputs, layer.n_outputs);

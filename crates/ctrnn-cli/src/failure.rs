@@ -230,6 +230,9 @@ impl From<TrainError> for Failure {
             TrainError::UnknownCondition { .. } => {
                 "leave such trials out, or train a network that has one initial state for all: model.initial_state = \"learned\" or \"zero\""
             }
+            TrainError::Indivisible(_) => {
+                "remove train.truncate_steps and train.accumulate, or the terms"
+            }
             TrainError::EmptyMask(_) => "mask must be above 0 where outputs count",
             TrainError::OptimizerState(_) => {
                 "resume with the optimizer with which the run was trained; a new run that begins from another one needs the same train.optimizer, or leaves out --with-optimizer"

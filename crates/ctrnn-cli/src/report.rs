@@ -64,7 +64,7 @@ fn of_run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Result
         task: &run.task_name,
         model: &run.model,
         n_steps: run.config.train.steps,
-        batch_size: run.config.train.batch_size,
+        batch_size: run.config.train.trials_of_step(),
         optimizer: run.config.train.optimizer.name(),
         seed: run.config.seed,
         step: loaded.weights.step,

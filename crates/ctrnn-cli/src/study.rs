@@ -167,9 +167,10 @@ pub fn note_unused(args: &AnalyzedTrials, wanted: &[&Analysis], run: &Run, termi
         ];
         let given = options.into_iter().filter(|(_, is_given)| *is_given);
         let given = given.map(|(option, _)| option);
-        let perturbed = args.perturb.given().into_iter().map(|(option, _)| option);
-        let given = given.chain(perturbed);
         given.for_each(|option| note(option, why));
+        for (kind, _) in args.perturb.given() {
+            note(&format!("--{kind}"), why);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod areas;
 mod check;
 mod connectivity;
+mod interventions;
 mod layers;
 mod python_terms;
 mod stages;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use ctrnn_files::RunFolder;
 use ctrnn_model::{CtrnnConfig, InputPath, Weights};
 use ctrnn_tasks::{Clock, Programs, Registry, Task};
-use ctrnn_train::{Objective, TrainSettings};
+use ctrnn_train::{Objective, TrainSettings, TrainedPerturbation};
 use serde::{Deserialize, Serialize};
 
 use crate::conformance::{self, InputFile};
@@ -57,6 +58,8 @@ pub struct Run {
     pub objective: Objective,
     /// The programs that compute terms of the loss; empty if programs must not be started.
     pub term_programs: TermPrograms,
+    /// The perturbations of trials in training.
+    pub perturbations: Vec<TrainedPerturbation>,
     /// The configuration with every value written out and every path absolute; reading it again yields the same run.
     pub config: RunConfig,
     /// Notes for the user; not errors.
@@ -334,6 +337,7 @@ impl Run {
             clock: self.clock,
             train: self.config.train.clone(),
             objective: self.objective.clone(),
+            perturbations: self.perturbations.clone(),
             validate: self.config.validate.clone(),
             checkpoint: self.config.checkpoint.clone(),
             check_every: 1,
@@ -718,5 +722,7 @@ mod any_text;
 mod broken_keys;
 #[cfg(test)]
 mod extreme_numbers;
+#[cfg(test)]
+mod parts_and_interventions;
 #[cfg(test)]
 mod tests;

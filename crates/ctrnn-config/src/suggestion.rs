@@ -5,7 +5,7 @@ pub(crate) use ctrnn_model::quoted;
 pub use ctrnn_model::word_like;
 
 /// Common names of our keys in other tools and in the literature.
-const ALIASES: [(&str, &str); 88] = [
+const ALIASES: [(&str, &str); 92] = [
     ("random_seed", "seed"),
     ("rng_seed", "seed"),
     ("dt", "time.dt_ms"),
@@ -74,6 +74,10 @@ const ALIASES: [(&str, &str); 88] = [
     ("minibatch", "train.batch_size"),
     ("n_batch", "train.batch_size"),
     ("n_trials", "train.batch_size"),
+    ("accumulation_steps", "train.accumulate"),
+    ("grad_accum", "train.accumulate"),
+    ("tbptt", "train.truncate_steps"),
+    ("dropout_rate", "train.dropout"),
     ("optim", "train.optimizer"),
     ("eta", "train.optimizer.lr"),
     ("learning_rate", "train.optimizer.lr"),

@@ -75,7 +75,7 @@ impl<T> NoiseSource<T> {
 
 impl DrawAddress {
     /// Number of time steps for which one call of the generator returns a unit's normals.
-    pub(crate) const TIMES: usize = 4;
+    pub const TIMES: usize = 4;
 
     /// Returns the address of a whole sweep's draws.
     #[must_use]

@@ -6,8 +6,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::{
-    CtrnnConfig, Forward, LayerStart, Noise, NoiseAddress, Trajectory, UnitState, cat_rows,
-    host_tensor, map_rows, noise_sources,
+    CtrnnConfig, CtrnnModule, Forward, LayerStart, Noise, NoiseAddress, Trajectory, UnitState,
+    cat_rows, host_tensor, map_rows, noise_sources,
 };
 
 impl<B: Backend> Noise<B> {
@@ -33,14 +33,6 @@ impl<B: Backend> Noise<B> {
                 postactivation: narrow(postactivation),
                 input: narrow(input),
             },
-        }
-    }
-
-    /// Returns the noise of the first time steps.
-    fn of_first_steps(self, n: usize) -> Self {
-        match self {
-            Self::Given { .. } => self.given(|normals| normals.narrow(1, 0, n)),
-            address => address,
         }
     }
 
@@ -70,13 +62,16 @@ impl<B: Backend> Noise<B> {
             .given(|normals| normals.select(0, rows.clone()))
     }
 
-    /// Returns given noise of some time steps.
-    ///
-    /// # Panics
-    /// If the noise is drawn by address.
+    /// Returns the noise of some time steps, from the first one on.
     #[must_use]
     pub fn of_steps(self, steps: Range<usize>) -> Self {
-        self.given(|normals| normals.narrow(1, steps.start, steps.len()))
+        match self {
+            Self::Drawn(address) => Self::Drawn(NoiseAddress {
+                first_time_step: address.first_time_step + steps.start,
+                ..address
+            }),
+            given => given.given(|normals| normals.narrow(1, steps.start, steps.len())),
+        }
     }
 
     /// Changes the normals of given noise.
@@ -98,6 +93,20 @@ impl<B: Backend> Noise<B> {
 }
 
 impl<B: Backend> Trajectory<B> {
+    /// Joins the results of different trials; trial k of all of them goes to place `places[k]`.
+    ///
+    /// # Panics
+    /// If there are none.
+    #[must_use]
+    pub fn of_groups(groups: &[Self], places: &[usize]) -> Self {
+        let mut from = vec![0; places.len()];
+        for (k, &place) in places.iter().enumerate() {
+            from[place] = k;
+        }
+        let [_, n_steps, _] = groups[0].outputs.dims();
+        joined(&groups.iter().collect::<Vec<_>>(), n_steps).of_trials(&from)
+    }
+
     /// Returns the results of some of the trials, in the given order.
     #[must_use]
     pub fn of_trials(self, trials: &[usize]) -> Self {
@@ -127,14 +136,16 @@ impl<B: Backend> Trajectory<B> {
 }
 
 impl<B: Backend> Forward<B> {
-    /// Returns the pass of some of the trials, all of them `n_steps` long.
-    fn of_trials(&self, trials: Range<usize>, n_steps: usize) -> Self {
+    /// Returns the pass of some of the trials in some of their time steps, all of them that long, from the states from which the whole
+    /// pass starts; [`Forward::starting_from`] gives it other ones.
+    #[must_use]
+    pub fn part(&self, trials: Range<usize>, times: Range<usize>) -> Self {
         let some = |state: &Option<UnitState<Tensor<B, 2>>>| {
             state.clone().map(|variables| {
                 map_rows(variables, |all| all.narrow(0, trials.start, trials.len()))
             })
         };
-        let of_noise = |noise: &Noise<B>| noise.of_trials(trials.clone()).of_first_steps(n_steps);
+        let of_noise = |noise: &Noise<B>| noise.of_trials(trials.clone()).of_steps(times.clone());
         let start = |start: &LayerStart<B>| LayerStart {
             noise: of_noise(&start.noise),
             initial_state: some(&start.initial_state),
@@ -147,6 +158,82 @@ impl<B: Backend> Forward<B> {
             conditions: conditions.unwrap_or_default().to_vec(),
             lengths: Vec::new(),
             ..*self
+        }
+    }
+
+    /// Returns the pass over all trials of `[trial, time]` with its noise drawn and its starting states, from which
+    /// [`Forward::of_rows`] takes some.
+    #[must_use]
+    pub fn drawn_for(&self, network: &CtrnnModule<B>, sizes: [usize; 2]) -> Self {
+        let last = network.n_layers() - 1;
+        let mut starts: Vec<LayerStart<B>> = (network.layers().enumerate())
+            .map(|(number, layer)| {
+                let own = if number == last {
+                    self.clone()
+                } else {
+                    self.of_layer(number)
+                };
+                LayerStart {
+                    noise: own.noise.drawn_for(layer.config(), sizes, &layer.device()),
+                    initial_state: Some(layer.starting_states(&own, sizes[0])),
+                }
+            })
+            .collect();
+        let own = starts.pop().expect("a network has a layer");
+        Self {
+            noise: own.noise,
+            initial_state: own.initial_state,
+            below: starts,
+            ..self.clone()
+        }
+    }
+
+    /// Returns a pass whose noise is given for the trials with these numbers, in this order.
+    ///
+    /// # Panics
+    /// If noise is drawn by address.
+    #[must_use]
+    pub fn of_rows(&self, rows: &[usize]) -> Self {
+        let numbers: Vec<i64> = rows.iter().map(|&b| b as i64).collect();
+        let some = |state: &Option<UnitState<Tensor<B, 2>>>| {
+            let state = state.clone()?;
+            let device = state.activity.device();
+            let numbers = Tensor::<B, 1, Int>::from_ints(numbers.as_slice(), &device);
+            Some(map_rows(state, |all| all.select(0, numbers.clone())))
+        };
+        let of_noise = |noise: &Noise<B>| {
+            noise.clone().given(|normals| {
+                let device = normals.device();
+                normals.select(0, Tensor::from_ints(numbers.as_slice(), &device))
+            })
+        };
+        let start = |start: &LayerStart<B>| LayerStart {
+            noise: of_noise(&start.noise),
+            initial_state: some(&start.initial_state),
+        };
+        let of_trials = |all: &[usize]| rows.iter().filter_map(|&b| all.get(b).copied()).collect();
+        Self {
+            noise: of_noise(&self.noise),
+            initial_state: some(&self.initial_state),
+            below: self.below.iter().map(start).collect(),
+            conditions: of_trials(&self.conditions),
+            lengths: of_trials(&self.lengths),
+            ..*self
+        }
+    }
+
+    /// Returns the pass from these states of the layers, from the inputs up.
+    #[must_use]
+    pub fn starting_from(self, mut states: Vec<UnitState<Tensor<B, 2>>>) -> Self {
+        let last = states.pop();
+        let start = |(number, state)| LayerStart {
+            noise: self.of_layer(number).noise,
+            initial_state: Some(state),
+        };
+        Self {
+            below: states.into_iter().enumerate().map(start).collect(),
+            initial_state: last,
+            ..self
         }
     }
 }
@@ -177,7 +264,7 @@ pub(crate) fn run_by_length<B: Backend>(
             first = trials.end;
             let own = inputs.clone().narrow(0, trials.start, trials.len());
             let own = own.narrow(1, 0, length);
-            run(trials.clone(), own, &forward.of_trials(trials, length))
+            run(trials.clone(), own, &forward.part(trials, 0..length))
         })
         .collect();
     joined(&parts.iter().collect::<Vec<_>>(), n_steps)

@@ -244,7 +244,12 @@ impl<B: Backend> CtrnnModule<B> {
                 [steps, trials, config.n_units],
                 &self.device(),
             ),
-            postactivation: noise_sources::postactivation(config, &forward.noise),
+            postactivation: noise_sources::postactivation(
+                config,
+                &forward.noise,
+                [steps, trials, config.n_units],
+                &self.device(),
+            ),
             readout_noise: config.noise.postactivation,
             record,
             recompute: forward.recompute,

@@ -9,15 +9,23 @@ use crate::parameters::host_tensor;
 use crate::recurrence::{NormalTensors, drawn, one_by_one};
 use crate::{CtrnnConfig, Noise, NoiseAddress};
 
-/// Returns the source of the draws of `stream` for a layer.
+/// Returns the source of the draws of `stream` for a layer, in a pass with normals of `shape` `[T,B,*]`.
 fn source<B: Backend>(
     noise: &Noise<B>,
     (stream, layer): (Stream, u16),
     given: Option<&Tensor<B, 3>>,
+    shape: [usize; 3],
+    device: &B::Device,
 ) -> NormalTensors<B> {
     match noise {
         Noise::Off => NoiseSource::None,
-        Noise::Drawn(address) => NoiseSource::Drawn(draws(stream, layer, *address)),
+        Noise::Drawn(address) => {
+            let draws = draws(stream, layer, *address);
+            match skipped(*address) {
+                0 => NoiseSource::Drawn(draws),
+                skipped => NoiseSource::Given(drawn_after(skipped, draws, shape, None, device)),
+            }
+        }
         Noise::Given { .. } => match given {
             Some(normals) => NoiseSource::Given(normals.clone().swap_dims(0, 1)),
             None => NoiseSource::None,
@@ -25,12 +33,36 @@ fn source<B: Backend>(
     }
 }
 
+/// Returns the address of the draws from the last multiple of four time steps on, for which they are made together.
 fn draws(stream: Stream, layer: u16, address: NoiseAddress) -> DrawAddress {
-    DrawAddress::new(
-        Key::new(address.seed, stream, layer.into()),
-        address.step,
-        address.first_trial,
-    )
+    DrawAddress {
+        first_time_block: (address.first_time_step / DrawAddress::TIMES) as u32,
+        ..DrawAddress::new(
+            Key::new(address.seed, stream, layer.into()),
+            address.step,
+            address.first_trial,
+        )
+    }
+}
+
+/// Returns the number of time steps between the first draw at an address and its first time step.
+const fn skipped(address: NoiseAddress) -> usize {
+    address.first_time_step % DrawAddress::TIMES
+}
+
+/// Draws normals `[T,B,*]` without those of the first time steps.
+fn drawn_after<B: Backend>(
+    skipped: usize,
+    draws: DrawAddress,
+    [steps, trials, width]: [usize; 3],
+    factor: Option<&[f64]>,
+    device: &B::Device,
+) -> Tensor<B, 3> {
+    let all = drawn(draws, [skipped + steps, trials, width], factor, device);
+    match skipped {
+        0 => all,
+        skipped => all.narrow(0, skipped, steps),
+    }
 }
 
 /// Draws the normals of every kind of noise that a network has, for `trials` trials of `steps` time steps.
@@ -40,9 +72,11 @@ pub(crate) fn all_drawn<B: Backend>(
     [trials, steps]: [usize; 2],
     device: &B::Device,
 ) -> Noise<B> {
-    let of = |stream, width| match source::<B>(noise, (stream, config.layer), None) {
-        NoiseSource::Drawn(draws) if width > 0 => {
-            let normals = drawn(draws, [steps, trials, width], None, device);
+    let of = |stream, width| match noise {
+        Noise::Drawn(address) if width > 0 => {
+            let draws = draws(stream, config.layer, *address);
+            let shape = [steps, trials, width];
+            let normals = drawn_after::<B>(skipped(*address), draws, shape, None, device);
             Some(normals.swap_dims(0, 1))
         }
         _ => None,
@@ -78,13 +112,15 @@ pub(crate) fn preactivation<B: Backend>(
     }
     let given = match noise {
         Noise::Given { preactivation, .. } => preactivation.as_ref(),
+        Noise::Drawn(address) if factor.is_some() => {
+            let draws = draws(Stream::Eps, config.layer, *address);
+            let normals = drawn_after(skipped(*address), draws, shape, factor, device);
+            return NoiseSource::Given(normals);
+        }
         _ => None,
     };
-    let source = source(noise, (Stream::Eps, config.layer), given);
+    let source = source(noise, (Stream::Eps, config.layer), given, shape, device);
     match (source, factor) {
-        (source, None) => source,
-        (NoiseSource::None, _) => NoiseSource::None,
-        (NoiseSource::Drawn(draws), _) => NoiseSource::Given(drawn(draws, shape, factor, device)),
         (NoiseSource::Given(normals), Some(factor)) => {
             let [t, b, n] = shape;
             let factor = TensorData::new(factor.to_vec(), [n, n]);
@@ -92,13 +128,16 @@ pub(crate) fn preactivation<B: Backend>(
             let correlated = normals.reshape([t * b, n]).matmul(factor.transpose());
             NoiseSource::Given(correlated.reshape(shape))
         }
+        (source, _) => source,
     }
 }
 
-/// Returns the source of the normals of `xi`.
+/// Returns the source of the normals of `xi`; `shape` is `[T, B, N]`.
 pub(crate) fn postactivation<B: Backend>(
     config: &CtrnnConfig,
     noise: &Noise<B>,
+    shape: [usize; 3],
+    device: &B::Device,
 ) -> NormalTensors<B> {
     if config.noise.postactivation == 0.0 {
         return NoiseSource::None;
@@ -107,7 +146,7 @@ pub(crate) fn postactivation<B: Backend>(
         Noise::Given { postactivation, .. } => postactivation.as_ref(),
         _ => None,
     };
-    source(noise, (Stream::Xi, config.layer), given)
+    source(noise, (Stream::Xi, config.layer), given, shape, device)
 }
 
 /// Returns the inputs that the network sees: with baseline, noise and rectification.
@@ -132,7 +171,13 @@ pub(crate) fn seen_inputs<B: Backend>(
     };
     let std = config.noise.input_std(config.integrator, config.dt_ms);
     let source = if std > 0.0 {
-        source(noise, (Stream::InputNoise, config.layer), given)
+        source(
+            noise,
+            (Stream::InputNoise, config.layer),
+            given,
+            shape,
+            &device,
+        )
     } else {
         NoiseSource::None
     };

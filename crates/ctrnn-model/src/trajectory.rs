@@ -83,6 +83,8 @@ pub struct NoiseAddress {
     pub step: u32,
     /// Number of the first trial of the batch; trial b of the batch has number `first_trial + b`.
     pub first_trial: u32,
+    /// Number of the first time step of the pass: 0 unless it is a part of a longer one, whose noise it then has.
+    pub first_time_step: usize,
 }
 
 /// Results that a forward pass keeps besides outputs and final state.

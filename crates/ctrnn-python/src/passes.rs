@@ -183,7 +183,7 @@ fn options<B: RecurrenceBackend>(
         Noise::Drawn(NoiseAddress {
             seed,
             step,
-            first_trial: 0,
+            ..NoiseAddress::default()
         })
     };
     Forward {

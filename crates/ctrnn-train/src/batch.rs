@@ -1,5 +1,7 @@
 //! A batch of trials as tensors, time-major in memory: the layout that the recurrence iterates over.
 
+use std::ops::Range;
+
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::host_tensor;
@@ -14,7 +16,9 @@ pub struct Batch<B: Backend> {
     pub targets: Tensor<B, 3>,
     /// Loss mask, time-major `[T,B,1]` or `[T,B,O]`.
     pub mask: Tensor<B, 3>,
-    /// Sum of all entries of `mask`.
+    /// Mask of all time steps of the trials, of which a part of a batch has only some.
+    pub mask_of_trials: Tensor<B, 3>,
+    /// Sum of all entries of `mask`; in a part of a batch, that of the whole batch, as the next sum and `counted_trials`.
     pub mask_sum: f64,
     /// Indicator of the time steps within the trials: 1 there and 0 in the padding, time-major `[T,B,1]`.
     pub within: Tensor<B, 3>,
@@ -40,10 +44,12 @@ impl<B: Backend> Batch<B> {
             Mask::Steps(mask) => (mask, 1),
             Mask::Outputs(mask) => (mask, trials.n_outputs),
         };
+        let masked = time_major(mask, mask_width);
         Self {
             inputs: time_major(&trials.inputs, trials.n_inputs).swap_dims(0, 1),
             targets,
-            mask: time_major(mask, mask_width),
+            mask_of_trials: masked.clone(),
+            mask: masked,
             mask_sum: mask.iter().map(|&m| f64::from(m)).sum(),
             within: host_tensor(
                 TensorData::new(within(trials), [n_steps, n_trials, 1]),
@@ -60,8 +66,36 @@ impl<B: Backend> Batch<B> {
 
     /// Returns true if some trials are shorter than others and hence padded.
     pub fn is_padded(&self) -> bool {
-        let [n_steps, n_trials, _] = self.within.dims();
-        self.within_sum < (n_trials * n_steps) as f64
+        let [n_steps, _, _] = self.within.dims();
+        self.n_steps.iter().any(|&length| length < n_steps)
+    }
+
+    /// Returns some time steps of some of the trials. Losses and means over it have the divisors of the whole batch, so that those of
+    /// the parts of a batch add up to those of the batch.
+    #[must_use]
+    pub fn part(&self, trials: Range<usize>, times: Range<usize>) -> Self {
+        let is_all = trials.len() == self.n_steps.len();
+        let of_trials = |all: Tensor<B, 3>| {
+            if is_all {
+                return all; // a copy for each window would cost time that grows with the square of T
+            }
+            all.narrow(1, trials.start, trials.len())
+        };
+        let some = |all: &Tensor<B, 3>| {
+            let during = all.clone().narrow(0, times.start, times.len());
+            of_trials(during)
+        };
+        let lengths = self.n_steps[trials.clone()].iter();
+        let within = |length: &usize| length.saturating_sub(times.start).min(times.len());
+        Self {
+            inputs: some(&self.inputs.clone().swap_dims(0, 1)).swap_dims(0, 1),
+            targets: some(&self.targets),
+            mask: some(&self.mask),
+            mask_of_trials: of_trials(self.mask_of_trials.clone()),
+            within: some(&self.within),
+            n_steps: lengths.map(within).collect(),
+            ..*self
+        }
     }
 
     /// Returns the batch with its tensors lifted to the autodiff backend.
@@ -74,6 +108,7 @@ impl<B: Backend> Batch<B> {
             inputs: tensor(&batch.inputs),
             targets: tensor(&batch.targets),
             mask: tensor(&batch.mask),
+            mask_of_trials: tensor(&batch.mask_of_trials),
             mask_sum: batch.mask_sum,
             within: tensor(&batch.within),
             within_sum: batch.within_sum,

@@ -47,6 +47,11 @@ pub enum TrainError {
         /// Tasks without a validation trial.
         untested: Vec<String>,
     },
+    /// Terms that are no sums over the parts into which a batch is divided, or a network whose state at a cut does not determine its future.
+    #[error(
+        "a batch with {0} cannot be divided: train.truncate_steps and train.accumulate compute the gradient of its parts one by one"
+    )]
+    Indivisible(String),
     /// A trial with a condition for which the network has no initial state.
     #[error(
         "a trial has the condition {condition}, for which the network has no initial state (model.initial_state = \"learned_per_condition\")"
@@ -87,7 +92,8 @@ impl TrainError {
             Self::NoRightAnswers(_)
             | Self::NoSuchSet(_)
             | Self::NoMixture(_)
-            | Self::UntestedTasks { .. } => 2,
+            | Self::UntestedTasks { .. }
+            | Self::Indivisible(_) => 2,
             Self::Model(
                 ModelError::Config(_)
                 | ModelError::ZeroSpectralRadius { .. }

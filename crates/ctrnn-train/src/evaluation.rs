@@ -228,6 +228,7 @@ pub const fn validation_noise(seed: u64) -> NoiseAddress {
         seed,
         step: u32::MAX - 1,
         first_trial: 0,
+        first_time_step: 0,
     }
 }
 
@@ -237,6 +238,7 @@ pub const fn evaluation_noise(seed: u64) -> NoiseAddress {
         seed,
         step: u32::MAX,
         first_trial: 0,
+        first_time_step: 0,
     }
 }
 

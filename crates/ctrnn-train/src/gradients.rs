@@ -55,6 +55,19 @@ impl<B: Backend> Gradients<B> {
         Self(found.into_iter().map(plastic).collect())
     }
 
+    /// Returns the sums of two gradients. A parameter on which a loss does not depend has none.
+    #[must_use]
+    pub fn plus(mut self, other: Self) -> Self {
+        for (parameter, gradient) in other.0 {
+            let sum = match self.0.remove(&parameter) {
+                Some(own) => own + gradient,
+                None => gradient,
+            };
+            self.0.insert(parameter, sum);
+        }
+        self
+    }
+
     /// Returns the norm over all parameters together, `[1]`, on the device; 0 if everything is frozen.
     pub fn global_norm(&self) -> Tensor<B, 1>
     where

@@ -45,12 +45,14 @@ mod error;
 mod evaluation;
 mod for_task;
 mod gradients;
+mod interventions;
 mod metric;
 mod monitors;
 mod named;
 mod objective;
 mod observer;
 mod optimizer;
+pub mod perturbation;
 mod ranking;
 mod settings;
 mod trainer;
@@ -68,6 +70,7 @@ pub use evaluation::{
 };
 pub use for_task::{ForTask, sizes_of};
 pub use gradients::{Clip, Gradients};
+pub use interventions::{NoiseSchedule, PerturbationConfig, TrainedPerturbation};
 pub use metric::{Bound, Measure, Metric};
 pub use monitors::{MONITORED_TRIALS, Monitored, NEAR_BOUND, SATURATED, SILENT};
 pub use objective::config::{

@@ -9,8 +9,10 @@ mod vanishing_gradient;
 use std::sync::Arc;
 
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{ElementConversion, Tensor};
-use ctrnn_model::{CtrnnModule, Forward, Record, RecurrenceBackend, Trajectory, Weights};
+use burn::tensor::{ElementConversion, Tensor, TensorData};
+use ctrnn_model::{
+    CtrnnModule, Forward, Record, RecurrenceBackend, Trajectory, Weights, host_tensor,
+};
 
 use crate::TrainError;
 use crate::batch::Batch;
@@ -97,6 +99,13 @@ impl Objective {
         } else {
             Record::OUTPUTS
         }
+    }
+
+    /// Returns the names of the terms that are no sums over time steps and trials, so that they cannot be computed in parts of a batch.
+    pub fn indivisible(&self) -> Vec<String> {
+        let penalties = self.penalties.iter().filter(|penalty| !penalty.is_sum());
+        let omega = self.omega.map(|_| OMEGA.to_owned());
+        penalties.map(Penalty::name).chain(omega).collect()
     }
 
     /// Returns true if a term depends on the weights at step 0 and does not have them yet.
@@ -216,6 +225,38 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
         }
         Ok(Evaluated::of(terms))
     }
+
+    /// Computes the contribution of a part of a batch to an objective whose terms are all sums ([`Objective::indivisible`]); penalties
+    /// on weights belong to the first part.
+    pub fn of_part(
+        &self,
+        network: &CtrnnModule<B>,
+        trajectory: Trajectory<B>,
+        part: &Batch<B>,
+        is_first: bool,
+    ) -> Evaluated<B> {
+        let Objective {
+            loss,
+            normalisation,
+            penalties,
+            ..
+        } = &self.objective;
+        let seen = loss.seen(
+            network.config().output_nonlinearity,
+            trajectory.outputs.clone(),
+        );
+        let inputs = LossInputs::new(network, trajectory, part);
+        let none = || host_tensor(TensorData::new(vec![0.0], [1]), &network.device());
+        let penalties = penalties.iter().map(|penalty| {
+            if is_first || penalty.needs_rates() {
+                penalty.value(&inputs)
+            } else {
+                none()
+            }
+        });
+        let loss = loss.averaged(*normalisation, seen, part);
+        Evaluated::of(std::iter::once(loss).chain(penalties).collect())
+    }
 }
 
 /// Returns outputs, rates and final states of a pass without gradients.
@@ -243,6 +284,15 @@ impl<B: AutodiffBackend> Evaluated<B> {
             } else {
                 terms.into_iter().map(Tensor::inner).collect()
             },
+        }
+    }
+
+    /// Adds the value of another part of the batch, without their history.
+    pub fn plus(self, other: Self) -> Self {
+        let terms = self.terms.into_iter().zip(other.terms);
+        Self {
+            value: self.value.detach() + other.value.detach(),
+            terms: terms.map(|(own, other)| own + other).collect(),
         }
     }
 

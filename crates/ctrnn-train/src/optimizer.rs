@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::TrainError;
 use crate::gradients::{Gradients, flat};
-use crate::optimizer::config::Optimizer;
+use crate::optimizer::config::{Groups, Optimizer};
 use crate::optimizer::update_rule::Memory;
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param, ParamId};
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -23,6 +23,7 @@ use ctrnn_model::{
 pub struct OptimizerState<B: Backend> {
     rule: Optimizer,
     rates: BTreeMap<Parameter, f64>,
+    weight_decays: BTreeMap<Parameter, f64>,
     memory: BTreeMap<Parameter, Memory<B>>,
 }
 
@@ -32,6 +33,7 @@ impl<B: Backend> OptimizerState<B> {
         Self {
             rule,
             rates: BTreeMap::new(),
+            weight_decays: BTreeMap::new(),
             memory: BTreeMap::new(),
         }
     }
@@ -47,10 +49,12 @@ impl<B: Backend> OptimizerState<B> {
         self
     }
 
-    /// Sets learning rates for single parameters, in place of the rule's own; 0 keeps a parameter fixed.
+    /// Sets learning rates and weight decays for the parameters of a network that have their own, in place of the rule's; a rate of 0
+    /// keeps a parameter fixed.
     #[must_use]
-    pub fn with_rates(mut self, rates: BTreeMap<Parameter, f64>) -> Self {
-        self.rates = rates;
+    pub fn with_groups(mut self, groups: &Groups, network: &CtrnnConfig) -> Self {
+        self.rates = groups.rates(network);
+        self.weight_decays = groups.weight_decays(network);
         self
     }
 
@@ -118,7 +122,10 @@ impl<B: Backend> OptimizerState<B> {
             None => lr,
         };
         let memory = self.memory.remove(&parameter);
-        let (value, memory) = self.rule.step(lr, value, gradient, memory);
+        let own = self.weight_decays.get(&parameter);
+        let own = own.map(|&decay| self.rule.clone().with_weight_decay(decay));
+        let rule = own.as_ref().unwrap_or(&self.rule);
+        let (value, memory) = rule.step(lr, value, gradient, memory);
         self.memory.insert(parameter, memory);
         value
     }
@@ -264,7 +271,7 @@ mod tests {
 
     use super::*;
     use crate::gradients::Clip;
-    use crate::optimizer::config::{AdaGrad, Adam, AdamW, RmsProp, Sgd};
+    use crate::optimizer::config::{AdaGrad, Adam, AdamW, Group, RecurrentGroups, RmsProp, Sgd};
 
     type Inner = NdArray<f64>;
     type Grad = Autodiff<Inner>;
@@ -429,18 +436,66 @@ mod tests {
     /// fixed.
     #[test]
     fn groups_have_their_own_rates() {
-        let mut optimizer = OptimizerState::new(Optimizer::Sgd(Sgd::default())).with_rates(
-            [
-                (Parameter::RECURRENT_BIAS, 0.001),
-                (Parameter::INITIAL_STATE, 0.0),
-            ]
-            .into(),
-        );
+        let groups = Groups {
+            recurrent: Some(RecurrentGroups {
+                bias: group(Some(0.001), None),
+                ..RecurrentGroups::default()
+            }),
+            initial_state: group(Some(0.0), None),
+            ..Groups::default()
+        };
+        let optimizer = OptimizerState::new(Optimizer::Sgd(Sgd::default()));
+        let mut optimizer = optimizer.with_groups(&groups, network().config());
         let after = optimizer.step(0.1, network(), gradients(&network(), 1.0));
         let first = |name: &str| after.weights()[name].iter::<f64>().next().unwrap();
         assert_near(first("recurrent.bias"), -0.01);
         assert_near(first("output.bias"), -0.1);
         assert_eq!(first("initial_state"), 0.0);
+    }
+
+    fn group(lr: Option<f64>, weight_decay: Option<f64>) -> Option<Group> {
+        Some(Group { lr, weight_decay })
+    }
+
+    /// The bias is 1, the gradient 0: Adam does not move, and decoupled decay of 0.5 takes 0.1 * 0.5 = 1/20 of it, 0.2 * 0.5 = 1/10 with
+    /// twice the rate. The readout's bias has the decay of the rule, 0. Added to the gradient of plain descent, it takes 1/20, too.
+    #[test]
+    fn groups_have_their_own_weight_decay() {
+        let decayed = |rule: Optimizer, lr: Option<f64>| {
+            let ones = ["recurrent.bias", "output.bias"].map(|name| {
+                let n = if name == "output.bias" { 1 } else { 2 };
+                (name.to_owned(), TensorData::new(vec![1.0; n], [n]))
+            });
+            let start = network().with_weights(&ones.into()).unwrap();
+            let groups = Groups {
+                recurrent: Some(RecurrentGroups {
+                    bias: group(lr, Some(0.5)),
+                    ..RecurrentGroups::default()
+                }),
+                ..Groups::default()
+            };
+            let mut optimizer = OptimizerState::new(rule).with_groups(&groups, start.config());
+            let gradients = gradients(&start, 0.0);
+            let weights = optimizer.step(0.1, start, gradients).weights();
+            ["recurrent.bias", "output.bias"]
+                .map(|name| weights[name].iter::<f64>().next().unwrap())
+        };
+        let adamw = Optimizer::AdamW(AdamW {
+            weight_decay: 0.0,
+            ..AdamW::default()
+        });
+        let twice = Some(2.0 * adamw.lr());
+        for (rule, lr, expected) in [
+            (adamw.clone(), None, 0.95),
+            (adamw, twice, 0.9),
+            (Optimizer::Sgd(Sgd::default()), None, 0.95),
+        ] {
+            let [bias, of_readout] = decayed(rule, lr);
+            assert!(
+                (bias - expected).abs() < 1e-7 && of_readout == 1.0,
+                "{bias} {of_readout}"
+            ); // f32 constants
+        }
     }
 
     /// Returns every rule, with all of its optional state.

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::gradients::Clip;
+use crate::interventions::{NoiseSchedule, PerturbationConfig, TrainedPerturbation};
 use crate::metric::{Bound, Metric};
 use crate::objective::{
     Objective,
@@ -30,6 +31,8 @@ pub struct TrainSettings {
     pub train: TrainConfig,
     /// The loss and its penalties.
     pub objective: Objective,
+    /// Perturbations of the trials of a batch, as read from [`TrainConfig::perturbation`].
+    pub perturbations: Vec<TrainedPerturbation>,
     /// Settings of validation, `[validate]`.
     pub validate: ValidateConfig,
     /// Settings of checkpoints, `[checkpoint]`.
@@ -48,6 +51,7 @@ impl Default for TrainSettings {
             clock: Clock::new(DEFAULT_DT_MS).expect("the default time step is positive"),
             train: TrainConfig::default(),
             objective: Loss::Mse.into(),
+            perturbations: Vec::new(),
             validate: ValidateConfig::default(),
             checkpoint: CheckpointConfig::default(),
             check_every: 1,
@@ -92,6 +96,25 @@ pub struct TrainConfig {
     /// states do not fit into memory; not with penalties on rates, which need all states. The result is the same up to
     /// rounding.
     pub recompute: bool,
+    /// Truncated backpropagation through time: gradients are carried back through windows of this many time steps, and memory no longer
+    /// grows with the length of a trial. The state at which a window begins is that of the whole trial, held constant, and a step makes
+    /// one update, with the sum of the gradients of all windows. With a window as long as the trial it is the full gradient. Not with
+    /// penalties that are no sums over time, nor with delays. Absent: gradients are carried back to the beginning of the trial.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncate_steps: Option<usize>,
+    /// Number of time steps after which the next window of `truncate_steps` begins; a divisor of it. The loss at each time step is then
+    /// carried back through at least `truncate_steps - truncate_stride + 1` time steps, and each time step is run
+    /// `truncate_steps / truncate_stride` times. Absent: `truncate_steps`, so that windows do not overlap.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncate_stride: Option<usize>,
+    /// Number of batches whose gradients are added before an update (gradient accumulation): a step learns from `accumulate` times
+    /// `batch_size` trials as from one batch of that size, to rounding, in the memory of one of `batch_size`. Not with penalties that are
+    /// no sums over trials.
+    #[schemars(range(min = 1, max = 65536))]
+    #[serde(skip_serializing_if = "is_one")]
+    pub accumulate: usize,
     /// Number of steps between reports of the loss, for which it is read from the device.
     #[schemars(range(min = 1))]
     pub log_every: u64,
@@ -104,8 +127,21 @@ pub struct TrainConfig {
     pub optimizer: Optimizer,
     /// The learning-rate schedule, by `name`.
     pub schedule: Schedule,
-    /// Parameters with a learning rate of their own, by their names in weight files:
-    /// `groups = { recurrent.weight = { lr = 1e-4 }, initial_state = { lr = 0 } }`.
+    /// Perturbations of the network in training: `[[train.perturbation]]` begins each. Not with `truncate_steps` and `loss.omega`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub perturbation: Vec<PerturbationConfig>,
+    /// Dropout: probability of each unit to be left out of a step. No other unit and no output sees it in any trial of that step, and the
+    /// weights from the others are multiplied by `1 / (1 - dropout)`. Validation and `eval` see all units. Not with `loss.omega`.
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropout: f64,
+    /// Course of the noise of `model.noise` in training: `{ from = 1, to = 0, steps = 1000 }` anneals it. It begins again in each stage,
+    /// unless the stage carries the schedule. Validation and `eval` have the noise of `model.noise` itself. Absent: it stays as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise_schedule: Option<NoiseSchedule>,
+    /// Parameters with a learning rate or a weight decay of their own, by their names in weight files:
+    /// `groups = { recurrent.weight = { lr = 1e-4, weight_decay = 1e-3 }, initial_state = { lr = 0 } }`.
     #[serde(skip_serializing_if = "Groups::is_empty")]
     pub groups: Groups,
     /// The objective: a loss by `name`, and penalties.
@@ -132,10 +168,16 @@ impl Default for TrainConfig {
             clip_grad_norm_per_tensor: None,
             clip_grad_value: None,
             recompute: false,
+            truncate_steps: None,
+            truncate_stride: None,
+            accumulate: 1,
             log_every: 10,
             freeze: Vec::new(),
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),
+            perturbation: Vec::new(),
+            dropout: 0.0,
+            noise_schedule: None,
             groups: Groups::default(),
             loss: LossConfig::default(),
             stop: None,
@@ -155,6 +197,17 @@ impl TrainConfig {
         let stop = self.stop.as_ref();
         let stop = stop.map(|stop| ("train.stop.metric", &stop.metric));
         stop.into_iter().chain(plateau)
+    }
+
+    /// Returns the number of trials from which a step learns.
+    pub const fn trials_of_step(&self) -> usize {
+        self.batch_size * self.accumulate
+    }
+
+    /// Returns the number of time steps that run together in a pass, of trials of `n_steps`.
+    pub fn steps_together(&self, n_steps: usize) -> usize {
+        self.truncate_steps
+            .map_or(n_steps, |window| window.min(n_steps))
     }
 
     /// Returns the gradient clipping, if any.
@@ -308,6 +361,14 @@ impl Default for DivergenceConfig {
 
 fn one() -> usize {
     1
+}
+
+const fn is_one(n: &usize) -> bool {
+    *n == 1
+}
+
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
 }
 
 /// Validation. Any other key is the name of a further set of validation trials, `[validate.NAME]`.

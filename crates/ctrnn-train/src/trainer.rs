@@ -6,6 +6,12 @@ mod notify;
 mod overflow;
 #[cfg(test)]
 mod padding_test;
+mod parts;
+#[cfg(test)]
+mod parts_test;
+mod perturbed;
+#[cfg(test)]
+mod perturbed_test;
 mod rollback;
 mod stages;
 
@@ -24,6 +30,7 @@ use crate::condition_states::condition_numbers;
 use crate::evaluation::accuracy::batch_accuracy;
 use crate::evaluation::{Breakdown, Scored, TOGETHER, Tasks, ValidationSet, evaluate_terms};
 use crate::gradients::Gradients;
+use crate::interventions::Interventions;
 use crate::metric::Metric;
 use crate::monitors::Drift;
 use crate::objective::{Evaluated, LossInputs, Minimised};
@@ -102,6 +109,8 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     good: Option<LastGoodState<B>>,
     /// Weights from which the monitors measure the drift; absent without monitors.
     drift: Option<Drift>,
+    /// Interventions on the present batch.
+    interventions: Interventions,
     /// True once trials of different lengths have run together.
     has_padding: bool,
     /// The last reason given to observers for a failed write.
@@ -134,7 +143,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         tasks: &Tasks<'a>,
         settings: TrainSettings,
     ) -> Result<Self, TrainError> {
-        let optimizer = optimizer.with_rates(settings.train.groups.rates(network.config()));
+        let optimizer = optimizer.with_groups(&settings.train.groups, network.config());
         let objective = settings.objective.clone();
         let minimised = Minimised {
             objective: if objective.needs_initial_weights() {
@@ -161,6 +170,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             made_ahead: None,
             good: None,
             drift: None,
+            interventions: Interventions::default(),
             has_padding: false,
             trouble: None,
         };
@@ -193,7 +203,8 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
     /// ```
     ///
     /// Reports list the term as `name`. The result must depend on outputs, rates or weights and have one element. If
-    /// there is a custom term, all validation trials run together, so that the term sees them as one batch.
+    /// there is a custom term, all validation trials run together, so that the term sees them as one batch; training refuses it
+    /// with `train.truncate_steps` and `train.accumulate`, which divide a batch.
     pub fn add_loss(&mut self, name: &str, term: impl Fn(&LossInputs<B>) -> Tensor<B, 1> + 'a) {
         self.add_fallible_loss(name, move |inputs| Ok(term(inputs)));
     }
@@ -330,6 +341,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         let batch = Batch::<B>::new(&trials, &self.network.device());
         self.has_padding |= batch.is_padded();
         let pass = self.pass(self.counters.step, &trials)?;
+        self.interventions = self.draw_interventions(&trials);
         let Computed {
             trajectory,
             gradients,
@@ -376,9 +388,14 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         batch: &Batch<B>,
         pass: &Forward<B>,
     ) -> Result<Computed<B>, TrainError> {
-        let trajectory = self.network.forward(batch.inputs.clone(), pass);
-        let loss = self.minimised.of(&self.network, pass, &trajectory, batch)?;
-        let gradients = loss.gradients(&self.network);
+        if self.is_in_parts() {
+            return self.gradients_in_parts(batch, pass);
+        }
+        let network = self.present_network();
+        let trajectory = self.run_trials(&network, 0, batch.inputs.clone(), pass)?;
+        let loss = self.minimised.of(&network, pass, &trajectory, batch)?;
+        let gradients = loss.gradients(&network);
+        drop(network);
         let norm = gradients.global_norm();
         let numbers = self.read(batch, &trajectory.outputs, &loss, &norm, &gradients)?;
         Ok(Computed {
@@ -411,7 +428,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         BatchRequest {
             clock: self.settings.clock,
             first_trial: 0,
-            n_trials: self.settings.train.batch_size,
+            n_trials: self.settings.train.trials_of_step(),
             key: Key::new(self.settings.seed, Stream::Trials, 0),
             step,
             conditions: ConditionOrder::Weighted,
@@ -423,7 +440,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         let address = NoiseAddress {
             seed: self.settings.seed,
             step: step as u32,
-            first_trial: 0,
+            ..NoiseAddress::default()
         };
         let noise = Noise::Drawn(address);
         Ok(Forward {

@@ -8,10 +8,9 @@ use super::decoding::{self, DecodingOptions};
 use super::{Answer, Unsuitable};
 use crate::epochs::Epochs;
 use crate::groups::{Group, groups, mean_course};
-use crate::plastic_synapses::SynapseStates;
 use crate::plot::{Figure, Layer, Panel, Rgb, colour, panel_mm};
 use crate::text::{rounded, short, spoken};
-use crate::{ArrayDoc, Arrays, Study};
+use crate::{ArrayDoc, Arrays, Study, SynapseStates};
 
 /// Settings of the efficacy.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -55,7 +55,7 @@ fn advice_of(run: &Run, max_steps: usize, measured_ms: f64, has_gpu: bool) -> St
     if let Some(feature) = run.model.without_gpu_kernels().first() {
         return format!("cpu: {feature} has kernels only there");
     }
-    let trial_steps = run.config.train.batch_size as f64 * max_steps as f64;
+    let trial_steps = run.config.train.trials_of_step() as f64 * max_steps as f64;
     let work = 6.0 * trial_steps * run.model.multiplications() as f64;
     let layers = run.model.n_layers() as f64;
     let threads = in_training(run);

@@ -129,7 +129,7 @@ fn training_rows(run: &Run, size: &Size) -> Vec<Row> {
     let training = format!(
         "{} of {}, {} lr {}, loss {}",
         counted(train.steps, "step"),
-        counted(train.batch_size, "trial"),
+        counted(train.trials_of_step(), "trial"),
         train.optimizer.name(),
         train.optimizer.lr(),
         loss(run)

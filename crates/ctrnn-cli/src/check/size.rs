@@ -54,7 +54,7 @@ fn kept_numbers(run: &Run, max_steps: usize) -> usize {
 fn kept_by_layer(run: &Run, model: &CtrnnConfig, max_steps: usize) -> usize {
     let shape = Shape {
         trials: run.config.train.batch_size,
-        steps: max_steps,
+        steps: run.config.train.steps_together(max_steps),
         inputs: model.n_inputs,
         units: model.n_units,
         outputs: model.n_outputs,
@@ -70,8 +70,8 @@ fn kept_by_layer(run: &Run, model: &CtrnnConfig, max_steps: usize) -> usize {
     if run.config.train.recompute && is_last && model.longest_delay_ms().is_none() {
         let segment = segment_steps(&shape);
         let kept: usize = kept_states(&shape, segment).into_array().into_iter().sum();
-        kept + of_steps(segment.min(max_steps))
+        kept + of_steps(segment.min(shape.steps))
     } else {
-        of_steps(max_steps)
+        of_steps(shape.steps)
     }
 }

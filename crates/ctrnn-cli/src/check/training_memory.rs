@@ -41,10 +41,10 @@ pub fn bytes(run: &Run, max_steps: usize, states: usize) -> f64 {
     let n = model.n_units_of_layers();
     let (i, o) = (model.first_layer().n_inputs, model.n_outputs);
     let weights: f64 = model.layers().map(|layer| of_weights(run, layer)).sum();
-    let rows = run.config.train.batch_size * (max_steps + 1);
-    let of_rates = (rows * n) as f64;
+    let train = &run.config.train;
+    let of_rates = (train.batch_size * (train.steps_together(max_steps) + 1) * n) as f64;
     // Inputs, targets or readout, and mask; each both on the host and as a tensor.
-    let of_batch = (2 * rows * (i + o + 1)) as f64;
+    let of_batch = (2 * train.trials_of_step() * (max_steps + 1) * (i + o + 1)) as f64;
     let of_step = ROOM_OF_STATES * states as f64 + arrays_of_penalties(run) * of_rates + of_batch;
     let [held, of_block] = validation(run, max_steps);
     let numbers = weights + held + of_step.max(of_block);

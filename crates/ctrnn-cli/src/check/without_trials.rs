@@ -86,7 +86,7 @@ fn text(config: &RunConfig, network: Option<&(&Run, Summary)>) -> String {
             format!(
                 "{} of {}",
                 counted(train.steps, "step"),
-                counted(train.batch_size, "trial")
+                counted(train.trials_of_step(), "trial")
             ),
         ),
     ])

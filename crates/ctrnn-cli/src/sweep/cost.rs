@@ -176,7 +176,7 @@ fn time_step(run: &Run) -> Result<f64, Failure> {
 /// Returns the multiplications of a time step of a batch.
 fn work(run: &Run) -> f64 {
     let others = 16 * run.model.n_units_of_layers();
-    (run.config.train.batch_size * (run.model.multiplications() + others)) as f64
+    (run.config.train.trials_of_step() * (run.model.multiplications() + others)) as f64
 }
 
 /// Returns the part of a configuration on which the time of a step depends: without seed, learning rate, number of steps

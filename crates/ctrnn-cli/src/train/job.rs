@@ -163,7 +163,7 @@ fn announce(run: &Run, folder: &Path, first_step: u64, device_name: &str, termin
         "device {device_name}, threads {}, seed {}, {} a step",
         rayon::current_num_threads(),
         run.config.seed,
-        counted(run.config.train.batch_size, "trial")
+        counted(run.config.train.trials_of_step(), "trial")
     ));
 }
 

@@ -68,6 +68,8 @@ impl Check<'_> {
         self.check_python_terms(&config.train, &objective);
         self.check_recompute(&config.train, &objective);
         let term_programs = self.agreed_programs(&config.train, programs);
+        self.check_parts(&config.train, &objective, &model);
+        let perturbations = self.perturbations(&config, &model, task.as_ref(), clock);
         let schedule = config.train.schedule;
         config.train.schedule = schedule.of_fixed_length(config.train.steps);
         if !self.problems.is_empty() {
@@ -97,6 +99,7 @@ impl Check<'_> {
             initial: None,
             objective,
             term_programs,
+            perturbations,
             config,
             notes: Vec::new(),
             input_files: Vec::new(),

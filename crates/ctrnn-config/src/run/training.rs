@@ -62,6 +62,63 @@ impl Check<'_> {
         self.report(problem, &labels);
     }
 
+    /// Checks that windows of truncated backpropagation have a stride that divides them, and refuses what cannot be computed in parts
+    /// of a batch: penalties that are no sums, and delays if trials are cut.
+    pub(super) fn check_parts(
+        &mut self,
+        train: &TrainConfig,
+        objective: &Objective,
+        model: &CtrnnConfig,
+    ) {
+        self.check_stride(train);
+        let cut = train.truncate_steps.map(|_| "train.truncate_steps");
+        let accumulated = (train.accumulate > 1).then_some("train.accumulate");
+        let Some(key) = cut.or(accumulated) else {
+            return;
+        };
+        for term in objective.indivisible() {
+            let message = format!(
+                "train.loss.{term} is no sum over trials and time steps, so that {key} cannot divide a batch"
+            );
+            let problem = Diagnostic::new(Code::Training, message).help(format!(
+                "remove {key} or the penalty; weight_l1, weight_l2, weight_deviation, rate_l1, rate_l2 and rate_entropy are sums"
+            ));
+            self.report(problem, &[(&format!("train.loss.{term}"), ""), (key, "")]);
+        }
+        if let (Some(key), Some(delay_ms)) = (cut, model.longest_delay_ms()) {
+            let message = format!(
+                "{key} cuts trials, but recurrent connections are delayed by up to {delay_ms} ms: the state at a cut does not hold the rates before it"
+            );
+            let problem = Diagnostic::new(Code::Training, message)
+                .help(format!("remove {key} or the delays"));
+            self.report(problem, &[(key, "")]);
+        }
+    }
+
+    fn check_stride(&mut self, train: &TrainConfig) {
+        let key = "train.truncate_stride";
+        let Some(stride) = train.truncate_stride.filter(|_| self.is_sound(&[key])) else {
+            return;
+        };
+        let (message, help) = match train.truncate_steps {
+            None => (
+                format!("{key} = {stride} is the stride of windows that do not exist"),
+                format!(
+                    "train.truncate_steps = {stride} cuts trials into windows; or remove {key}"
+                ),
+            ),
+            Some(window) if stride == 0 || !window.is_multiple_of(stride) => (
+                format!(
+                    "{key} = {stride} is not a divisor of train.truncate_steps = {window}; expected one, so that each window begins where another one ended"
+                ),
+                format!("for instance {key} = {window}"),
+            ),
+            Some(_) => return,
+        };
+        let problem = Diagnostic::new(Code::Training, message).help(help);
+        self.report(problem, &[(key, ""), ("train.truncate_steps", "")]);
+    }
+
     /// Checks that a warm-up fits into the run, Nesterov momentum has a momentum, and at most one way of clipping is
     /// set.
     pub(super) fn check_training(&mut self, train: &TrainConfig) {
@@ -285,18 +342,33 @@ impl Check<'_> {
         self.report(problem, &[("train.freeze", "")]);
     }
 
-    /// Checks that parameters with a learning rate of their own are trained.
+    /// Checks that parameters with a learning rate or a weight decay of their own are trained.
     pub(super) fn check_groups(&mut self, train: &TrainConfig, model: &CtrnnConfig) {
         let trained: Vec<Role> = (model.parameters().into_iter())
             .filter(|spec| spec.is_trained)
             .map(|spec| spec.parameter.role)
             .collect();
-        let has_rate = |role: &Role| train.groups.lr(*role).is_some();
-        let given = Role::ALL.into_iter().filter(has_rate);
-        for role in given.filter(|role| !trained.contains(role)) {
+        for role in Role::ALL {
+            let Some(group) = train.groups.of(role) else {
+                continue;
+            };
             let name = role.name();
-            let message =
-                format!("train.groups.{name} has a learning rate, but {name} is not trained");
+            let has = match (group.lr, group.weight_decay) {
+                (Some(_), _) => "a learning rate",
+                (None, Some(_)) => "a weight decay",
+                (None, None) => {
+                    let message =
+                        format!("train.groups.{name} is empty; expected lr or weight_decay");
+                    let problem = Diagnostic::new(Code::Training, message)
+                        .help("for instance { lr = 1e-4 }; or remove the group");
+                    self.report(problem, &[(&format!("train.groups.{name}"), "")]);
+                    continue;
+                }
+            };
+            if trained.contains(&role) {
+                continue;
+            }
+            let message = format!("train.groups.{name} has {has}, but {name} is not trained");
             let help = match role {
                 Role::InitialState => {
                     "model.initial_state = \"learned\" trains it; else remove the group"

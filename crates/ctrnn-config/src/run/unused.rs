@@ -135,6 +135,19 @@ impl Run {
                 "recurrent connections are delayed, so that the states of all time steps are kept";
             note("train.recompute".to_owned(), why.to_owned());
         }
+        if train.noise_schedule.is_some()
+            && self.model.layers().all(|layer| layer.noise.is_silent())
+        {
+            let why = "every level of model.noise is 0";
+            note("train.noise_schedule".to_owned(), why.to_owned());
+        }
+        let longest = self.task.longest_steps(self.clock);
+        if let (Some(window), Some(n_steps)) = (train.truncate_steps, longest)
+            && window >= n_steps.max(1)
+        {
+            let why = format!("the longest trial has {}", counted(n_steps, "time step"));
+            note("train.truncate_steps".to_owned(), why);
+        }
         if train.log_every > train.steps {
             let steps = counted(train.steps, "step");
             let why = format!("on a run of {steps}: no training loss is reported");
@@ -167,7 +180,7 @@ impl Run {
         found
     }
 
-    /// Lists learning rates of frozen parameters, and frozen parameters that are not trained anyway.
+    /// Lists groups of frozen parameters, and frozen parameters that are not trained anyway.
     fn unused_of_parameters(&self) -> Vec<(String, String)> {
         let train = &self.config.train;
         let mut found = Vec::new();
@@ -176,14 +189,14 @@ impl Run {
             let (role, frozen) = (spec.parameter.role, &train.freeze);
             let name = spec.parameter.name();
             let word = frozen.iter().find(|word| spec.parameter.is_called(word));
-            if let (Some(word), Some(_)) = (word, train.groups.lr(role)) {
+            if let (Some(word), Some(_)) = (word, train.groups.of(role)) {
                 let why = format!("train.freeze has {word:?}, so that {name} stays as it is");
                 note(format!("train.groups.{}", role.name()), why);
             }
             let layer = self.model.layer(usize::from(spec.parameter.layer));
             let held = layer.low_rank.as_ref();
             let is_held = held.is_some_and(|factors| factors.holds(role));
-            if is_held && train.groups.lr(role).is_some() {
+            if is_held && train.groups.of(role).is_some() {
                 let why = format!("model.low_rank leaves {name} as it is drawn");
                 note(format!("train.groups.{}", role.name()), why);
             }

@@ -60,7 +60,7 @@ fn drawn_one_by_one(address: DrawAddress, [steps, trials, units]: [usize; 3]) ->
                     address.key,
                     unit as u32,
                     address.first_trial + trial as u32,
-                    block as u32,
+                    address.first_time_block + block as u32,
                     address.step,
                 );
                 for (t, value) in (4 * block..steps).zip(four) {

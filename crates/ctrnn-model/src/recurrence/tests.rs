@@ -594,6 +594,7 @@ fn drawn_noise_is_addressed_by_trial_not_by_batch() {
             seed: 5,
             step: 9,
             first_trial,
+            first_time_step: 0,
         };
         let forward = Forward {
             noise: Noise::Drawn(address),

@@ -67,7 +67,7 @@ fn pass<B: Backend>() -> Forward<B> {
         noise: Noise::Drawn(NoiseAddress {
             seed: 3,
             step: 2,
-            first_trial: 0,
+            ..NoiseAddress::default()
         }),
         ..Forward::default()
     }

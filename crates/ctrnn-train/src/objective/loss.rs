@@ -112,7 +112,8 @@ impl Loss {
             Normalisation::Trials => {
                 let [_, _, width] = mask.dims();
                 let outputs_of_a_row = if self.is_by_output() { width } else { 1 };
-                let of_trials = mask.clone().sum_dim(0).sum_dim(2) / outputs_of_a_row as f64; // [1,B,1]
+                let all = batch.mask_of_trials.clone();
+                let of_trials = all.sum_dim(0).sum_dim(2) / outputs_of_a_row as f64; // [1,B,1]
                 masked(mask) / of_trials.clamp_min(f64::from(f32::MIN_POSITIVE)) // 0 / 0 is 0: nothing counts
             }
         }

@@ -151,6 +151,15 @@ impl Penalty {
         }
     }
 
+    /// Returns true if the penalty is a sum over time steps and trials, or does not depend on them.
+    pub(crate) fn is_sum(&self) -> bool {
+        match self {
+            Self::OfPart(_, _, penalty) => penalty.is_sum(),
+            Self::RateL1(_) | Self::RateL2(_) | Self::RateEntropy(_) => true,
+            _ => !self.needs_rates(),
+        }
+    }
+
     /// Returns the weights at step 0 of a penalty that depends on them: `None` inside until they are supplied.
     pub(crate) fn initial_weights(&self) -> Option<&Option<Arc<Weights>>> {
         match self {

@@ -550,6 +550,7 @@ fn the_inner_backend_gives_the_same_values() {
         inputs: case.batch.inputs.clone().inner(),
         targets: case.batch.targets.clone().inner(),
         mask: case.batch.mask.clone().inner(),
+        mask_of_trials: case.batch.mask_of_trials.clone().inner(),
         mask_sum: case.batch.mask_sum,
         within: case.batch.within.clone().inner(),
         within_sum: case.batch.within_sum,

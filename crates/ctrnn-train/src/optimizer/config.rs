@@ -57,6 +57,18 @@ impl Optimizer {
             Self::AdaGrad(rule) => rule.lr,
         }
     }
+
+    /// Returns the same rule with another weight decay.
+    pub(crate) fn with_weight_decay(mut self, weight_decay: f64) -> Self {
+        *match &mut self {
+            Self::Adam(rule) => &mut rule.weight_decay,
+            Self::AdamW(rule) => &mut rule.weight_decay,
+            Self::Sgd(rule) => &mut rule.weight_decay,
+            Self::RmsProp(rule) => &mut rule.weight_decay,
+            Self::AdaGrad(rule) => &mut rule.weight_decay,
+        } = weight_decay;
+        self
+    }
 }
 
 impl<'de> Deserialize<'de> for Optimizer {
@@ -367,92 +379,106 @@ impl Default for Plateau {
     }
 }
 
-/// Learning rates of single parameters, by their names in weight files; in a stack, those of all layers. Areas and projections have a
+/// Learning rates and weight decays of single parameters, by their names in weight files; in a stack, those of all layers. Areas and projections have a
 /// factor of their own, `model.areas.NAME.plasticity` and `model.projections."FROM -> TO".plasticity`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Groups {
-    /// Learning rates of the input weights.
+    /// Settings of the input weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<WeightGroups>,
-    /// Learning rates of the recurrent weights and biases, and of the factors of a recurrent matrix of low rank.
+    /// Settings of the recurrent weights and biases, and of the factors of a recurrent matrix of low rank.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recurrent: Option<RecurrentGroups>,
-    /// Learning rates of the readout weights and biases.
+    /// Settings of the readout weights and biases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<WeightAndBiasGroups>,
-    /// Learning rate of `initial_state`, if it is learned.
+    /// Settings of `initial_state`, if it is learned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial_state: Option<Group>,
-    /// Learning rate of `tau_raw`, if time constants are learned.
+    /// Settings of `tau_raw`, if time constants are learned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tau_raw: Option<Group>,
 }
 
-/// Learning rates of the recurrent weights, or of their factors, and of their bias.
+/// Settings of the recurrent weights, or of their factors, and of their bias.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecurrentGroups {
-    /// Learning rate of the weights; with `model.low_rank`, of the full matrix.
+    /// Settings of the weights; with `model.low_rank`, of the full matrix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<Group>,
-    /// Learning rate of the left factor of `model.low_rank`.
+    /// Settings of the left factor of `model.low_rank`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left: Option<Group>,
-    /// Learning rate of the right factor of `model.low_rank`.
+    /// Settings of the right factor of `model.low_rank`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub right: Option<Group>,
-    /// Learning rate of the bias.
+    /// Settings of the bias.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bias: Option<Group>,
 }
 
-/// Learning rates of weights without a bias.
+/// Settings of weights without a bias.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WeightGroups {
-    /// Learning rate of the weights.
+    /// Settings of the weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<Group>,
 }
 
-/// Learning rates of weights and their bias.
+/// Settings of weights and their bias.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WeightAndBiasGroups {
-    /// Learning rate of the weights.
+    /// Settings of the weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<Group>,
-    /// Learning rate of the bias.
+    /// Settings of the bias.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bias: Option<Group>,
 }
 
 /// Settings of a single parameter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// Learning rate, in place of `train.optimizer.lr`; the schedule applies to it alike. 0: the parameter stays fixed.
     #[schemars(range(min = 0))]
-    pub lr: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
+    /// Weight decay, in place of `train.optimizer.weight_decay`: decoupled from the gradient under `adamw`, added to it under any other
+    /// rule. `optimizer = { name = "adamw", weight_decay = 0 }` decays only the parameters that have one here.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
 }
 
 impl Groups {
     /// Returns the learning rates of the parameters of a network that have their own.
     pub fn rates(&self, network: &CtrnnConfig) -> BTreeMap<Parameter, f64> {
-        let all = network.parameters().into_iter().map(|spec| spec.parameter);
-        all.filter_map(|parameter| Some((parameter, self.lr(parameter.role)?)))
-            .collect()
+        by_parameter(network, |role| self.lr(role))
     }
 
-    /// Returns true if no parameter has its own learning rate.
+    /// Returns the weight decays of the parameters of a network that have their own.
+    pub fn weight_decays(&self, network: &CtrnnConfig) -> BTreeMap<Parameter, f64> {
+        by_parameter(network, |role| self.of(role)?.weight_decay)
+    }
+
+    /// Returns true if no parameter has settings of its own.
     pub fn is_empty(&self) -> bool {
-        Role::ALL.into_iter().all(|role| self.lr(role).is_none())
+        Role::ALL.into_iter().all(|role| self.of(role).is_none())
     }
 
     /// Returns the learning rate of a parameter, if it has its own.
     pub fn lr(&self, role: Role) -> Option<f64> {
-        let group = match role {
+        self.of(role)?.lr
+    }
+
+    /// Returns the settings of a parameter, if it has its own.
+    pub fn of(&self, role: Role) -> Option<&Group> {
+        match role {
             Role::InputWeight => self.input.as_ref()?.weight.as_ref(),
             Role::RecurrentWeight => self.recurrent.as_ref()?.weight.as_ref(),
             Role::RecurrentLeft => self.recurrent.as_ref()?.left.as_ref(),
@@ -462,9 +488,18 @@ impl Groups {
             Role::OutputBias => self.output.as_ref()?.bias.as_ref(),
             Role::InitialState => self.initial_state.as_ref(),
             Role::TimeConstants => self.tau_raw.as_ref(),
-        };
-        group.map(|group| group.lr)
+        }
     }
+}
+
+/// Returns a value of the parameters of a network whose role has one.
+fn by_parameter(
+    network: &CtrnnConfig,
+    value: impl Fn(Role) -> Option<f64>,
+) -> BTreeMap<Parameter, f64> {
+    let all = network.parameters().into_iter().map(|spec| spec.parameter);
+    all.filter_map(|parameter| Some((parameter, value(parameter.role)?)))
+        .collect()
 }
 
 fn betas(_: &mut SchemaGenerator) -> Schema {

@@ -70,10 +70,23 @@ fn network() -> CtrnnModule<Grad> {
 
 /// Returns the weights after some training steps; the long trials have `long` time steps.
 fn trained(long: usize, check_every: u64, objective: Objective) -> Vec<f64> {
+    trained_in_parts(long, check_every, objective, [None, None])
+}
+
+/// Returns the weights after the same training with windows of some time steps, and with batches of some trials.
+fn trained_in_parts(
+    long: usize,
+    check_every: u64,
+    objective: Objective,
+    [truncate_steps, together]: [Option<usize>; 2],
+) -> Vec<f64> {
+    let batch_size = together.unwrap_or(8);
     let settings = TrainSettings {
         train: TrainConfig {
             steps: 6,
-            batch_size: 8,
+            batch_size,
+            accumulate: 8 / batch_size,
+            truncate_steps,
             optimizer: Optimizer::Sgd(Sgd {
                 lr: 0.01,
                 ..Sgd::default()
@@ -109,6 +122,18 @@ fn training_goes_on_whatever_the_padding_does() {
     assert!(expected[0] < 1.0, "it learns: {expected:?}");
     assert_eq!(trained(12, 1, Loss::Mse.into()), expected);
     assert_eq!(trained(12, 100, Loss::Mse.into()), expected);
+}
+
+/// In parts, too: windows that end before the overflow, and batches of two trials.
+#[test]
+fn parts_of_a_batch_go_on_whatever_the_padding_does() {
+    let expected = trained(2, 1, Loss::Mse.into());
+    for parts in [[Some(5), None], [None, Some(2)], [Some(5), Some(2)]] {
+        let found = trained_in_parts(12, 1, Loss::Mse.into(), parts);
+        for (a, b) in found.iter().zip(&expected) {
+            assert!((a - b).abs() <= 1e-9 * b.abs(), "{parts:?}: {found:?}");
+        }
+    }
 }
 
 /// Penalties and Omega are unaffected as well: one unit, whose gradient grows by 1e74 per step in the one pair that

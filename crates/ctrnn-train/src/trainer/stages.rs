@@ -61,7 +61,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         } else {
             OptimizerState::new(rule)
         };
-        self.optimizer = optimizer.with_rates(settings.train.groups.rates(self.network.config()));
+        self.optimizer = optimizer.with_groups(&settings.train.groups, self.network.config());
         self.counters = self.counters.clone().at_stage(&stage);
         self.minimised.objective = settings.objective.clone();
         (self.task, self.settings, self.validation) = (tasks.trained, settings, validation);

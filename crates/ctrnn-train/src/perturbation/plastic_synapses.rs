@@ -42,7 +42,7 @@ impl PlasticSynapses {
 
     /// Returns the synapses of some units.
     #[must_use]
-    pub(crate) fn of_units(&self, units: &[usize]) -> Self {
+    pub fn of_units(&self, units: &[usize]) -> Self {
         let constants = self.constants.each_ref();
         Self {
             constants: constants.map(|values| units.iter().map(|&unit| values[unit]).collect()),

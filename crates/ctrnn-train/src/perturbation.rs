@@ -1,21 +1,26 @@
 //! Perturbations of a network: lesions, cut connections, clamped rates, injected currents, each always or in a window.
 
 mod plastic_clamp;
+mod plastic_synapses;
 mod window;
+mod words;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use burn::tensor::TensorData;
+use burn::module::Param;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::{
-    Biases, CtrnnConfig, CtrnnModule, ModelError, Parameter, TimeConstants, UNIT_AREA, UNIT_TYPE,
-    Weights,
+    Biases, CtrnnConfig, CtrnnModule, LearnedTimeConstants, Matrix, ModelError, Parameter,
+    TimeConstants, UNIT_AREA, UNIT_TYPE, host_tensor,
 };
 use ctrnn_tasks::Timeline;
 use thiserror::Error;
 
+pub use plastic_synapses::{PlasticSynapses, SynapseSlopes, SynapseStates};
 pub use window::{Window, forward_perturbed};
+pub use words::{Kind, NoUnits, UnitGroups, WordError, Written};
 
 /// Perturbation of a network during a simulation; the default is none. That of a stack is the one of its last layer, and holds those of
 /// the layers below.
@@ -31,6 +36,8 @@ pub struct Perturbation {
     pub clamped: Vec<Clamp>,
     /// Currents injected into units.
     pub currents: Vec<Current>,
+    /// Factors of the outgoing weights of all units, in all time steps; absent: 1.
+    pub outgoing: Option<Vec<f64>>,
 }
 
 /// Units without outgoing connections; their own rates go on.
@@ -129,6 +136,25 @@ impl Perturbation {
             below: Vec::new(),
             ..self.clone()
         }
+    }
+
+    /// Returns both perturbations together.
+    #[must_use]
+    pub fn joined(mut self, other: Self) -> Self {
+        let mut below = self.below.into_iter();
+        let mut of_other = other.below.into_iter();
+        let n_below = below.len().max(of_other.len());
+        let both = (0..n_below).map(|_| {
+            let own = below.next().unwrap_or_default();
+            own.joined(of_other.next().unwrap_or_default())
+        });
+        self.below = both.collect();
+        self.lesioned.extend(other.lesioned);
+        self.cut.extend(other.cut);
+        self.clamped.extend(other.clamped);
+        self.currents.extend(other.currents);
+        self.outgoing = self.outgoing.or(other.outgoing);
+        self
     }
 
     /// Checks that no lesion, cut or clamp has a window if connections of its layer are delayed.
@@ -242,7 +268,8 @@ impl Perturbation {
     }
 
     /// Returns the network with the active lesions, cuts and clamps. It has the effective weights of the original and no
-    /// constraints, because a weight that is now zero may have been fixed at another value.
+    /// constraints, because a weight that is now zero may have been fixed at another value. Its tensors are functions of the original's
+    /// parameters, which gradients reach.
     ///
     /// The outgoing weights of clamped units are set to zero, and their constant contribution `W c` is added to the
     /// biases, except that of plastic recurrent synapses, which is not constant ([`ClampedSynapses`](plastic_clamp::ClampedSynapses)).
@@ -251,47 +278,63 @@ impl Perturbation {
         active: &[bool],
         network: &CtrnnModule<B>,
     ) -> Result<CtrnnModule<B>, ModelError> {
+        let is_changed = active.contains(&true) || self.outgoing.is_some();
         // All variants of a layer below the last one have the readout that `unconstrained` gives it.
-        if !active.contains(&true) && network.config().n_outputs > 0 {
+        if !is_changed && network.config().n_outputs > 0 {
             return Ok(network.clone());
         }
-        let (config, mut weights) = unconstrained(network);
-        let values =
-            |weights: &Weights, p: Parameter| weights[&p.name()].iter::<f64>().collect::<Vec<_>>();
-        let mut w_rc = self.recurrent_weights(active, &weights);
-        let mut w_out = values(&weights, Parameter::OUTPUT_WEIGHT);
-        let mut bias = values(&weights, Parameter::RECURRENT_BIAS);
-        let mut bias_out = values(&weights, Parameter::OUTPUT_BIAS);
-        let is_plastic = config.short_term_plasticity.is_some();
-        for (unit, rate) in self.held_rates(active) {
-            let transmitted = if is_plastic { 0.0 } else { rate };
-            move_to_bias(&mut w_rc, &mut bias, unit, transmitted);
-            move_to_bias(&mut w_out, &mut bias_out, unit, rate);
+        let mut free = unconstrained(network)?;
+        let held: Vec<(usize, f64)> = self.held_rates(active).collect();
+        let n = network.config().n_units;
+        let mut kept = self.outgoing.clone().unwrap_or_else(|| vec![1.0; n]);
+        held.iter().for_each(|&(unit, _)| kept[unit] = 0.0);
+        let row = |values: Vec<f64>| -> Tensor<B, 2> {
+            host_tensor(TensorData::new(values, [1, n]), &network.device())
+        };
+        let w_rc = self.cut_from(active, free.w_rc_raw.val());
+        let w_out = free.w_out_raw.val();
+        if held.iter().any(|&(_, rate)| rate != 0.0) {
+            let mut rates = vec![0.0; n];
+            held.iter().for_each(|&(unit, rate)| rates[unit] = rate);
+            let rates = row(rates);
+            let added = |bias: &Option<Param<Tensor<B, 1>>>, w: &Tensor<B, 2>| {
+                let bias = bias.clone()?;
+                let constant = (w.clone() * rates.clone())
+                    .sum_dim(1)
+                    .reshape([w.dims()[0]]);
+                Some(Param::initialized(bias.id, bias.val() + constant))
+            };
+            if network.config().short_term_plasticity.is_none() {
+                free.bias = added(&free.bias, &w_rc);
+            }
+            free.bias_out = added(&free.bias_out, &w_out);
         }
-        let changed = [
-            (Parameter::RECURRENT_WEIGHT, w_rc),
-            (Parameter::OUTPUT_WEIGHT, w_out),
-            (Parameter::RECURRENT_BIAS, bias),
-            (Parameter::OUTPUT_BIAS, bias_out),
-        ];
-        for (p, values) in changed {
-            let data = TensorData::new(values, p.shape(&config)).convert::<B::FloatElem>();
-            weights.insert(p.name().to_owned(), data);
+        let kept = row(kept);
+        free.w_rc_raw = Param::initialized(free.w_rc_raw.id, w_rc * kept.clone());
+        free.w_out_raw = Param::initialized(free.w_out_raw.id, w_out * kept);
+        Ok(free)
+    }
+
+    /// Returns recurrent weights `[post, pre]` without the connections that active cuts take out.
+    fn cut_from<B: Backend>(&self, active: &[bool], w_rc: Tensor<B, 2>) -> Tensor<B, 2> {
+        if self.active_cuts(active).next().is_none() {
+            return w_rc;
         }
-        CtrnnModule::from_weights(&config, &weights, &network.device())
+        let [n, _] = w_rc.dims();
+        let mut uncut = vec![1.0f32; n * n];
+        for cut in self.active_cuts(active) {
+            for i in &cut.post {
+                cut.pre.iter().for_each(|j| uncut[i * n + j] = 0.0);
+            }
+        }
+        let uncut = host_tensor(TensorData::new(uncut, [n, n]), &w_rc.device());
+        w_rc * uncut
     }
 
     /// Returns the effective recurrent weights `[post, pre]` that are left by the active cuts.
-    fn recurrent_weights(&self, active: &[bool], weights: &Weights) -> Vec<f64> {
-        let name = Parameter::RECURRENT_WEIGHT.name();
-        let mut w_rc: Vec<f64> = weights[&name].iter().collect();
-        let n = weights[&name].shape[1];
-        for cut in self.active_cuts(active) {
-            for i in &cut.post {
-                cut.pre.iter().for_each(|j| w_rc[i * n + j] = 0.0);
-            }
-        }
-        w_rc
+    fn recurrent_weights<B: Backend>(&self, active: &[bool], network: &CtrnnModule<B>) -> Vec<f64> {
+        let w_rc = self.cut_from(active, network.effective_weights(Matrix::Recurrent));
+        w_rc.to_data().iter().collect()
     }
 
     fn active_cuts<'a>(&'a self, active: &'a [bool]) -> impl Iterator<Item = &'a Cut> {
@@ -365,9 +408,9 @@ impl Perturbation {
     }
 }
 
-/// Returns configuration and effective weights of a network without its constraints and factors, and with biases. A layer below the last
-/// one gets a readout of zeros, since a network has outputs.
-fn unconstrained<B: Backend>(network: &CtrnnModule<B>) -> (CtrnnConfig, Weights) {
+/// Returns a network without constraints and factors, and with biases: its weights are the effective ones of `network`, whose
+/// parameters gradients reach. A layer below the last one gets a readout of zeros, since a network has outputs.
+fn unconstrained<B: Backend>(network: &CtrnnModule<B>) -> Result<CtrnnModule<B>, ModelError> {
     let mut config = network.config().clone().unconstrained();
     config.bias = Biases {
         recurrent: true,
@@ -390,21 +433,30 @@ fn unconstrained<B: Backend>(network: &CtrnnModule<B>) -> (CtrnnConfig, Weights)
         }
     }
     if config.tau_ms.need_cell_types() {
-        let tau_ms = weights["tau_ms"].iter().collect();
-        config.tau_ms = TimeConstants::PerUnit(tau_ms);
-        weights.remove("tau_raw");
+        let tau_ms = TimeConstants::PerUnit(weights["tau_ms"].iter().collect());
+        config.tau_ms = match config.tau_ms.learned() {
+            Some(learned) => TimeConstants::Learned(LearnedTimeConstants {
+                initial: Box::new(tau_ms),
+                ..learned.clone()
+            }),
+            None => tau_ms,
+        };
     }
-    (config, weights)
-}
-
-/// Moves the contribution of a unit with a constant rate from a matrix `[post, pre]` to the biases.
-fn move_to_bias(matrix: &mut [f64], bias: &mut [f64], unit: usize, rate: f64) {
-    let n = (matrix.len() / bias.len().max(1)).max(1);
-    for (row, b) in matrix.chunks_exact_mut(n).zip(bias.iter_mut()) {
-        *b += row[unit] * rate;
-        row[unit] = 0.0;
+    let mut free = CtrnnModule::from_weights(&config, &weights, &network.device())?;
+    let same = |to: &mut Param<Tensor<B, 2>>, matrix: Matrix| {
+        *to = Param::initialized(to.id, network.effective_weights(matrix));
+    };
+    if config.n_inputs > 0 {
+        same(&mut free.w_in_raw, Matrix::Input);
     }
+    same(&mut free.w_rc_raw, Matrix::Recurrent);
+    if network.config().n_outputs > 0 {
+        same(&mut free.w_out_raw, Matrix::Output);
+    }
+    free.bias = network.bias.clone().or(free.bias);
+    free.bias_out = network.bias_out.clone().or(free.bias_out);
+    free.initial_state.clone_from(&network.initial_state);
+    free.condition_states.clone_from(&network.condition_states);
+    free.tau_raw.clone_from(&network.tau_raw);
+    Ok(free)
 }
-
-#[cfg(test)]
-mod tests;

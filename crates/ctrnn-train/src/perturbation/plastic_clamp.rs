@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::{CtrnnModule, Trajectory, UnitState, host_tensor};
 use ndarray::{Array2, Array3, Axis, s};
 
-use crate::{PlasticSynapses, SynapseStates};
+use super::plastic_synapses::{PlasticSynapses, SynapseStates};
 
 /// Course of the plastic synapses of clamped units in a pass.
 pub(super) struct ClampedSynapses {

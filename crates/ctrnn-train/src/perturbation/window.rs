@@ -225,11 +225,8 @@ impl<B: RecurrenceBackend> Runner<'_, B> {
         let start = || network.starting_states(forward, n_trials);
         let synapses = ClampedSynapses::of(network, &clamped, start, &forward.lengths, n_steps);
         let transmitted = synapses.as_ref().map(|synapses| {
-            let weights = self.network.weights();
-            synapses.drive(
-                network,
-                &self.perturbation.recurrent_weights(active, &weights),
-            )
+            let weights = self.perturbation.recurrent_weights(active, self.network);
+            synapses.drive(network, &weights)
         });
         let drives = [drive, transmitted].into_iter().flatten();
         let trajectory = match drives.reduce(|sum, drive| sum + drive) {

@@ -1,13 +1,18 @@
+//! Perturbed simulations against numbers worked out by hand.
+
 use burn::backend::NdArray;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use ctrnn_files::Array;
 use ctrnn_model::{
-    Activation, CtrnnConfig, Dale, Forward, InitialState, Noise, NoiseAddress, NoiseLevels, Record,
-    ShortTermPlasticity, SynapseKind,
+    Activation, CtrnnConfig, CtrnnModule, Dale, Forward, InitialState, Noise, NoiseAddress,
+    NoiseLevels, Record, ShortTermPlasticity, SynapseKind, TimeConstants, Weights,
 };
+use ctrnn_tasks::Timeline;
 
-use super::*;
 use crate::simulation::{States, simulate, simulate_perturbed};
+use crate::{
+    Clamp, Current, Cut, Lesion, Perturbation, PerturbationError, Window, forward_perturbed,
+};
 
 type B = NdArray<f64>;
 
@@ -230,6 +235,7 @@ fn noise_is_that_of_the_network_without_perturbation() {
             seed: 5,
             step: 2,
             first_trial: 4,
+            first_time_step: 0,
         }),
         ..Forward::default()
     };
