@@ -91,7 +91,7 @@ fn check_gradients(config: &CtrnnConfig, settings: &TrainSettings) {
             let expected = (moved(step) - moved(-step)) / (2.0 * step);
             let (name, found) = (parameter.name(), gradient[k]);
             assert!(
-                (found - expected).abs() < 1e-6,
+                (found - expected).abs() < 1e-6 * (1.0 + expected.abs()),
                 "{name}[{k}]: {found} is not {expected}"
             );
         }
