@@ -4,6 +4,7 @@ mod areas;
 mod check;
 mod connectivity;
 mod layers;
+mod rule;
 mod stages;
 mod task;
 mod trained_on;

@@ -43,7 +43,9 @@ mod config;
 mod connectivity;
 mod delays;
 mod error;
+mod feedback;
 mod fused_ops;
+mod host_sweep;
 mod init;
 mod initial_state;
 mod input_path;
@@ -89,7 +91,9 @@ pub use ctrnn_kernels::{
     Operands, PowerLaw, Shape as SweepShape, SweepResults, SynapseConstants, UnitState,
 };
 pub use error::ModelError;
+pub use feedback::{FEEDBACK, Feedback};
 pub use fused_ops::FusedOps;
+pub use host_sweep::{HostState, HostSweep};
 pub use initial_state::{FirstValues, InitialState, NormalValues};
 pub use input_path::InputPath;
 pub use low_rank::{Factor, FactorInit, FullMatrix, LowRank};

@@ -50,6 +50,7 @@ mod monitors;
 mod named;
 mod objective;
 mod observer;
+mod online;
 mod optimizer;
 mod ranking;
 mod settings;
@@ -79,6 +80,7 @@ pub use observer::{
     Best, Confusion, Counters, EvalReport, GroupScore, Observer, SavedState, Score, Snapshot,
     StageProgress, StepReport, Validation, Wait, Window, Worst,
 };
+pub use online::config::{Eprop, FeedbackSource, Force, FullForce, Gradient, Rflo, Rule};
 pub use optimizer::OptimizerState;
 pub use optimizer::config::{
     AdaGrad, Adam, AdamW, Constant, Cosine, Exponential, Group, Groups, Optimizer, Plateau,

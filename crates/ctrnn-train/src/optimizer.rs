@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::TrainError;
 use crate::gradients::{Gradients, flat};
+use crate::online::Rls;
+use crate::online::config::Rule;
 use crate::optimizer::config::Optimizer;
 use crate::optimizer::update_rule::Memory;
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param, ParamId};
@@ -24,6 +26,10 @@ pub struct OptimizerState<B: Backend> {
     rule: Optimizer,
     rates: BTreeMap<Parameter, f64>,
     memory: BTreeMap<Parameter, Memory<B>>,
+    /// State of a learning rule that has no gradients.
+    rls: Option<Rls>,
+    /// The same as it was read, until [`OptimizerState::of_learning_rule`] says whose it is.
+    read: BTreeMap<String, TensorData>,
 }
 
 impl<B: Backend> OptimizerState<B> {
@@ -33,7 +39,54 @@ impl<B: Backend> OptimizerState<B> {
             rule,
             rates: BTreeMap::new(),
             memory: BTreeMap::new(),
+            rls: None,
+            read: BTreeMap::new(),
         }
+    }
+
+    /// Returns the state for a network that is trained by a learning rule: recursive least squares go on from their state if they have one,
+    /// and begin otherwise; other rules have no state of their own.
+    ///
+    /// # Errors
+    /// [`TrainError::OptimizerState`] if the state is of another rule or network.
+    pub(crate) fn of_learning_rule<A>(
+        mut self,
+        rule: &Rule,
+        network: &CtrnnModule<A>,
+    ) -> Result<Self, TrainError>
+    where
+        A: AutodiffBackend<InnerBackend = B>,
+    {
+        let read = std::mem::take(&mut self.read);
+        let Some(begun) = Rls::of(rule, network) else {
+            self.rls = None;
+            return match read.keys().next() {
+                None => Ok(self),
+                Some(name) => Err(TrainError::OptimizerState(format!(
+                    "{name} is not a state of train.rule = {:?}",
+                    rule.name()
+                ))),
+            };
+        };
+        self.rls = Some(match self.rls.take().filter(|rls| rls.is_of(&begun)) {
+            Some(rls) => rls,
+            None if read.is_empty() => begun,
+            None => begun.restored(&read)?,
+        });
+        Ok(self)
+    }
+
+    /// Returns the state of recursive least squares.
+    ///
+    /// # Panics
+    /// If the learning rule is another one.
+    pub(crate) fn least_squares(&self) -> Rls {
+        self.rls.clone().expect("the rule has begun")
+    }
+
+    /// Replaces the state of recursive least squares.
+    pub(crate) fn keep_least_squares(&mut self, rls: Rls) {
+        self.rls = Some(rls);
     }
 
     /// Returns the optimizer with another rule; it keeps its moments if the rule has the same name and the same ones.
@@ -125,7 +178,7 @@ impl<B: Backend> OptimizerState<B> {
 
     /// Returns the optimizer's state as named arrays: `<parameter>.<moment>` and `<parameter>.updates`.
     pub fn state(&self) -> BTreeMap<String, TensorData> {
-        let mut state = BTreeMap::new();
+        let mut state = self.rls.as_ref().map(Rls::state).unwrap_or_default();
         for (parameter, memory) in &self.memory {
             let name = |what: &str| format!("{}.{what}", parameter.name());
             state.insert(
@@ -151,7 +204,9 @@ impl<B: Backend> OptimizerState<B> {
     ) -> Result<Self, TrainError> {
         let refuse = |name: &str, why: &str| TrainError::OptimizerState(format!("{name} {why}"));
         let mut optimizer = Self::new(rule.clone());
-        let mut known = 0;
+        let of_rule = state.iter().filter(|(name, _)| Rls::holds(name));
+        optimizer.read = of_rule.map(|(k, v)| (k.clone(), v.clone())).collect();
+        let mut known = optimizer.read.len();
         for spec in network.parameters() {
             let parameter = spec.parameter;
             let Some(updates) = state.get(&format!("{}.updates", parameter.name())) else {

@@ -14,6 +14,7 @@ use crate::objective::{
     Objective,
     config::{Loss, LossConfig},
 };
+use crate::online::config::Rule;
 use crate::optimizer::config::{Groups, Optimizer, Schedule};
 
 /// Default length of a time step, in ms.
@@ -100,6 +101,9 @@ pub struct TrainConfig {
     /// onto its units, their biases, initial states and time constants); or a projection between areas (`sensory -> motor`,
     /// where `*` means all). They keep their initial values to the bit.
     pub freeze: Vec<String>,
+    /// The learning rule, by `name`: what the weights follow.
+    #[serde(skip_serializing_if = "Rule::is_gradient")]
+    pub rule: Rule,
     /// The update rule, by `name`, with its learning rate `lr`.
     pub optimizer: Optimizer,
     /// The learning-rate schedule, by `name`.
@@ -134,6 +138,7 @@ impl Default for TrainConfig {
             recompute: false,
             log_every: 10,
             freeze: Vec::new(),
+            rule: Rule::default(),
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),
             groups: Groups::default(),

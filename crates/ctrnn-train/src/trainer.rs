@@ -3,6 +3,7 @@
 mod measurable;
 mod monitoring;
 mod notify;
+mod online;
 mod overflow;
 #[cfg(test)]
 mod padding_test;
@@ -135,6 +136,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         settings: TrainSettings,
     ) -> Result<Self, TrainError> {
         let optimizer = optimizer.with_rates(settings.train.groups.rates(network.config()));
+        let optimizer = optimizer.of_learning_rule(&settings.train.rule, &network)?;
         let objective = settings.objective.clone();
         let minimised = Minimised {
             objective: if objective.needs_initial_weights() {
@@ -315,6 +317,9 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         let batch = Batch::<B>::new(&trials, &self.network.device());
         self.has_padding |= batch.is_padded();
         let pass = self.pass(self.counters.step, &trials)?;
+        if self.settings.train.rule.is_least_squares() {
+            return self.learn_by_least_squares(trials, &batch, &pass);
+        }
         let Computed {
             trajectory,
             gradients,
@@ -327,9 +332,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         };
         let lr = self.rate();
         self.network = self.optimizer.step(lr, self.network.clone(), gradients);
-        self.network.carry_states(&trajectory);
-        self.counters.step += 1;
-        self.counters.trials += trials.n_trials as u64;
+        self.finish_step(&trajectory, &trials);
         Ok(Done {
             trials,
             outputs: self
@@ -342,11 +345,21 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         })
     }
 
+    /// Counts a step, and keeps the last states of its batch where the next one begins with them.
+    fn finish_step(&mut self, trajectory: &Trajectory<B>, trials: &TrialBatch) {
+        self.network.carry_states(trajectory);
+        self.counters.step += 1;
+        self.counters.trials += trials.n_trials as u64;
+    }
+
     /// Computes the gradients of a batch.
     ///
     /// If a number is not finite, short trials may have overflowed after their end: there the mask is 0, and infinity
     /// times 0 is NaN, in the loss and in the backward pass. Each trial is then run once more, for its own length only.
     fn gradients(&mut self, batch: &Batch<B>, pass: Forward<B>) -> Result<Computed<B>, TrainError> {
+        if !self.settings.train.rule.is_gradient() {
+            return self.gradients_of_traces(batch, &pass);
+        }
         match self.gradients_of_pass(batch, &pass) {
             Err(TrainError::NotFinite(_)) if batch.is_padded() => {
                 let lengths = batch.n_steps.clone();

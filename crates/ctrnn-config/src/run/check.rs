@@ -66,6 +66,7 @@ impl Check<'_> {
         self.check_groups(&config.train, &model);
         let objective = self.objective(&config.train.loss, loss, &model, clock);
         self.check_recompute(&config.train, &objective);
+        self.check_rule(&config.train, &objective, &model);
         let schedule = config.train.schedule;
         config.train.schedule = schedule.of_fixed_length(config.train.steps);
         if !self.problems.is_empty() {

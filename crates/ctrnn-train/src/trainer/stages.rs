@@ -61,7 +61,9 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         } else {
             OptimizerState::new(rule)
         };
-        self.optimizer = optimizer.with_rates(settings.train.groups.rates(self.network.config()));
+        self.optimizer = optimizer
+            .with_rates(settings.train.groups.rates(self.network.config()))
+            .of_learning_rule(&settings.train.rule, &self.network)?;
         self.counters = self.counters.clone().at_stage(&stage);
         self.minimised.objective = settings.objective.clone();
         (self.task, self.settings, self.validation) = (tasks.trained, settings, validation);
