@@ -48,6 +48,7 @@ mod determinism;
 mod doc_comments;
 mod earlier_versions;
 mod import;
+mod learning_rules;
 mod low_rank;
 mod monitors;
 mod newest;

@@ -40,6 +40,7 @@ mod batch;
 #[cfg(test)]
 mod burn_test;
 mod condition_states;
+mod continual;
 mod divergence;
 mod error;
 mod evaluation;
@@ -61,6 +62,7 @@ pub use condition_states::{
     condition_numbers, conditions_of_states, first_nonfinite, first_untrained,
     with_states_of_conditions,
 };
+pub use continual::config::{Continual, Ewc, Projection, SynapticIntelligence, Unprotected};
 pub use divergence::{Culprit, NotFinite, Rollback, Rollbacks};
 pub use error::TrainError;
 pub use evaluation::{

@@ -13,7 +13,7 @@ mod weights;
 pub(crate) use force::force;
 pub(crate) use full_force::{TargetNetwork, full_force};
 pub(crate) use rls::Rls;
-pub(crate) use traces::{Estimate, random_feedback, run, traced_gradients};
+pub(crate) use traces::{Estimate, random_feedback, run, run_trial, traced_gradients};
 pub(crate) use weights::OnlineWeights;
 
 use ctrnn_model::HostSweep;
@@ -99,7 +99,7 @@ impl Targets {
 }
 
 /// Returns rates with a constant 1 after them, which stands before the bias.
-fn with_constant(rates: &[f64]) -> Vec<f64> {
+pub(crate) fn with_constant(rates: &[f64]) -> Vec<f64> {
     [rates, &[1.0]].concat()
 }
 

@@ -7,6 +7,7 @@ mod update_rule;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::TrainError;
+use crate::continual::Consolidated;
 use crate::gradients::{Gradients, flat};
 use crate::online::Rls;
 use crate::online::config::Rule;
@@ -26,6 +27,8 @@ pub struct OptimizerState<B: Backend> {
     rule: Optimizer,
     rates: BTreeMap<Parameter, f64>,
     memory: BTreeMap<Parameter, Memory<B>>,
+    /// State of what protects earlier stages.
+    consolidated: Consolidated<B>,
     /// State of a learning rule that has no gradients.
     rls: Option<Rls>,
     /// The same as it was read, until [`OptimizerState::of_learning_rule`] says whose it is.
@@ -39,6 +42,7 @@ impl<B: Backend> OptimizerState<B> {
             rule,
             rates: BTreeMap::new(),
             memory: BTreeMap::new(),
+            consolidated: Consolidated::default(),
             rls: None,
             read: BTreeMap::new(),
         }
@@ -74,6 +78,23 @@ impl<B: Backend> OptimizerState<B> {
             None => begun.restored(&read)?,
         });
         Ok(self)
+    }
+
+    /// Returns the state of what protects earlier stages.
+    pub(crate) const fn consolidated(&self) -> &Consolidated<B> {
+        &self.consolidated
+    }
+
+    /// Returns the state of what protects earlier stages, to be changed.
+    pub(crate) const fn consolidated_mut(&mut self) -> &mut Consolidated<B> {
+        &mut self.consolidated
+    }
+
+    /// Replaces the state of what protects earlier stages.
+    #[must_use]
+    pub(crate) fn with_consolidated(mut self, consolidated: Consolidated<B>) -> Self {
+        self.consolidated = consolidated;
+        self
     }
 
     /// Returns the state of recursive least squares.
@@ -178,7 +199,8 @@ impl<B: Backend> OptimizerState<B> {
 
     /// Returns the optimizer's state as named arrays: `<parameter>.<moment>` and `<parameter>.updates`.
     pub fn state(&self) -> BTreeMap<String, TensorData> {
-        let mut state = self.rls.as_ref().map(Rls::state).unwrap_or_default();
+        let mut state = self.consolidated.state();
+        state.extend(self.rls.iter().flat_map(Rls::state));
         for (parameter, memory) in &self.memory {
             let name = |what: &str| format!("{}.{what}", parameter.name());
             state.insert(
@@ -206,7 +228,9 @@ impl<B: Backend> OptimizerState<B> {
         let mut optimizer = Self::new(rule.clone());
         let of_rule = state.iter().filter(|(name, _)| Rls::holds(name));
         optimizer.read = of_rule.map(|(k, v)| (k.clone(), v.clone())).collect();
-        let mut known = optimizer.read.len();
+        optimizer.consolidated = Consolidated::restore(state, network, device)?;
+        let of_stages = state.keys().filter(|name| Consolidated::<B>::holds(name));
+        let mut known = optimizer.read.len() + of_stages.count();
         for spec in network.parameters() {
             let parameter = spec.parameter;
             let Some(updates) = state.get(&format!("{}.updates", parameter.name())) else {

@@ -8,6 +8,7 @@ use ctrnn_tasks::{Clock, ConditionOrder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::continual::config::Continual;
 use crate::gradients::Clip;
 use crate::metric::{Bound, Metric};
 use crate::objective::{
@@ -117,6 +118,9 @@ pub struct TrainConfig {
     /// Stops the training early, once a validation metric has reached its bound. Absent: all steps are done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<StopConfig>,
+    /// Protection, in a training with stages, of what earlier stages have learned; by `name`.
+    #[serde(skip_serializing_if = "Continual::is_none")]
+    pub continual: Continual,
     /// Response to a loss, gradient or weight that is no longer a finite number.
     pub divergence: DivergenceConfig,
     /// Stages of training, in their order: `[[train.stage]]` begins each. A stage trains as a run of its own would, with the
@@ -144,6 +148,7 @@ impl Default for TrainConfig {
             groups: Groups::default(),
             loss: LossConfig::default(),
             stop: None,
+            continual: Continual::default(),
             divergence: DivergenceConfig::default(),
             stage: Vec::new(),
         }

@@ -1,9 +1,12 @@
 //! The training loop.
 
+mod continual;
 mod measurable;
 mod monitoring;
 mod notify;
 mod online;
+#[cfg(test)]
+mod online_test;
 mod overflow;
 #[cfg(test)]
 mod padding_test;
@@ -22,6 +25,7 @@ use ctrnn_tasks::{BatchRequest, ConditionOrder, Interrupt, Task, TaskError, Tria
 use crate::TrainError;
 use crate::batch::Batch;
 use crate::condition_states::condition_numbers;
+use crate::continual::Projector;
 use crate::evaluation::accuracy::batch_accuracy;
 use crate::evaluation::{Breakdown, Scored, TOGETHER, Tasks, ValidationSet, evaluate_terms};
 use crate::gradients::Gradients;
@@ -103,6 +107,8 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     good: Option<LastGoodState<B>>,
     /// Weights from which the monitors measure the drift; absent without monitors.
     drift: Option<Drift>,
+    /// Projections of updates, if earlier stages are protected by them.
+    projector: Option<Projector<B::InnerBackend>>,
     /// True once trials of different lengths have run together.
     has_padding: bool,
     /// The last reason given to observers for a failed write.
@@ -163,10 +169,12 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             made_ahead: None,
             good: None,
             drift: None,
+            projector: None,
             has_padding: false,
             trouble: None,
         };
         begun.begin_drift();
+        begun.begin_projections();
         let first = begun.now();
         Ok(begun.with_good(first))
     }
@@ -322,16 +330,18 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         }
         let Computed {
             trajectory,
-            gradients,
-            norm,
+            mut gradients,
+            mut norm,
             numbers,
         } = self.gradients(&batch, pass)?;
+        let before = self.held_back(&mut gradients, &mut norm);
         let gradients = match self.settings.train.clip() {
             Some(clip) => gradients.clipped(&norm, clip),
             None => gradients,
         };
         let lr = self.rate();
         self.network = self.optimizer.step(lr, self.network.clone(), gradients);
+        self.settle_update(before);
         self.finish_step(&trajectory, &trials);
         Ok(Done {
             trials,

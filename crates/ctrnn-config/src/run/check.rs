@@ -67,6 +67,7 @@ impl Check<'_> {
         let objective = self.objective(&config.train.loss, loss, &model, clock);
         self.check_recompute(&config.train, &objective);
         self.check_rule(&config.train, &objective, &model);
+        self.check_continual(&config.train, &model);
         let schedule = config.train.schedule;
         config.train.schedule = schedule.of_fixed_length(config.train.steps);
         if !self.problems.is_empty() {

@@ -1,7 +1,9 @@
 //! Rules of `train.rule`: what a learning rule without a backward pass can train, and with which other keys.
 
-use ctrnn_model::{CtrnnConfig, InitialState, Matrix, OutputNonlinearity, Parameter};
-use ctrnn_train::{FeedbackSource, Loss, Objective, Rule, TrainConfig};
+use ctrnn_model::{
+    Connectivity, CtrnnConfig, Densities, InitialState, Matrix, OutputNonlinearity, Parameter,
+};
+use ctrnn_train::{Continual, FeedbackSource, Loss, Objective, Rule, TrainConfig};
 
 use super::Run;
 use super::check::Check;
@@ -44,6 +46,54 @@ impl Check<'_> {
                 let problem = Diagnostic::new(Code::Training, message)
                     .help(format!("{help}, or take another train.rule"));
                 self.report(problem, &[("train.rule", "the rule"), (&key, "the other")]);
+            }
+        }
+    }
+}
+
+impl Check<'_> {
+    /// Checks that the protection of earlier stages has stages, and that it fits the network and the learning rule.
+    pub(super) fn check_continual(&mut self, train: &TrainConfig, model: &CtrnnConfig) {
+        let continual = &train.continual;
+        if continual.is_none() || !self.is_sound(&["train.continual", "train.rule", "model"]) {
+            return;
+        }
+        let is_projection = matches!(continual, Continual::Projection(_));
+        let has_rules = model.dale.is_some()
+            || model.positive_input
+            || model.density != Densities::default()
+            || !model.self_connections
+            || model.connectivity != Connectivity::default()
+            || !model.areas.is_empty();
+        let is_plain = model.n_layers() == 1
+            && model.low_rank.is_none()
+            && model.short_term_plasticity.is_none()
+            && model.longest_delay_ms().is_none();
+        let refusals: [Refusal; 3] = [
+            (
+                train.rule.is_least_squares(),
+                "train.rule".to_owned(),
+                "holds gradients back, but the learning rule has none",
+                "remove train.continual",
+            ),
+            (
+                is_projection && has_rules,
+                "model".to_owned(),
+                "changes all weights of a matrix together, which signs, masks, fixed weights and plasticity do not allow",
+                "take synaptic_intelligence or ewc",
+            ),
+            (
+                is_projection && !is_plain,
+                "model".to_owned(),
+                "is defined for one layer with full recurrent weights, whose synapses transmit the rates of the time step before",
+                "take synaptic_intelligence or ewc",
+            ),
+        ];
+        for (is_given, key, reason, help) in refusals {
+            if is_given {
+                let message = format!("train.continual = {:?} {reason}", continual.name());
+                let labels = [("train.continual", "the protection"), (&*key, "the other")];
+                self.report(Diagnostic::new(Code::Training, message).help(help), &labels);
             }
         }
     }

@@ -75,7 +75,7 @@ impl Rls {
             if config.is_frozen(weight) {
                 continue;
             }
-            let has_bias = trains(config, bias);
+            let has_bias = bias.is_trained(config) && !config.is_frozen(bias);
             parameters.push(weight);
             parameters.extend(has_bias.then_some(bias));
             let sees_noise = is_noisy && matrix == Matrix::Output;
@@ -243,12 +243,6 @@ fn bias_of(matrix: Matrix) -> Parameter {
         Matrix::Output => Parameter::OUTPUT_BIAS,
         _ => Parameter::RECURRENT_BIAS,
     }
-}
-
-fn trains(config: &CtrnnConfig, parameter: Parameter) -> bool {
-    let specs = config.parameters();
-    let spec = specs.iter().find(|spec| spec.parameter == parameter);
-    spec.is_some_and(|spec| spec.is_trained) && !config.is_frozen(parameter)
 }
 
 /// Returns the presynaptic units of each row of a matrix from which there is a trained connection.

@@ -60,7 +60,7 @@ pub(crate) fn random_feedback(n_units: usize, n_outputs: usize, seed: u64) -> Ve
 }
 
 /// Runs a trial with constant weights; `visit` sees the rates before each time step, with a constant after them, and the state after it.
-fn run_trial(
+pub(crate) fn run_trial(
     sweep: &HostSweep,
     weights: &OnlineWeights,
     [trial, steps]: [usize; 2],
