@@ -44,6 +44,7 @@ mod check;
 mod checkpoints;
 mod command_line;
 mod configs;
+mod continual;
 mod determinism;
 mod doc_comments;
 mod earlier_versions;

@@ -45,7 +45,7 @@ impl Check<'_> {
                 let message = format!("train.rule = {:?} {reason}", rule.name());
                 let problem = Diagnostic::new(Code::Training, message)
                     .help(format!("{help}, or take another train.rule"));
-                self.report(problem, &[("train.rule", "the rule"), (&key, "the other")]);
+                self.report(problem, &[("train.rule", "the rule"), (&*key, "the other")]);
             }
         }
     }

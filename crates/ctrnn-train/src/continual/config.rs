@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::named::{first_name_is_default, named, read};
 
-/// Protection of what earlier stages have learned; `name` selects it, `none` if absent. At the end of each stage the network is measured on
-/// the validation trials of that stage, and later stages are held back where it matters.
+/// Protection of what earlier stages have learned; `name` selects it, `none` if absent. At the end of each stage the network is
+/// measured, and later stages are held back where it matters.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "name", rename_all = "snake_case")]
 #[schemars(title = "protection of earlier stages", transform = first_name_is_default)]
@@ -96,7 +96,7 @@ pub struct Ewc {
     /// Factor lambda of the term.
     #[schemars(range(min = 0))]
     pub strength: f64,
-    /// Number of validation trials, from the first, whose gradients are taken at the end of a stage.
+    /// Number of trials, drawn as in training, whose gradients are taken at the end of a stage.
     #[schemars(range(min = 1))]
     pub trials: usize,
 }
@@ -119,7 +119,7 @@ pub struct Projection {
     /// Regularisation alpha: directions whose mean square activity is far above it do not change. 1e-3 in Duncker et al. (2020).
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub alpha: f64,
-    /// Number of validation trials, from the first, whose activity is taken at the end of a stage.
+    /// Number of trials, drawn as in training, whose activity is taken at the end of a stage.
     #[schemars(range(min = 1))]
     pub trials: usize,
 }

@@ -44,7 +44,7 @@ fn trained<'a>(
     parameters: &'a [Parameter],
     config: &'a CtrnnConfig,
 ) -> impl Iterator<Item = Parameter> + 'a {
-    let is_trained = |p: &Parameter| p.is_trained(config) && !config.is_frozen(*p);
+    let is_trained = move |p: &Parameter| p.is_trained(config) && !config.is_frozen(*p);
     parameters.iter().copied().filter(is_trained)
 }
 

@@ -163,7 +163,7 @@ impl Rls {
     /// # Errors
     /// [`TrainError::OptimizerState`] if one is missing, unknown or of another size.
     pub fn restored(mut self, state: &BTreeMap<String, TensorData>) -> Result<Self, TrainError> {
-        let refuse = |why: String| TrainError::OptimizerState(why);
+        let refuse = TrainError::OptimizerState;
         if state.len() != self.groups.len() {
             return Err(refuse(format!(
                 "it holds {} inverse correlation matrices, the rule has {}",
@@ -200,7 +200,8 @@ impl Group {
         let [outputs, units] = [outputs.collect::<Vec<_>>(), units.collect::<Vec<_>>()]
             .map(|errors| errors.into_iter().map(|e| e.unwrap_or(0.0)).collect::<Vec<f64>>());
         let x: Vec<f64> = self.columns.iter().map(|&j| rates[j]).collect();
-        for (&j, gain) in self.columns.iter().zip(self.gains(&x)) {
+        let gains = self.gains(&x);
+        for (&j, gain) in self.columns.iter().zip(gains) {
             let row = weights.output.row_mut(j);
             for (&o, e) in self.outputs.iter().zip(&outputs) {
                 row[o] -= gain * e;

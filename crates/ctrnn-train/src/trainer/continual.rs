@@ -1,12 +1,14 @@
 //! Protection of earlier stages, in the training loop.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_model::{CtrnnModule, Forward, HostSweep, Noise, NoiseAddress, Parameter, TrainingBackend};
-use ctrnn_tasks::TrialBatch;
+use ctrnn_random::{Key, Stream};
+use ctrnn_tasks::BatchRequest;
 
 use super::Trainer;
 use crate::TrainError;
@@ -18,6 +20,9 @@ use crate::gradients::Gradients;
 
 /// Number of trials whose activity is measured together.
 const TOGETHER: usize = 64;
+
+/// Number of the first trial on which a stage is measured, for its noise: no training trial has one so high.
+const FIRST_MEASURED: u32 = 1 << 24;
 
 /// Parameters and gradients of the task before an update.
 pub(super) struct BeforeUpdate<B: AutodiffBackend> {
@@ -88,17 +93,18 @@ impl<B: TrainingBackend> Trainer<'_, B> {
     /// Measures the network at the end of a stage, so that later ones are held back where it matters.
     ///
     /// # Errors
-    /// If the trials have a condition that the network does not know.
+    /// If the task cannot make trials to measure it on.
     pub(super) fn consolidate(&mut self) -> Result<(), TrainError> {
-        let now = values_of(&self.network);
         match self.settings.train.continual.clone() {
             Continual::None(_) => {}
             Continual::SynapticIntelligence(rule) => {
+                let now = values_of(&self.network);
                 let consolidated = self.optimizer.consolidated_mut();
                 consolidated.consolidate_path(rule.damping, &now);
             }
             Continual::Ewc(rule) => {
                 let squares = self.mean_squares(rule.trials)?;
+                let now = values_of(&self.network);
                 let consolidated = self.optimizer.consolidated_mut();
                 consolidated.consolidate_squares(squares, &now);
             }
@@ -113,16 +119,15 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         Ok(())
     }
 
-    /// Returns the mean squares of the gradients of the loss of single validation trials, from the first of the main set.
+    /// Returns the mean squares of the gradients of the loss of single trials.
     fn mean_squares(&mut self, trials: usize) -> Result<Values<B::InnerBackend>, TrainError> {
-        let n = trials.min(self.validation[0].trials.n_trials());
         let mut sums = Values::<B::InnerBackend>::new();
-        for number in 0..n {
-            let (batch, pass) = self.validation_pass(number..number + 1)?;
+        for number in 0..trials {
+            let (batch, pass) = self.measured_pass(number..number + 1)?;
             let trajectory = self.network.forward(batch.inputs.clone(), &pass);
             let loss = self.minimised.of(&self.network, &pass, &trajectory, &batch);
             for (parameter, gradient) in loss.gradients(&self.network).0 {
-                let square = gradient.square() * (1.0 / n as f64);
+                let square = gradient.square() * (1.0 / trials as f64);
                 let sum = match sums.remove(&parameter) {
                     Some(sum) => sum + square,
                     None => square,
@@ -133,38 +138,37 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         Ok(sums)
     }
 
-    /// Returns the activity on validation trials, from the first of the main set.
+    /// Returns the activity in some trials.
     fn activity(&self, trials: usize) -> Result<Activity, TrainError> {
-        let n = trials.min(self.validation[0].trials.n_trials());
-        let starts = (0..n).step_by(TOGETHER);
         let batch = |from: usize| {
-            let (batch, pass) = self.validation_pass(from..n.min(from + TOGETHER))?;
+            let (batch, pass) = self.measured_pass(from..trials.min(from + TOGETHER))?;
             let sweep = HostSweep::new(&self.network, batch.inputs.clone(), &pass);
             Ok((sweep, batch.n_steps))
         };
+        let starts = (0..trials).step_by(TOGETHER);
         let batches = starts.map(batch).collect::<Result<Vec<_>, TrainError>>()?;
         let weights = self.network.weights();
         Ok(Activity::of(self.network.config(), &weights, &batches))
     }
 
-    /// Returns some trials of the main validation set, and the settings of a pass over them.
-    fn validation_pass(
-        &self,
-        numbers: std::ops::Range<usize>,
-    ) -> Result<(Batch<B>, Forward<B>), TrainError> {
-        let set = &self.validation[0];
-        let trials = TrialBatch::new(&set.trials.some(numbers.clone()));
-        let noise = match set.noise(self.settings.seed) {
-            Noise::Drawn(address) => Noise::Drawn(NoiseAddress {
-                first_trial: numbers.start as u32,
-                ..address
-            }),
-            noise => noise,
+    /// Returns trials on which a stage is measured at its end, and the settings of a pass over them: trials as in training, at addresses of
+    /// their own.
+    fn measured_pass(&self, numbers: Range<usize>) -> Result<(Batch<B>, Forward<B>), TrainError> {
+        let trials = self.task.sample_batch(&BatchRequest {
+            key: Key::new(self.settings.seed, Stream::LearningRule, 1),
+            first_trial: numbers.start,
+            n_trials: numbers.len(),
+            ..self.request(self.counters.step)
+        })?;
+        let address = NoiseAddress {
+            seed: self.settings.seed,
+            step: self.counters.step as u32,
+            first_trial: FIRST_MEASURED + numbers.start as u32,
         };
         let pass = Forward {
-            noise,
+            noise: Noise::Drawn(address),
             record: self.minimised.record(),
-            conditions: condition_numbers(&self.network, set.task, &trials)?,
+            conditions: condition_numbers(&self.network, self.task, &trials)?,
             ..Forward::default()
         };
         Ok((Batch::new(&trials, &self.network.device()), pass))

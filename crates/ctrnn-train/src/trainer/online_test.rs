@@ -159,7 +159,7 @@ fn the_recurrence_learns_if_asked() {
         let before = trainer.network().weights()["recurrent.weight"].clone();
         trainer.run().unwrap();
         let moved = trainer.network().weights()["recurrent.weight"] != before;
-        (trainer.counters().best.unwrap().value.sqrt(), moved)
+        (trainer.counters().best.as_ref().unwrap().value.sqrt(), moved)
     };
     let force = |recurrent, feedback| {
         Rule::Force(Force {
@@ -252,13 +252,14 @@ fn a_stage_carries_the_correlations() {
     let config = trainer.network().config().clone();
     let rate = |trainer: &Trainer<Grad>| trainer.optimizer.least_squares().rate();
     let after_first = rate(&trainer);
-    let begin = |trainer: &mut Trainer<Grad>, settings| {
-        trainer.begin_stage(&config, &Tasks::of(&task), settings)
-    };
-    begin(&mut trainer, stage(1, vec![Carried::Optimizer], force())).unwrap();
+    let tasks = Tasks::of(&task);
+    let second = stage(1, vec![Carried::Optimizer], force());
+    trainer.begin_stage(&config, &tasks, second).unwrap();
     assert_eq!(rate(&trainer), after_first);
-    begin(&mut trainer, stage(1, vec![], force())).unwrap();
+    let second = stage(1, vec![], force());
+    trainer.begin_stage(&config, &tasks, second).unwrap();
     assert_eq!(rate(&trainer), 1.0);
-    begin(&mut trainer, stage(2, vec![Carried::Optimizer], Rule::default())).unwrap();
+    let third = stage(2, vec![Carried::Optimizer], Rule::default());
+    trainer.begin_stage(&config, &tasks, third).unwrap();
     assert!(trainer.optimizer.state().is_empty());
 }
