@@ -65,7 +65,9 @@ fn protected_trainings_resume_to_the_bit() {
         let begin = [&train(&parts, &[protection])[..], &["--max-time", "0s"]].concat();
         project.run(&begin).exits(75);
         for _ in 0..7 {
-            project.run(&["resume", &parts, "--max-time", "0s"]).exits(75);
+            project
+                .run(&["resume", &parts, "--max-time", "0s"])
+                .exits(75);
         }
         project.run(&["resume", &parts]).exits(0);
         project.assert_same_run(&whole, &parts);
@@ -77,7 +79,9 @@ fn protected_trainings_resume_to_the_bit() {
 fn forgetting_is_read_off_the_ends_of_stages() {
     let project = project();
     project.run(&train("run", &[])).exits(0);
-    project.run(&["analyze", "run", "forgetting", "-o", "found"]).exits(0);
+    project
+        .run(&["analyze", "run", "forgetting", "-o", "found"])
+        .exits(0);
     let arrays = project.arrays("found/forgetting.npz");
     let found = arrays["accuracy"].to_f64().unwrap();
     let rows = project.metrics("run");
@@ -93,10 +97,19 @@ fn forgetting_is_read_off_the_ends_of_stages() {
     }
     assert_eq!(arrays["accuracy"].shape(), [3, 2]);
     let is_same = |(a, b): (&f64, &f64)| a == b || a.is_nan() && b.is_nan();
-    assert!(found.iter().zip(&expected).all(is_same), "{found:?}, not {expected:?}");
-    project.run(&train("single", &["train.stage=none"])).exits(0);
+    assert!(
+        found.iter().zip(&expected).all(is_same),
+        "{found:?}, not {expected:?}"
+    );
+    project
+        .run(&train("single", &["train.stage=none"]))
+        .exits(0);
     let answer = project.run(&["analyze", "single", "forgetting", "-o", "none"]);
-    assert!(answer.stderr.contains("fewer than two stages"), "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("fewer than two stages"),
+        "{}",
+        answer.stderr
+    );
 }
 
 #[test]
@@ -104,15 +117,35 @@ fn a_protection_that_cannot_hold_is_refused() {
     let project = project();
     let projection = "train.continual.name=projection";
     let cases: [(&[&str], &str); 6] = [
-        (&["train.continual.name=si"], "\"si\" is not a protection of earlier stages"),
-        (&["train.continual={name='ewc',trials=0}"], "train.continual.trials"),
+        (
+            &["train.continual.name=si"],
+            "\"si\" is not a protection of earlier stages",
+        ),
+        (
+            &["train.continual={name='ewc',trials=0}"],
+            "train.continual.trials",
+        ),
         (&[projection, "model.dale={}"], "signs, masks"),
         (&[projection, "model.density.recurrent=0.5"], "signs, masks"),
-        (&[projection, "model.low_rank={rank=2}"], "one layer with full recurrent weights"),
-        (&["train.continual.name=ewc", "train.rule.name=force", "train.loss.name=mse"], "holds gradients back"),
+        (
+            &[projection, "model.low_rank={rank=2}"],
+            "one layer with full recurrent weights",
+        ),
+        (
+            &[
+                "train.continual.name=ewc",
+                "train.rule.name=force",
+                "train.loss.name=mse",
+            ],
+            "holds gradients back",
+        ),
     ];
     for (overrides, expected) in cases {
         let answer = project.run(&train("run", overrides)).exits(2);
-        assert!(answer.stderr.contains(expected), "{overrides:?}: {}", answer.stderr);
+        assert!(
+            answer.stderr.contains(expected),
+            "{overrides:?}: {}",
+            answer.stderr
+        );
     }
 }

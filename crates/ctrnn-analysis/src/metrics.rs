@@ -62,7 +62,11 @@ impl Metrics {
         let Some(column) = self.names.iter().position(|name| name == "step") else {
             return self;
         };
-        let is_kept: Vec<bool> = self.rows.iter().map(|row| row[column] <= step as f64).collect();
+        let is_kept: Vec<bool> = self
+            .rows
+            .iter()
+            .map(|row| row[column] <= step as f64)
+            .collect();
         let kept = |cells: &mut Vec<String>| {
             let mut is_kept = is_kept.iter();
             cells.retain(|_| *is_kept.next().expect("a cell in each row"));
@@ -93,7 +97,10 @@ impl Metrics {
 
     /// Returns what follows a prefix in the names of columns that have it, in their order.
     pub fn columns_after(&self, prefix: &str) -> Vec<String> {
-        let names = self.names.iter().filter_map(|name| name.strip_prefix(prefix));
+        let names = self
+            .names
+            .iter()
+            .filter_map(|name| name.strip_prefix(prefix));
         names.map(str::to_owned).collect()
     }
 

@@ -66,8 +66,7 @@ impl HostSweep {
         let scale = host(factors.noise_scale);
         let normals = |source| one_by_one::<B>(&source, shape, &device).map(host);
         let factor = network.noise_factor.as_deref();
-        let eps =
-            noise_sources::preactivation(config, &forward.noise, factor, shape, &device);
+        let eps = noise_sources::preactivation(config, &forward.noise, factor, shape, &device);
         let scaled = |values: Vec<f64>| {
             let scale = scale.iter().cycle();
             values.iter().zip(scale).map(|(n, s)| n * s).collect()
@@ -207,7 +206,11 @@ mod tests {
     type F64 = NdArray<f64>;
 
     /// Runs a batch time step by time step with the weights of the network; returns outputs and rates, `[trial][time]` one after another.
-    fn by_steps(network: &CtrnnModule<F64>, inputs: Tensor<F64, 3>, pass: &Forward<F64>) -> [Vec<f64>; 2] {
+    fn by_steps(
+        network: &CtrnnModule<F64>,
+        inputs: Tensor<F64, 3>,
+        pass: &Forward<F64>,
+    ) -> [Vec<f64>; 2] {
         let [trials, steps, _] = inputs.dims();
         let sweep = HostSweep::new(network, inputs, pass);
         let weights = network.weights();
@@ -217,8 +220,13 @@ mod tests {
             rows.map(|(row, b)| b + row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>())
                 .collect()
         };
-        let [w_rc, bias, w_out, bias_out] =
-            ["recurrent.weight", "recurrent.bias", "output.weight", "output.bias"].map(array);
+        let [w_rc, bias, w_out, bias_out] = [
+            "recurrent.weight",
+            "recurrent.bias",
+            "output.weight",
+            "output.bias",
+        ]
+        .map(array);
         let (mut outputs, mut rates) = (Vec::new(), Vec::new());
         for b in 0..trials {
             let mut state = sweep.start(b);
@@ -231,7 +239,11 @@ mod tests {
                 }
                 sweep.advance([t, b], &mut state, &mut drive);
                 rates.extend(&state.rates);
-                outputs.extend(product(&w_out, &sweep.seen_rates([t, b], &state), &bias_out));
+                outputs.extend(product(
+                    &w_out,
+                    &sweep.seen_rates([t, b], &state),
+                    &bias_out,
+                ));
             }
         }
         [outputs, rates]
@@ -259,12 +271,24 @@ mod tests {
                 };
                 config.input.baseline = 0.1;
                 let network = config.init::<F64>(5, &device).unwrap();
-                let bias = |n: usize| TensorData::new((0..n).map(|k| 0.1 * k as f64 - 0.2).collect::<Vec<_>>(), [n]);
-                let biases = [("recurrent.bias".to_owned(), bias(7)), ("output.bias".to_owned(), bias(2))];
+                let bias = |n: usize| {
+                    TensorData::new(
+                        (0..n).map(|k| 0.1 * k as f64 - 0.2).collect::<Vec<_>>(),
+                        [n],
+                    )
+                };
+                let biases = [
+                    ("recurrent.bias".to_owned(), bias(7)),
+                    ("output.bias".to_owned(), bias(2)),
+                ];
                 let network = network.with_weights(&biases.into()).unwrap();
                 let inputs: Vec<f64> = (0..2 * 20 * 3).map(|k| (k as f64).sin()).collect();
                 let inputs = host_tensor(TensorData::new(inputs, [2, 20, 3]), &device);
-                let address = NoiseAddress { seed: 3, step: 4, first_trial: 0 };
+                let address = NoiseAddress {
+                    seed: 3,
+                    step: 4,
+                    first_trial: 0,
+                };
                 let pass = Forward {
                     noise: Noise::Drawn(address),
                     record: Record::RATES,

@@ -176,7 +176,8 @@ impl<B: Backend> Consolidated<B> {
             values.insert(spec.parameter, host_tensor(data.clone(), device));
         }
         if !activity.is_empty() {
-            found.activity = Some(Activity::from_arrays(&activity).map_err(|why| refuse("continual", &why))?);
+            found.activity =
+                Some(Activity::from_arrays(&activity).map_err(|why| refuse("continual", &why))?);
         }
         Ok(found)
     }
@@ -224,7 +225,10 @@ mod tests {
 
     fn assert_close(values: &Values<F64>, expected: [f64; 2]) {
         let found = numbers(values);
-        let is_close = found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12);
+        let is_close = found
+            .iter()
+            .zip(expected)
+            .all(|(a, b)| (a - b).abs() < 1e-12);
         assert!(is_close, "{found:?}, not {expected:?}");
     }
 
@@ -235,15 +239,27 @@ mod tests {
     fn synaptic_intelligence_by_hand() {
         let mut state = Consolidated::<F64>::default();
         let gradients = |of| Gradients(values(of));
-        state.follow(&gradients([-3.0, -2.0]), &values([0.0, 1.0]), &values([1.0, 0.5]));
-        state.follow(&gradients([-1.0, 0.0]), &values([1.0, 0.5]), &values([2.0, 1.0]));
+        state.follow(
+            &gradients([-3.0, -2.0]),
+            &values([0.0, 1.0]),
+            &values([1.0, 0.5]),
+        );
+        state.follow(
+            &gradients([-1.0, 0.0]),
+            &values([1.0, 0.5]),
+            &values([2.0, 1.0]),
+        );
         assert_close(&state.path, [4.0, -1.0]);
         state.consolidate_path(1.0, &values([2.0, 1.0]));
         assert_close(&state.importance, [0.8, 0.0]);
         let mut pulled = gradients([0.25, 0.25]);
         state.pull(0.5, &mut pulled, &values([3.0, 9.0]));
         assert_close(&pulled.0, [0.25 + 0.8, 0.25]);
-        state.follow(&gradients([0.0, -1.0]), &values([2.0, 1.0]), &values([2.0, 3.0]));
+        state.follow(
+            &gradients([0.0, -1.0]),
+            &values([2.0, 1.0]),
+            &values([2.0, 3.0]),
+        );
         state.consolidate_path(1.0, &values([2.0, 3.0]));
         assert_close(&state.importance, [0.8, 0.4]);
         assert_close(&state.anchor, [2.0, 3.0]);

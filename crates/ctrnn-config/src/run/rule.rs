@@ -111,18 +111,12 @@ impl Run {
             "train.rule = {:?} has neither a gradient nor a learning rate",
             rule.name()
         );
-        unused
-            .map(|key| ((*key).to_owned(), why.clone()))
-            .collect()
+        unused.map(|key| ((*key).to_owned(), why.clone())).collect()
     }
 }
 
 /// Lists what no rule without a backward pass goes with.
-fn of_every_rule(
-    train: &TrainConfig,
-    objective: &Objective,
-    model: &CtrnnConfig,
-) -> Vec<Refusal> {
+fn of_every_rule(train: &TrainConfig, objective: &Objective, model: &CtrnnConfig) -> Vec<Refusal> {
     let key = str::to_owned;
     vec![
         (

@@ -75,7 +75,10 @@ impl Activity {
         let kept = |parameters: &[Parameter], starts: &[usize]| -> Vec<usize> {
             let trained = trained(parameters, config);
             let range = |p: Parameter| {
-                let index = parameters.iter().position(|q| *q == p).expect("one of them");
+                let index = parameters
+                    .iter()
+                    .position(|q| *q == p)
+                    .expect("one of them");
                 starts[index]..starts[index] + columns(p, config)
             };
             trained.flat_map(range).collect()
@@ -86,7 +89,10 @@ impl Activity {
                 (values, columns(*p, config))
             });
             let all: Vec<(Vec<f64>, usize)> = all.collect();
-            let row = |i: usize| all.iter().flat_map(move |(values, width)| values[i * width..][..*width].to_vec());
+            let row = |i: usize| {
+                all.iter()
+                    .flat_map(move |(values, width)| values[i * width..][..*width].to_vec())
+            };
             (0..rows).flat_map(row).collect()
         };
         Self {
@@ -101,8 +107,14 @@ impl Activity {
             (&mut self.drive, &other.drive),
             (&mut self.readout, &other.readout),
         ] {
-            own.pre.iter_mut().zip(&other.pre).for_each(|(a, b)| *a += b);
-            own.post.iter_mut().zip(&other.post).for_each(|(a, b)| *a += b);
+            own.pre
+                .iter_mut()
+                .zip(&other.pre)
+                .for_each(|(a, b)| *a += b);
+            own.post
+                .iter_mut()
+                .zip(&other.post)
+                .for_each(|(a, b)| *a += b);
         }
     }
 
@@ -203,7 +215,9 @@ impl<B: Backend> Projector<B> {
             let one = |i, j| f64::from(u8::from(i == j));
             let matrix = Mat::from_fn(n, n, |i, j| moment[i * n + j] / alpha + one(i, j));
             let inverse = PartialPivLu::new(matrix.as_ref()).inverse();
-            let values = (0..n * n).map(|k| inverse[(k / n, k % n)]).collect::<Vec<_>>();
+            let values = (0..n * n)
+                .map(|k| inverse[(k / n, k % n)])
+                .collect::<Vec<_>>();
             host_tensor(TensorData::new(values, [n, n]), device)
         };
         let both = |moments: &Moments| [inverse(&moments.post), inverse(&moments.pre)];
@@ -222,7 +236,8 @@ impl<B: Backend> Projector<B> {
         proposed: &Values<B>,
     ) -> Values<B> {
         let mut settled = before.clone();
-        for (parameters, [post, pre]) in [(&DRIVE[..], &self.drive), (&READOUT[..], &self.readout)] {
+        for (parameters, [post, pre]) in [(&DRIVE[..], &self.drive), (&READOUT[..], &self.readout)]
+        {
             let parts: Vec<Parameter> = trained(parameters, config).collect();
             let [rows, _] = post.dims();
             let change = |p: &Parameter| {
@@ -237,7 +252,10 @@ impl<B: Backend> Projector<B> {
             if changes.is_empty() {
                 continue;
             }
-            let left = post.clone().matmul(Tensor::cat(changes, 1)).matmul(pre.clone());
+            let left = post
+                .clone()
+                .matmul(Tensor::cat(changes, 1))
+                .matmul(pre.clone());
             let mut from = 0;
             for parameter in parts.iter().filter(|p| columns(**p, config) > 0) {
                 let width = columns(*parameter, config);
@@ -265,22 +283,43 @@ mod tests {
         let mut config = CtrnnConfig::new(0, 1, 1);
         (config.bias.recurrent, config.bias.readout) = (false, false);
         config.initial_state = ctrnn_model::InitialState::Learned;
-        let moments = |w: f64| Moments { pre: vec![4.0], post: vec![w * w * 4.0] };
-        let activity = Activity { drive: moments(3.0), readout: moments(5.0) };
+        let moments = |w: f64| Moments {
+            pre: vec![4.0],
+            post: vec![w * w * 4.0],
+        };
+        let activity = Activity {
+            drive: moments(3.0),
+            readout: moments(5.0),
+        };
         let again = Activity::from_arrays(&activity.arrays()).unwrap();
         assert_eq!(again, activity);
         let device = Default::default();
         let value = |x: f64| host_tensor::<F64, 1>(TensorData::new(vec![x], [1]), &device);
         let all = |x: f64| -> Values<F64> {
-            [Parameter::RECURRENT_WEIGHT, Parameter::OUTPUT_WEIGHT, Parameter::INITIAL_STATE].map(|p| (p, value(x))).into()
+            [
+                Parameter::RECURRENT_WEIGHT,
+                Parameter::OUTPUT_WEIGHT,
+                Parameter::INITIAL_STATE,
+            ]
+            .map(|p| (p, value(x)))
+            .into()
         };
         let projector = Projector::<F64>::new(&activity, 4.0, &device);
         let settled = projector.settled(&config, &all(1.0), &all(1.0 + 520.0));
         let found: Vec<f64> = settled.values().map(|x| x.clone().into_scalar()).collect();
         let expected = [1.0 + 26.0, 1.0 + 10.0, 1.0];
-        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
+        assert!(
+            found
+                .iter()
+                .zip(expected)
+                .all(|(a, b)| (a - b).abs() < 1e-12),
+            "{found:?}"
+        );
         let mut sum = activity.clone();
         sum.add(&activity);
-        assert_eq!((&sum.drive.pre, &sum.readout.post), (&vec![8.0], &vec![200.0]));
+        assert_eq!(
+            (&sum.drive.pre, &sum.readout.post),
+            (&vec![8.0], &vec![200.0])
+        );
     }
 }

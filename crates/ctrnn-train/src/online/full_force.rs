@@ -40,7 +40,10 @@ impl TargetNetwork {
     fn drive(&self, rates: &[f64], targets: &[f64]) -> Vec<f64> {
         let mut drive = self.recurrent.times(rates);
         let from_targets = self.from_targets.times(&with_constant(targets));
-        drive.iter_mut().zip(from_targets).for_each(|(d, x)| *d += x);
+        drive
+            .iter_mut()
+            .zip(from_targets)
+            .for_each(|(d, x)| *d += x);
         drive
     }
 }

@@ -86,18 +86,19 @@ impl Rls {
                 }
             }
         }
-        let group = |((sees_noise, columns), [outputs, units]): ((bool, Vec<usize>), [Vec<usize>; 2])| {
-            let m = columns.len();
-            let mut p = vec![0.0; m * m];
-            p.iter_mut().step_by(m + 1).for_each(|x| *x = 1.0 / alpha);
-            Group {
-                sees_noise,
-                columns,
-                outputs,
-                units,
-                p,
-            }
-        };
+        let group =
+            |((sees_noise, columns), [outputs, units]): ((bool, Vec<usize>), [Vec<usize>; 2])| {
+                let m = columns.len();
+                let mut p = vec![0.0; m * m];
+                p.iter_mut().step_by(m + 1).for_each(|x| *x = 1.0 / alpha);
+                Group {
+                    sees_noise,
+                    columns,
+                    outputs,
+                    units,
+                    p,
+                }
+            };
         Self {
             groups: rows.into_iter().map(group).collect(),
             parameters,
@@ -119,7 +120,10 @@ impl Rls {
         let rows = |rls: &Self| {
             let groups = rls.groups.iter().cloned();
             groups
-                .map(|group| Group { p: Vec::new(), ..group })
+                .map(|group| Group {
+                    p: Vec::new(),
+                    ..group
+                })
                 .collect::<Vec<_>>()
         };
         rows(self) == rows(other) && self.parameters == other.parameters
@@ -148,7 +152,10 @@ impl Rls {
     pub fn state(&self) -> BTreeMap<String, TensorData> {
         let named = |(k, group): (usize, &Group)| {
             let m = group.columns.len();
-            (format!("{NAME}{k}"), TensorData::new(group.p.clone(), [m, m]))
+            (
+                format!("{NAME}{k}"),
+                TensorData::new(group.p.clone(), [m, m]),
+            )
         };
         self.groups.iter().enumerate().map(named).collect()
     }
@@ -197,8 +204,13 @@ impl Group {
         if outputs.clone().chain(units.clone()).all(|e| e.is_none()) {
             return;
         }
-        let [outputs, units] = [outputs.collect::<Vec<_>>(), units.collect::<Vec<_>>()]
-            .map(|errors| errors.into_iter().map(|e| e.unwrap_or(0.0)).collect::<Vec<f64>>());
+        let [outputs, units] =
+            [outputs.collect::<Vec<_>>(), units.collect::<Vec<_>>()].map(|errors| {
+                errors
+                    .into_iter()
+                    .map(|e| e.unwrap_or(0.0))
+                    .collect::<Vec<f64>>()
+            });
         let x: Vec<f64> = self.columns.iter().map(|&j| rates[j]).collect();
         let gains = self.gains(&x);
         for (&j, gain) in self.columns.iter().zip(gains) {
@@ -288,34 +300,62 @@ mod tests {
         let before = OnlineWeights::of(&network.weights());
         let mut weights = before.clone();
         let mut rls = Rls::new(&network, 2.0, true);
-        let sample = |rates: &'static [f64], outputs: &'static [Option<f64>], units: &'static [Option<f64>]| Sample {
+        let sample = |rates: &'static [f64],
+                      outputs: &'static [Option<f64>],
+                      units: &'static [Option<f64>]| Sample {
             rates,
             seen: rates,
             outputs,
             units,
         };
-        rls.learn(&sample(&[1.0, 1.0, 1.0], &[Some(3.0)], &[Some(2.0), Some(-4.0)]), &mut weights);
+        rls.learn(
+            &sample(&[1.0, 1.0, 1.0], &[Some(3.0)], &[Some(2.0), Some(-4.0)]),
+            &mut weights,
+        );
         let change = |weights: &OnlineWeights| {
-            let [now, was] = [weights, &before].map(|w| [w.output.split()[0].clone(), w.recurrent.split()[0].clone()].concat());
-            now.iter().zip(&was).map(|(a, b)| a - b).collect::<Vec<f64>>()
+            let [now, was] = [weights, &before]
+                .map(|w| [w.output.split()[0].clone(), w.recurrent.split()[0].clone()].concat());
+            now.iter()
+                .zip(&was)
+                .map(|(a, b)| a - b)
+                .collect::<Vec<f64>>()
         };
         let assert_close = |found: Vec<f64>, expected: &[f64]| {
             let pairs = found.iter().zip(expected);
-            assert!(pairs.clone().count() == expected.len() && { pairs }.all(|(a, b)| (a - b).abs() < 1e-15), "{found:?}");
+            assert!(
+                pairs.clone().count() == expected.len() && { pairs }
+                    .all(|(a, b)| (a - b).abs() < 1e-15),
+                "{found:?}"
+            );
         };
         assert_close(change(&weights), &[-0.75, -0.75, -0.5, -0.5, 1.0, 1.0]);
         assert_close(rls.groups[0].p.clone(), &[0.375, -0.125, -0.125, 0.375]);
         assert_eq!((rls.groups.len(), rls.rate()), (1, 0.375));
         // The readout does not count; the second unit alone has an error.
-        rls.learn(&sample(&[1.0, 0.0, 1.0], &[None], &[Some(0.0), Some(11.0)]), &mut weights);
-        assert_close(change(&weights), &[-0.75, -0.75, -0.5, -0.5, 1.0 - 3.0, 1.0 + 1.0]);
+        rls.learn(
+            &sample(&[1.0, 0.0, 1.0], &[None], &[Some(0.0), Some(11.0)]),
+            &mut weights,
+        );
+        assert_close(
+            change(&weights),
+            &[-0.75, -0.75, -0.5, -0.5, 1.0 - 3.0, 1.0 + 1.0],
+        );
         // Nothing counts.
         let (kept, p) = (weights.clone(), rls.clone());
-        rls.learn(&sample(&[5.0, 1.0, 1.0], &[None], &[None, None]), &mut weights);
+        rls.learn(
+            &sample(&[5.0, 1.0, 1.0], &[None], &[None, None]),
+            &mut weights,
+        );
         assert_eq!((weights, &rls), (kept, &p));
-        let again = Rls::new(&network, 2.0, true).restored(&rls.state()).unwrap();
+        let again = Rls::new(&network, 2.0, true)
+            .restored(&rls.state())
+            .unwrap();
         assert_eq!(again, rls);
-        assert!(Rls::new(&network, 2.0, false).restored(&BTreeMap::new()).is_err());
+        assert!(
+            Rls::new(&network, 2.0, false)
+                .restored(&BTreeMap::new())
+                .is_err()
+        );
     }
 
     /// After enough samples with alpha near 0, recursive least squares are least squares: the weights reproduce any linear readout, with
@@ -323,27 +363,59 @@ mod tests {
     #[test]
     fn masked_weights_are_regressed_on_what_they_see() {
         let config = CtrnnConfig {
-            density: Densities { output: 0.5, ..Densities::default() },
+            density: Densities {
+                output: 0.5,
+                ..Densities::default()
+            },
             ..CtrnnConfig::new(1, 6, 2)
         };
         let network = network(&config);
         let mask: Vec<f64> = network.weights()["output.mask"].iter().collect();
-        let truth: Vec<f64> = mask.iter().enumerate().map(|(k, m)| m * (k as f64 - 4.0)).collect();
+        let truth: Vec<f64> = mask
+            .iter()
+            .enumerate()
+            .map(|(k, m)| m * (k as f64 - 4.0))
+            .collect();
         let mut weights = OnlineWeights::of(&network.weights());
         let mut rls = Rls::new(&network, 1e-9, false);
         for t in 0..200 {
-            let mut rates: Vec<f64> = (0..6).map(|j| ((t * (j + 1)) as f64 * 0.37).sin()).collect();
-            let target = |o: usize| 0.5 + truth[6 * o..][..6].iter().zip(&rates).map(|(w, r)| w * r).sum::<f64>();
+            let mut rates: Vec<f64> = (0..6)
+                .map(|j| ((t * (j + 1)) as f64 * 0.37).sin())
+                .collect();
+            let target = |o: usize| {
+                0.5 + truth[6 * o..][..6]
+                    .iter()
+                    .zip(&rates)
+                    .map(|(w, r)| w * r)
+                    .sum::<f64>()
+            };
             let targets = [target(0), target(1)];
             rates.push(1.0);
-            let outputs: Vec<_> = weights.output.times(&rates).iter().zip(targets).map(|(y, f)| Some(y - f)).collect();
-            let sample = Sample { rates: &rates, seen: &rates, outputs: &outputs, units: &[] };
+            let outputs: Vec<_> = weights
+                .output
+                .times(&rates)
+                .iter()
+                .zip(targets)
+                .map(|(y, f)| Some(y - f))
+                .collect();
+            let sample = Sample {
+                rates: &rates,
+                seen: &rates,
+                outputs: &outputs,
+                units: &[],
+            };
             rls.learn(&sample, &mut weights);
         }
         let [found, bias] = weights.output.split();
-        assert!(found.iter().zip(&truth).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?}");
+        assert!(
+            found.iter().zip(&truth).all(|(a, b)| (a - b).abs() < 1e-6),
+            "{found:?}"
+        );
         assert!(bias.iter().all(|b| (b - 0.5).abs() < 1e-6), "{bias:?}");
         assert!(found.iter().zip(&mask).all(|(w, m)| *m == 1.0 || *w == 0.0));
-        assert_eq!(weights.recurrent, OnlineWeights::of(&network.weights()).recurrent);
+        assert_eq!(
+            weights.recurrent,
+            OnlineWeights::of(&network.weights()).recurrent
+        );
     }
 }

@@ -107,7 +107,9 @@ impl OnlineWeights {
             (&self.recurrent, &other.recurrent),
             (&self.output, &other.output),
         ];
-        let all = pairs.into_iter().flat_map(|(a, b)| a.values.iter().zip(&b.values));
+        let all = pairs
+            .into_iter()
+            .flat_map(|(a, b)| a.values.iter().zip(&b.values));
         all.map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
     }
 }

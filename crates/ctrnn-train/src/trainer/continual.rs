@@ -6,7 +6,9 @@ use std::ops::Range;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_model::{CtrnnModule, Forward, HostSweep, Noise, NoiseAddress, Parameter, TrainingBackend};
+use ctrnn_model::{
+    CtrnnModule, Forward, HostSweep, Noise, NoiseAddress, Parameter, TrainingBackend,
+};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::BatchRequest;
 

@@ -2,7 +2,9 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::{CtrnnModule, Forward, HostSweep, Matrix, TrainingBackend, Trajectory, host_tensor};
+use ctrnn_model::{
+    CtrnnModule, Forward, HostSweep, Matrix, TrainingBackend, Trajectory, host_tensor,
+};
 use ctrnn_tasks::TrialBatch;
 
 use super::{Computed, Done, Trainer};

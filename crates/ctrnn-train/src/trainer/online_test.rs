@@ -159,7 +159,10 @@ fn the_recurrence_learns_if_asked() {
         let before = trainer.network().weights()["recurrent.weight"].clone();
         trainer.run().unwrap();
         let moved = trainer.network().weights()["recurrent.weight"] != before;
-        (trainer.counters().best.as_ref().unwrap().value.sqrt(), moved)
+        (
+            trainer.counters().best.as_ref().unwrap().value.sqrt(),
+            moved,
+        )
     };
     let force = |recurrent, feedback| {
         Rule::Force(Force {
@@ -188,7 +191,13 @@ fn eprop_without_recurrence_is_the_gradient() {
         ..GoNogo::default()
     };
     for form in [Form::Voltage, Form::Rate] {
-        for dale in [None, Some(Dale { readout: ReadoutSigns::Signed, ..Dale::default() })] {
+        for dale in [
+            None,
+            Some(Dale {
+                readout: ReadoutSigns::Signed,
+                ..Dale::default()
+            }),
+        ] {
             let mut config = CtrnnConfig {
                 form,
                 activation: Activation::Softplus,
