@@ -100,18 +100,26 @@ impl Check<'_> {
 }
 
 impl Run {
-    /// Lists keys of the optimizer that have no effect, because the learning rule has none.
+    /// Lists keys of the optimizer that have no effect because the learning rule has none, and a protection of stages where there are none.
     pub(super) fn unused_of_rule(&self) -> Vec<(String, String)> {
-        let rule = &self.config.train.rule;
-        if !rule.is_least_squares() {
-            return Vec::new();
+        if !self.stages.is_empty() {
+            return Vec::new(); // each stage may have a rule of its own
         }
-        let unused = KEYS_OF_GRADIENTS.iter().filter(|key| self.is_given(key));
-        let why = format!(
-            "train.rule = {:?} has neither a gradient nor a learning rate",
-            rule.name()
-        );
-        unused.map(|key| ((*key).to_owned(), why.clone())).collect()
+        let train = &self.config.train;
+        let mut found = Vec::new();
+        if !train.continual.is_none() {
+            let why = "the training has no stages; [[train.stage]] begins each";
+            found.push(("train.continual".to_owned(), why.to_owned()));
+        }
+        if train.rule.is_least_squares() {
+            let unused = KEYS_OF_GRADIENTS.iter().filter(|key| self.is_given(key));
+            let why = format!(
+                "train.rule = {:?} has neither a gradient nor a learning rate",
+                train.rule.name()
+            );
+            found.extend(unused.map(|key| ((*key).to_owned(), why.clone())));
+        }
+        found
     }
 }
 
