@@ -88,7 +88,8 @@ pub use connectivity::{Connections, Connectivity, Dale, Matrix, Parametrization,
 pub use ctrnn_kernels::gpu::{Launches, launches};
 pub use ctrnn_kernels::{
     Activation, AdamStep, Ceiling, Delays, DrawAddress, Form, Leak, NoiseSource, NoiseTarget,
-    Operands, PowerLaw, Shape as SweepShape, SweepResults, SynapseConstants, UnitState,
+    Operands, PowerLaw, Shape as SweepShape, SweepResults, SynapseConstants, UnitState, add_scaled,
+    decay_and_add, subtract_square,
 };
 pub use error::ModelError;
 pub use feedback::{FEEDBACK, Feedback};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::{CtrnnConfig, HostSweep, Parameter, Weights, host_tensor};
+use ctrnn_model::{CtrnnConfig, HostSweep, Parameter, Weights, add_scaled, host_tensor};
 use faer::Mat;
 use faer::linalg::solvers::{DenseSolveCore, PartialPivLu};
 
@@ -177,7 +177,7 @@ impl Moment {
 
     fn add(&mut self, z: &[f64]) {
         for (row, &a) in self.sum.chunks_exact_mut(self.size).zip(z) {
-            row.iter_mut().zip(z).for_each(|(sum, &b)| *sum += a * b);
+            add_scaled(row, a, z);
         }
         self.count += 1;
     }

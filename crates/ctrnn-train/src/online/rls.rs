@@ -16,10 +16,12 @@ use std::collections::BTreeMap;
 
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
-use ctrnn_model::{CtrnnConfig, CtrnnModule, Matrix, Parameter, Weights};
+use ctrnn_model::{
+    CtrnnConfig, CtrnnModule, Matrix, Parameter, Weights, add_scaled, subtract_square,
+};
 
 use super::config::Rule;
-use super::weights::{OnlineWeights, add_scaled};
+use super::weights::OnlineWeights;
 use crate::TrainError;
 
 /// Beginning of the names of the estimates in the state of an optimizer; a number follows.
@@ -240,11 +242,7 @@ impl Group {
             add_scaled(&mut px, x, row);
         }
         let c = 1.0 / (1.0 + x.iter().zip(&px).map(|(x, px)| x * px).sum::<f64>());
-        for (row, &a) in self.p.chunks_exact_mut(m).zip(&px) {
-            for (p, &b) in row.iter_mut().zip(&px) {
-                *p -= c * (a * b);
-            }
-        }
+        subtract_square(&mut self.p, c, &px);
         px.iter_mut().for_each(|px| *px *= c);
         px
     }

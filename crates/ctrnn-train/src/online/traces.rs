@@ -14,10 +14,10 @@
 //! Murray (2019), "Local online learning in recurrent networks with random feedback"; Bellec et al. (2020), "A solution to the learning
 //! dilemma for recurrent networks of spiking neurons".
 
-use ctrnn_model::{Form, HostState, HostSweep};
+use ctrnn_model::{Form, HostState, HostSweep, add_scaled, decay_and_add};
 use ctrnn_random::{Key, Rng, Stream};
 
-use super::weights::{OnlineWeights, add_scaled};
+use super::weights::OnlineWeights;
 use super::{Recorded, add_feedback, with_constant};
 
 /// Estimated gradients of the weights, `[post, pre]` row by row.
@@ -123,9 +123,7 @@ pub(crate) fn traced_gradients(
                     Form::Rate => (slope, 1.0),
                 };
                 let gain = sweep.gain[i] * on_trace;
-                for (p, source) in row.iter_mut().zip(&sources) {
-                    *p = sweep.decay[i] * *p + gain * source;
-                }
+                decay_and_add(row, sweep.decay[i], gain, &sources);
                 let weights = &broadcast[i * n_outputs..][..n_outputs];
                 let signal: f64 = weights.iter().zip(errors).map(|(w, e)| w * e).sum();
                 let sum = &mut estimate.drive[i * width..][..width];

@@ -1,7 +1,7 @@
 //! Weights in double precision while a rule changes them within a trial.
 
 use burn::tensor::TensorData;
-use ctrnn_model::{CtrnnConfig, Parameter, Weights};
+use ctrnn_model::{CtrnnConfig, Parameter, Weights, add_scaled};
 
 /// Weight matrix with its bias, one row for each presynaptic unit and a last one for the bias: `[pre + 1, post]`, in the order in which
 /// products and updates go through it.
@@ -53,13 +53,6 @@ impl Table {
             add_scaled(&mut product, rate, row);
         }
         product
-    }
-}
-
-/// Adds a multiple of a vector to another.
-pub(crate) fn add_scaled(to: &mut [f64], factor: f64, vector: &[f64]) {
-    for (to, x) in to.iter_mut().zip(vector) {
-        *to += factor * x;
     }
 }
 
