@@ -11,7 +11,8 @@ in place of r, where the utilisation p and the resources q of each unit's synaps
 
     p' = p + gain_u (U - p) + dt U (1 - p) r        q' = q + gain_x (1 - q) - dt p q r        both clipped to [0, 1], dt in seconds
 
-A connection with a delay d (recurrent.delay_ms) takes what was sent d earlier, before the trial what the first time step sends.
+A connection with a delay d (recurrent.delay_ms) takes what was sent d earlier, before the trial what the first time step sends. With
+feedback of the readout (feedback.weight) the bracket has a further term, W_fb (W_out r + b_out).
 """
 
 import numpy as np
@@ -64,7 +65,7 @@ def simulate(
     )
     weights, dt = weights or weights_of(run), {} if dt_ms is None else {"dt_ms": dt_ms}
     if "layers" not in run.model:
-        return simulate_layer(run.model | dt, with_exact_product(weights), inputs, conditions, given)
+        return simulate_layer(run.model | dt, closed_loop(with_exact_product(weights)), inputs, conditions, given)
     if any(value is not None for value in given.values()):
         raise ValueError("a network of several layers takes inputs and conditions, no initial states and no noise")
     results, last = {}, len(run.model["layers"]) - 1
@@ -72,7 +73,7 @@ def simulate(
         own = with_exact_product(weights_of_layer(weights, k))
         if k == last:
             own |= {name: w for name, w in weights.items() if name.startswith("output.")}
-        states = simulate_layer(model | dt, own, inputs, conditions, {})
+        states = simulate_layer(model | dt, closed_loop(own), inputs, conditions, {})
         inputs = states["rates"]
         results |= states if k == last else {f"layers.{k}.{name}": states[name] for name in states if name != "t_ms"}
     return results
@@ -154,6 +155,17 @@ def with_exact_product(weights):
     left, right = (np.asarray(weights[f"recurrent.{side}"], float) for side in ("left", "right"))
     full = weights.get("recurrent.weight_raw", 0.0)
     return weights | {"recurrent.weight": full + left @ right.T / len(left)}
+
+
+def closed_loop(weights):
+    """Returns weights in which feedback of the readout, W_fb y with y = W_out r + b_out, is part of W_rc and b."""
+    if "feedback.weight" not in weights:
+        return weights
+    w_fb, w_out, b_out, w_rc, b = (
+        np.asarray(weights[name], float)
+        for name in ("feedback.weight", "output.weight", "output.bias", "recurrent.weight", "recurrent.bias")
+    )
+    return weights | {"recurrent.weight": w_rc + w_fb @ w_out, "recurrent.bias": b + w_fb @ b_out}
 
 
 def recurrent_by_delay(model, weights):

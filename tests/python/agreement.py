@@ -36,6 +36,8 @@ VARIANTS = [
     ["model.connectivity.file=delays.npz", "model.activation=tanh", "model.form=rate"],
     ["model.connectivity.file=delays.npz", "model.short_term_plasticity=half", "model.activation=relu"],
     ["model.dale={excitatory_fraction=0.75}", "model.density.recurrent=0.5", "model.initial_state=learned_per_condition"],
+    ["model.feedback={}", "model.activation=tanh", NOISE % "song"],
+    ["model.feedback={init={name='gaussian',gain=0.7}}", "model.form=rate", "model.dale={excitatory_fraction=0.75}", "model.density.output=0.5"],
     ["model.low_rank={rank=2}"],
     ["model.low_rank={rank=3,full='fixed'}", "model.form=rate", "model.activation=tanh"],
     ["model.layer=[{n_units=16,tau_ms=40},{n_units=12,form='rate',activation='tanh',tau_ms=150}]"],

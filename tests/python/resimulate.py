@@ -77,6 +77,7 @@ def simulate(model, weights, given):
     if "recurrent.left" in weights:  # of low rank: from what is trained, to which the effective matrix must belong
         product = weights["recurrent.left"] @ weights["recurrent.right"].T / len(w_rc)
         w_rc = weights.get("recurrent.weight_raw", 0.0) + product
+    w_fb = weights.get("feedback.weight", np.zeros_like(w_out.T))
     bias, bias_out = weights.get("recurrent.bias", 0.0), weights.get("output.bias", 0.0)
 
     silence = np.zeros((*u.shape[:2], len(w_rc)))  # [trial, time, unit]
@@ -104,8 +105,10 @@ def simulate(model, weights, given):
             sent = sent * used * left
             utilisation.append(used)
             resources.append(left)
+        fed_back = (sent @ w_out.T + bias_out) @ w_fb.T  # of the readout before the time step
         past.append(sent)
-        drive = sum(past[max(t - d, 0)] @ w.T for d, w in by_delay) + u[:, t] @ weights["input.weight"].T + bias + eps[:, t]
+        drive = sum(past[max(t - d, 0)] @ w.T for d, w in by_delay) + fed_back
+        drive = drive + u[:, t] @ weights["input.weight"].T + bias + eps[:, t]
         state = (1 - gain) * state + gain * (drive if voltage else f(drive)) + jump[:, t]
         potentials.append(state if voltage else drive)
         rates.append(f(state) if voltage else state)

@@ -18,6 +18,7 @@ pub mod dpca;
 pub mod efficacy;
 pub mod fixed_points;
 pub mod flow;
+pub mod forgetting;
 pub mod low_rank;
 pub mod lyapunov;
 pub mod noise_correlations;
@@ -75,6 +76,7 @@ macro_rules! analyses {
 analyses! {
     Training, curves::Curves, "Learning curves", "loss and accuracy during training";
     Training, participation::Participation, "Monitors", "dimension of the rates, silent and saturated units, spectral radius and drift of the weights during training";
+    Training, forgetting::Forgetting, "Forgetting", "accuracy on every task at the end of each stage of the training";
     Behaviour, accuracy::Accuracy, "Accuracy", "fraction of correct trials by condition";
     Behaviour, confusion::Confusion, "Confusion", "which choice was made where which was right";
     Behaviour, psychometric::Psychometric, "Psychometric curve", "how often a choice is made, by the evidence, with fitted curves";

@@ -21,11 +21,11 @@ use crate::{PlasticSynapses, SynapseStates, Unsuitable};
 pub struct Dynamics {
     /// Input weights `W_in [N,I]`.
     pub w_in: Array2<f64>,
-    /// Effective recurrent weights `W_rc [N,N]`.
+    /// Effective recurrent weights `W_rc [N,N]`, with feedback of the readout `W_rc + W_fb W_out`.
     pub w_rc: Array2<f64>,
     /// Factors of the recurrent weights, where these are of low rank.
     pub factors: Option<Factors>,
-    /// Bias `b [N]`.
+    /// Bias `b [N]`, with feedback `b + W_fb b_out`.
     pub bias: Array1<f64>,
     /// Output weights `W_out [O,N]`.
     pub w_out: Array2<f64>,

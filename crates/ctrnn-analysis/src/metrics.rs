@@ -10,6 +10,8 @@ pub struct Metrics {
     names: Vec<String>,
     /// Split of each row: `train`, `val`, or `val.NAME` for a named validation set.
     splits: Vec<String>,
+    /// Name of the stage of each row; empty without stages.
+    stages: Vec<String>,
     rows: Vec<Vec<f64>>,
 }
 
@@ -32,10 +34,13 @@ impl Metrics {
             .into_iter()
             .map(str::to_owned)
             .collect();
-        let split = names.iter().position(|name| name == "split");
-        let (mut splits, mut rows) = (Vec::new(), Vec::new());
+        let place = |column: &str| names.iter().position(|name| name == column);
+        let (split, stage) = (place("split"), place("stage"));
+        let (mut splits, mut stages, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         for cells in lines.filter(|cells| cells.len() == names.len()) {
-            splits.push(split.map_or_else(String::new, |k| cells[k].to_owned()));
+            let cell = |k: Option<usize>| k.map_or_else(String::new, |k| cells[k].to_owned());
+            splits.push(cell(split));
+            stages.push(cell(stage));
             rows.push(
                 cells
                     .iter()
@@ -46,6 +51,7 @@ impl Metrics {
         Self {
             names,
             splits,
+            stages,
             rows,
         }
     }
@@ -56,16 +62,46 @@ impl Metrics {
         let Some(column) = self.names.iter().position(|name| name == "step") else {
             return self;
         };
-        let (splits, rows) = std::mem::take(&mut self.splits)
-            .into_iter()
-            .zip(std::mem::take(&mut self.rows))
-            .filter(|(_, row)| row[column] <= step as f64)
-            .unzip();
-        Self {
-            splits,
-            rows,
-            ..self
+        let is_kept: Vec<bool> = self
+            .rows
+            .iter()
+            .map(|row| row[column] <= step as f64)
+            .collect();
+        let kept = |cells: &mut Vec<String>| {
+            let mut is_kept = is_kept.iter();
+            cells.retain(|_| *is_kept.next().expect("a cell in each row"));
+        };
+        kept(&mut self.splits);
+        kept(&mut self.stages);
+        self.rows.retain(|row| row[column] <= step as f64);
+        self
+    }
+
+    /// Returns the stages in their order, each with the step of its last validation; empty without stages.
+    pub fn stage_ends(&self) -> Vec<(String, f64)> {
+        let Some(step) = self.names.iter().position(|name| name == "step") else {
+            return Vec::new();
+        };
+        let mut ends: Vec<(String, f64)> = Vec::new();
+        for ((stage, split), row) in self.stages.iter().zip(&self.splits).zip(&self.rows) {
+            if stage.is_empty() || split != "val" {
+                continue;
+            }
+            match ends.last_mut() {
+                Some((last, end)) if last == stage => *end = row[step],
+                _ => ends.push((stage.clone(), row[step])),
+            }
         }
+        ends
+    }
+
+    /// Returns what follows a prefix in the names of columns that have it, in their order.
+    pub fn columns_after(&self, prefix: &str) -> Vec<String> {
+        let names = self
+            .names
+            .iter()
+            .filter_map(|name| name.strip_prefix(prefix));
+        names.map(str::to_owned).collect()
     }
 
     /// Returns the splits of validation: that of the main set, then those of sets with names.

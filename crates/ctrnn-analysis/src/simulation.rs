@@ -8,7 +8,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use ctrnn_files::{Array, ArrayData, FileError, npz};
 use ctrnn_model::{
-    CtrnnConfig, CtrnnModule, Forward, InitialState, ModelError, Noise, Parameter, Record,
+    CtrnnConfig, CtrnnModule, FEEDBACK, Forward, InitialState, ModelError, Noise, Parameter, Record,
     RecurrenceBackend, Trajectory, UnitState, host_tensor,
 };
 use ctrnn_tasks::Timeline;
@@ -247,23 +247,33 @@ impl Dynamics {
             [shared] => Array1::from_elem(n, *shared),
             each => each.to_vec().into(),
         };
+        let (w_out, bias_out) = match config.n_outputs {
+            0 => (Array2::zeros((0, n)), Array1::zeros(0)),
+            _ => (
+                matrix(Parameter::OUTPUT_WEIGHT),
+                values(&Parameter::OUTPUT_BIAS.name()).into(),
+            ),
+        };
+        let mut recurrent = matrix(Parameter::RECURRENT_WEIGHT);
+        let mut bias: Array1<f64> = values(&Parameter::RECURRENT_BIAS.name()).into();
+        if config.feedback.is_some() {
+            let shape = (n, config.n_outputs);
+            let feedback = Array2::from_shape_vec(shape, values(FEEDBACK))
+                .expect("as many values as the shape says");
+            recurrent += &feedback.dot(&w_out);
+            bias += &feedback.dot(&bias_out);
+        }
         Self {
             w_in: matrix(Parameter::INPUT_WEIGHT),
-            w_rc: matrix(Parameter::RECURRENT_WEIGHT),
+            w_rc: recurrent,
             factors: config.low_rank.as_ref().map(|low_rank| Factors {
                 left: matrix(Parameter::RECURRENT_LEFT),
                 right: matrix(Parameter::RECURRENT_RIGHT),
                 has_full: low_rank.has_full(),
             }),
-            bias: values(&Parameter::RECURRENT_BIAS.name()).into(),
-            w_out: match config.n_outputs {
-                0 => Array2::zeros((0, n)),
-                _ => matrix(Parameter::OUTPUT_WEIGHT),
-            },
-            bias_out: match config.n_outputs {
-                0 => Array1::zeros(0),
-                _ => values(&Parameter::OUTPUT_BIAS.name()).into(),
-            },
+            bias,
+            w_out,
+            bias_out,
             gain: tau_ms.mapv(|tau| config.integrator.gain_of(config.dt_ms, tau)),
             tau_ms,
             dt_ms: config.dt_ms,

@@ -6,6 +6,7 @@ mod connectivity;
 mod interventions;
 mod layers;
 mod python_terms;
+mod rule;
 mod stages;
 mod task;
 mod trained_on;

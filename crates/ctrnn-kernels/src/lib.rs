@@ -129,6 +129,7 @@ mod adam;
 mod coefficients;
 mod cpu;
 mod delays;
+mod dense;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 mod instruction_set;
@@ -147,6 +148,7 @@ pub use cpu::recompute::{SegmentSlices, kept_states, segment_steps};
 pub use cpu::sums::{squared_error, sum_of_squares};
 pub use cpu::synapses::kept_synapses;
 pub use delays::Delays;
+pub use dense::{add_scaled, decay_and_add, subtract_square};
 pub use instruction_set::{KernelPath, KernelPathError};
 pub use operands::{
     GradientSlices, Operands, SweepResults, SynapseConstants, UnitState, UpstreamSlices,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::word_or_table::{self, Worded};
 use crate::{
-    Area, Connectivity, Dale, InitialState, Integrator, LowRank, Named, NoiseLevels,
+    Area, Connectivity, Dale, Feedback, InitialState, Integrator, LowRank, Named, NoiseLevels,
     OutputNonlinearity, Projections, ShortTermPlasticity, TimeConstants, UnitGroup, WeightInits,
 };
 
@@ -102,6 +102,10 @@ pub struct CtrnnConfig {
     /// for each unit. Needs an activation that is never negative. Absent: connections transmit r.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub short_term_plasticity: Option<ShortTermPlasticity>,
+    /// Feedback of the readout into the network, as in reservoirs and FORCE learning (Sussillo and Abbott 2009): the drive of each unit
+    /// has a further term `W_fb y`. Absent: none. `{}` draws `W_fb` uniformly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<Feedback>,
     /// Areas of units by name, each in its place in the network: `sensory = { units = 100, inputs = ["motion"] }`. Their units
     /// add up to `n_units`, which may be left out.
     #[serde(skip_serializing_if = "Named::is_empty")]
@@ -167,6 +171,7 @@ impl Default for CtrnnConfig {
             self_connections: true,
             connectivity: Connectivity::default(),
             short_term_plasticity: None,
+            feedback: None,
             areas: Named::default(),
             projections: Named::default(),
             below: Vec::new(),

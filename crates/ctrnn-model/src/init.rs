@@ -197,7 +197,7 @@ fn draw_effective(config: &CtrnnConfig, constraints: &Constraints, rng: &mut Rng
 impl WeightInit {
     /// Draws a matrix `[post, pre]`, row-major. `bound` is its natural scale, which the gain multiplies: the root mean square of
     /// its entries (`uniform`: their bound).
-    fn draw(self, post: usize, pre: usize, bound: f64, rng: &mut Rng) -> Vec<f64> {
+    pub(crate) fn draw(self, post: usize, pre: usize, bound: f64, rng: &mut Rng) -> Vec<f64> {
         let size = post * pre;
         if size == 0 {
             return Vec::new();

@@ -43,7 +43,9 @@ mod config;
 mod connectivity;
 mod delays;
 mod error;
+mod feedback;
 mod fused_ops;
+mod host_sweep;
 mod init;
 mod initial_state;
 mod input_path;
@@ -86,10 +88,13 @@ pub use connectivity::{Connections, Connectivity, Dale, Matrix, Parametrization,
 pub use ctrnn_kernels::gpu::{Launches, launches};
 pub use ctrnn_kernels::{
     Activation, AdamStep, Ceiling, Delays, DrawAddress, Form, Leak, NoiseSource, NoiseTarget,
-    Operands, PowerLaw, Shape as SweepShape, SweepResults, SynapseConstants, UnitState,
+    Operands, PowerLaw, Shape as SweepShape, SweepResults, SynapseConstants, UnitState, add_scaled,
+    decay_and_add, subtract_square,
 };
 pub use error::ModelError;
+pub use feedback::{FEEDBACK, Feedback};
 pub use fused_ops::FusedOps;
+pub use host_sweep::{HostState, HostSweep};
 pub use initial_state::{FirstValues, InitialState, NormalValues};
 pub use input_path::InputPath;
 pub use low_rank::{Factor, FactorInit, FullMatrix, LowRank};

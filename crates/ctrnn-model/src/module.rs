@@ -80,6 +80,9 @@ pub struct CtrnnModule<B: Backend> {
     /// `L [N,N]` of correlated pre-activation noise, row by row.
     #[module(skip)]
     pub(crate) noise_factor: Option<Vec<f64>>,
+    /// Feedback weights `W_fb [N,O]`, if the readout is fed back.
+    #[module(skip)]
+    pub(crate) feedback_weights: Option<TensorData>,
     /// Delays of the recurrent connections in time steps, if there are any.
     #[module(skip)]
     pub(crate) delays: Option<Arc<Delays>>,
@@ -217,16 +220,26 @@ impl<B: Backend> CtrnnModule<B> {
             gain,
             noise_scale,
         } = self.step_factors();
+        let (w_out, bias_out) = (
+            self.effective_weights(Matrix::Output),
+            self.bias_out_value(),
+        );
+        let (w_rc, bias) = self.closed_loop(
+            self.recurrent.effective(self.w_rc_raw.val()),
+            self.bias_value(),
+            &w_out,
+            &bias_out,
+        );
         SweepTensors {
             operands: Operands {
                 inputs: primitive(noise_sources::seen_inputs(config, &forward.noise, inputs)),
                 w_in: primitive(self.effective_weights(Matrix::Input)),
-                w_rc: primitive(self.recurrent.effective(self.w_rc_raw.val())),
+                w_rc: primitive(w_rc),
                 left: primitive(self.factor(&self.left)),
                 right: primitive(self.factor(&self.right)),
-                bias: primitive(self.bias_value()),
-                w_out: primitive(self.effective_weights(Matrix::Output)),
-                bias_out: primitive(self.bias_out_value()),
+                bias: primitive(bias),
+                w_out: primitive(w_out),
+                bias_out: primitive(bias_out),
                 decay: primitive(decay),
                 gain: primitive(gain),
                 noise_scale: primitive(noise_scale),
@@ -372,7 +385,7 @@ impl<B: Backend> CtrnnModule<B> {
     }
 
     /// Returns decay, gain and noise scale of a step. For fixed time constants they are computed in double precision.
-    fn step_factors(&self) -> StepFactors<B> {
+    pub(crate) fn step_factors(&self) -> StepFactors<B> {
         match &self.tau_raw {
             Some(_) => StepFactors::new(&self.config, self.tau_ms()),
             None => StepFactors::fixed(&self.config, &self.fixed_tau_ms, &self.device()),

@@ -4,6 +4,7 @@
 //! at the keys that it joins, a library user gets the same messages.
 
 mod arrays;
+mod feedback;
 mod low_rank;
 mod short_term_plasticity;
 mod single_keys;
@@ -72,6 +73,7 @@ impl CtrnnConfig {
         found.extend(trapped_weights(self));
         found.extend(diagonal(self));
         found.extend(low_rank::of_table(self));
+        found.extend(feedback::of_table(self));
         found.extend(short_term_plasticity::all(self));
         found
     }

@@ -10,6 +10,7 @@ use ctrnn_random::{Key, Stream};
 
 use crate::connectivity::Matrix;
 use crate::delays::DELAY_MS;
+use crate::feedback::FEEDBACK;
 use crate::initial_state::CARRIED_STATE;
 use crate::layers::Layers;
 use crate::low_rank::RAW;
@@ -75,6 +76,9 @@ impl CtrnnConfig {
         if state.is_trained(self) {
             let key = Key::new(seed, Stream::FirstState, self.layer.into());
             put(state, self.initial_state.first_values(size(state), key));
+        }
+        if let Some(feedback) = &self.feedback {
+            weights.insert(FEEDBACK.to_owned(), feedback.draw(self, seed));
         }
         let signs = self.unit_signs().unwrap_or_default();
         let key = Key::new(seed, Stream::TimeConstants, self.layer.into());
@@ -198,6 +202,7 @@ impl<B: Backend> CtrnnModule<B> {
                 .preactivation
                 .factor()
                 .expect("the configuration has been checked"),
+            feedback_weights: feedback_weights(weights, config)?,
             delays: config.delays().map(Arc::new),
             input,
             recurrent,
@@ -302,6 +307,9 @@ impl<B: Backend> CtrnnModule<B> {
             weights.extend(self.constraint_arrays(matrix));
         }
         weights.extend(self.config.unit_labels());
+        if let Some(feedback) = self.feedback() {
+            weights.insert(FEEDBACK.to_owned(), feedback.to_data());
+        }
         if let Some(delay_ms) = &self.config.connectivity.delay_ms {
             let shape = Matrix::Recurrent.shape(&self.config);
             let data = TensorData::new(delay_ms.clone(), shape).convert::<B::FloatElem>();
@@ -416,6 +424,19 @@ fn carried_state(
     Ok(Some(held.map(|data| data.unwrap_or(none.clone()))))
 }
 
+/// Returns the feedback weights of a network that has some.
+fn feedback_weights(
+    weights: &Weights,
+    config: &CtrnnConfig,
+) -> Result<Option<TensorData>, ModelError> {
+    if config.feedback.is_none() {
+        return Ok(None);
+    }
+    let found = weights.get(FEEDBACK).cloned();
+    let name = FEEDBACK.to_owned();
+    found.ok_or(ModelError::MissingTensor { name }).map(Some)
+}
+
 /// Returns the weights of a parameter.
 fn find(weights: &Weights, role: Role) -> Result<TensorData, ModelError> {
     let found = weights.get(role.name()).cloned();
@@ -444,6 +465,9 @@ fn check(weights: &Weights, config: &CtrnnConfig) -> Result<(), ModelError> {
                 check_bias(spec.parameter, data, config)?;
             }
             None if name == TAU_MS => check_tau(data, config)?,
+            None if name == FEEDBACK && config.feedback.is_some() => {
+                check_shape(name, data, &[config.n_units, config.n_outputs])?;
+            }
             None if [UNIT_AREA, UNIT_TYPE].contains(&name.as_str()) => {
                 check_labels(name, data, config)?;
             }
@@ -484,7 +508,7 @@ fn unknown(name: &str, config: &CtrnnConfig) -> ModelError {
     ModelError::UnknownTensor {
         name: name.to_owned(),
         known: format!(
-            "{known}, {TAU_MS}, {carried}, {DELAY_MS}, {UNIT_AREA}, {UNIT_TYPE}, and weight_raw, mask, sign and fixed of input, recurrent and output"
+            "{known}, {TAU_MS}, {FEEDBACK}, {carried}, {DELAY_MS}, {UNIT_AREA}, {UNIT_TYPE}, and weight_raw, mask, sign and fixed of input, recurrent and output"
         ),
     }
 }

@@ -33,6 +33,8 @@ pub enum Stream {
     FirstState = 11,
     /// Values of keys in a random sweep.
     Sweep = 12,
+    /// Random networks and weights of learning rules.
+    LearningRule = 13,
 }
 
 /// The Philox key of one stream, given a seed and a layer.

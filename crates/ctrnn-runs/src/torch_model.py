@@ -15,7 +15,8 @@ It computes what `train-ctrnn simulate` does:
 In a network of several layers (MODEL["layers"]) u of a layer are the rates of the layer below at the same time step, and the answer has
 their states as "layers.0.rates" and so on. The layers are network.layers.
 
-A connection with a delay d (recurrent.delay_ms) takes what was sent d earlier, before the trial what the first time step sends.
+A connection with a delay d (recurrent.delay_ms) takes what was sent d earlier, before the trial what the first time step sends. With
+feedback of the readout (feedback.weight, which is no parameter) the bracket has a further term, W_fb (W_out r + b_out).
 
 gain is dt / tau under Euler's integrator and 1 - exp(-dt / tau) under the exponential one. Index k of a result is the state after
 input k. With short-term plasticity (MODEL["synapses"]) W_rc sees r p q in place of r, where the utilisation p and the resources q of each
@@ -69,6 +70,8 @@ class CTRNN(torch.nn.Module):
             setattr(self, name, torch.nn.Parameter(weights[of_file].clone()))
         self.register_buffer("fixed_tau_ms", weights["tau_ms"].clone())
         self.register_buffer("delay_ms", weights.get("recurrent.delay_ms", torch.zeros_like(self.w_rc)).clone())
+        if "feedback.weight" in weights:
+            self.register_buffer("feedback", weights["feedback.weight"].clone())
         if "tau_raw" in weights:
             self.tau_raw = torch.nn.Parameter(weights["tau_raw"].clone())
 
@@ -103,8 +106,9 @@ class CTRNN(torch.nn.Module):
             state = state + levels["initial_state"] * torch.randn_like(state)
 
         f, voltage = activation(torch, model["activation"]), model["form"] == "voltage"
-        driven = u @ self.w_in.T + self.bias + eps
-        past, by_delay = [], self.by_delay()
+        w_rc, bias = self.closed_loop()
+        driven = u @ self.w_in.T + bias + eps
+        past, by_delay = [], self.by_delay(w_rc)
         potentials, rates = [], []
         synapses = Synapses(self, silence[:, 0], initial_utilisation, initial_resources) if "synapses" in model else None
         plastic = {name: [] for name in ("utilisation", "resources") if synapses}
@@ -124,10 +128,16 @@ class CTRNN(torch.nn.Module):
             answer["outputs"] = OUTPUTS[model["output_nonlinearity"]]((rates + xi) @ self.w_out.T + self.bias_out)
         return answer
 
-    def by_delay(self):
+    def closed_loop(self):
+        """Recurrent weights and bias, with the feedback of the readout where there is some."""
+        if not hasattr(self, "feedback"):
+            return self.w_rc, self.bias
+        return self.w_rc + self.feedback @ self.w_out, self.bias + self.feedback @ self.bias_out
+
+    def by_delay(self, w_rc):
         """The recurrent weights of each delay in time steps."""
         steps = torch.round(self.delay_ms / self.model["dt_ms"])
-        return [(int(delay), self.w_rc * (steps == delay)) for delay in torch.unique(steps)]
+        return [(int(delay), w_rc * (steps == delay)) for delay in torch.unique(steps)]
 
     def tau_ms(self):
         """The time constants; learned ones are kept within their bounds by the parameter that is trained."""

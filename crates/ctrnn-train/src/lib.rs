@@ -40,6 +40,7 @@ mod batch;
 #[cfg(test)]
 mod burn_test;
 mod condition_states;
+mod continual;
 mod divergence;
 mod error;
 mod evaluation;
@@ -51,6 +52,7 @@ mod monitors;
 mod named;
 mod objective;
 mod observer;
+mod online;
 mod optimizer;
 pub mod perturbation;
 mod ranking;
@@ -62,6 +64,7 @@ pub use condition_states::{
     condition_numbers, conditions_of_states, first_nonfinite, first_untrained,
     with_states_of_conditions,
 };
+pub use continual::config::{Continual, Ewc, Projection, SynapticIntelligence, Unprotected};
 pub use divergence::{Culprit, NotFinite, Rollback, Rollbacks};
 pub use error::TrainError;
 pub use evaluation::{
@@ -82,6 +85,7 @@ pub use observer::{
     Best, Confusion, Counters, EvalReport, GroupScore, Observer, SavedState, Score, Snapshot,
     StageProgress, StepReport, Validation, Wait, Window, Worst,
 };
+pub use online::config::{Eprop, FeedbackSource, Force, FullForce, Gradient, Rflo, Rule};
 pub use optimizer::OptimizerState;
 pub use optimizer::config::{
     AdaGrad, Adam, AdamW, Constant, Cosine, Exponential, Group, Groups, Optimizer, Plateau,

@@ -7,7 +7,10 @@ mod update_rule;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::TrainError;
+use crate::continual::Consolidated;
 use crate::gradients::{Gradients, flat};
+use crate::online::Rls;
+use crate::online::config::Rule;
 use crate::optimizer::config::{Groups, Optimizer};
 use crate::optimizer::update_rule::Memory;
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param, ParamId};
@@ -25,6 +28,12 @@ pub struct OptimizerState<B: Backend> {
     rates: BTreeMap<Parameter, f64>,
     weight_decays: BTreeMap<Parameter, f64>,
     memory: BTreeMap<Parameter, Memory<B>>,
+    /// State of what protects earlier stages.
+    consolidated: Consolidated<B>,
+    /// State of a learning rule that has no gradients.
+    rls: Option<Rls>,
+    /// The same as it was read, until [`OptimizerState::of_learning_rule`] says whose it is.
+    read: BTreeMap<String, TensorData>,
 }
 
 impl<B: Backend> OptimizerState<B> {
@@ -35,7 +44,72 @@ impl<B: Backend> OptimizerState<B> {
             rates: BTreeMap::new(),
             weight_decays: BTreeMap::new(),
             memory: BTreeMap::new(),
+            consolidated: Consolidated::default(),
+            rls: None,
+            read: BTreeMap::new(),
         }
+    }
+
+    /// Returns the state for a network that is trained by a learning rule: recursive least squares go on from their state if they have one,
+    /// and begin otherwise; other rules have no state of their own.
+    ///
+    /// # Errors
+    /// [`TrainError::OptimizerState`] if the state is of another rule or network.
+    pub(crate) fn of_learning_rule<A>(
+        mut self,
+        rule: &Rule,
+        network: &CtrnnModule<A>,
+    ) -> Result<Self, TrainError>
+    where
+        A: AutodiffBackend<InnerBackend = B>,
+    {
+        let read = std::mem::take(&mut self.read);
+        let Some(begun) = Rls::of(rule, network) else {
+            self.rls = None;
+            return match read.keys().next() {
+                None => Ok(self),
+                Some(name) => Err(TrainError::OptimizerState(format!(
+                    "{name} is not a state of train.rule = {:?}",
+                    rule.name()
+                ))),
+            };
+        };
+        self.rls = Some(match self.rls.take().filter(|rls| rls.is_of(&begun)) {
+            Some(rls) => rls,
+            None if read.is_empty() => begun,
+            None => begun.restored(&read)?,
+        });
+        Ok(self)
+    }
+
+    /// Returns the state of what protects earlier stages.
+    pub(crate) const fn consolidated(&self) -> &Consolidated<B> {
+        &self.consolidated
+    }
+
+    /// Returns the state of what protects earlier stages, to be changed.
+    pub(crate) const fn consolidated_mut(&mut self) -> &mut Consolidated<B> {
+        &mut self.consolidated
+    }
+
+    /// Replaces the state of what protects earlier stages.
+    #[must_use]
+    pub(crate) fn with_consolidated(mut self, consolidated: Consolidated<B>) -> Self {
+        self.consolidated = consolidated;
+        self
+    }
+
+    /// Returns the state of recursive least squares.
+    ///
+    /// # Panics
+    /// If the learning rule is another one.
+    pub(crate) fn least_squares(&self) -> Rls {
+        self.rls.clone().expect("the rule has begun")
+    }
+
+    /// Replaces the state of recursive least squares.
+    pub(crate) fn keep_least_squares(&mut self, rls: Rls) {
+        self.rls = Some(rls);
     }
 
     /// Returns the optimizer with another rule; it keeps its moments if the rule has the same name and the same ones.
@@ -132,7 +206,8 @@ impl<B: Backend> OptimizerState<B> {
 
     /// Returns the optimizer's state as named arrays: `<parameter>.<moment>` and `<parameter>.updates`.
     pub fn state(&self) -> BTreeMap<String, TensorData> {
-        let mut state = BTreeMap::new();
+        let mut state = self.consolidated.state();
+        state.extend(self.rls.iter().flat_map(Rls::state));
         for (parameter, memory) in &self.memory {
             let name = |what: &str| format!("{}.{what}", parameter.name());
             state.insert(
@@ -158,7 +233,11 @@ impl<B: Backend> OptimizerState<B> {
     ) -> Result<Self, TrainError> {
         let refuse = |name: &str, why: &str| TrainError::OptimizerState(format!("{name} {why}"));
         let mut optimizer = Self::new(rule.clone());
-        let mut known = 0;
+        let of_rule = state.iter().filter(|(name, _)| Rls::holds(name));
+        optimizer.read = of_rule.map(|(k, v)| (k.clone(), v.clone())).collect();
+        optimizer.consolidated = Consolidated::restore(state, network, device)?;
+        let of_stages = state.keys().filter(|name| Consolidated::<B>::holds(name));
+        let mut known = optimizer.read.len() + of_stages.count();
         for spec in network.parameters() {
             let parameter = spec.parameter;
             let Some(updates) = state.get(&format!("{}.updates", parameter.name())) else {

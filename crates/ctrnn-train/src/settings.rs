@@ -8,6 +8,7 @@ use ctrnn_tasks::{Clock, ConditionOrder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::continual::config::Continual;
 use crate::gradients::Clip;
 use crate::interventions::{NoiseSchedule, PerturbationConfig, TrainedPerturbation};
 use crate::metric::{Bound, Metric};
@@ -15,6 +16,7 @@ use crate::objective::{
     Objective,
     config::{Loss, LossConfig},
 };
+use crate::online::config::Rule;
 use crate::optimizer::config::{Groups, Optimizer, Schedule};
 
 /// Default length of a time step, in ms.
@@ -123,6 +125,9 @@ pub struct TrainConfig {
     /// onto its units, their biases, initial states and time constants); or a projection between areas (`sensory -> motor`,
     /// where `*` means all). They keep their initial values to the bit.
     pub freeze: Vec<String>,
+    /// The learning rule, by `name`: what the weights follow.
+    #[serde(skip_serializing_if = "Rule::is_gradient")]
+    pub rule: Rule,
     /// The update rule, by `name`, with its learning rate `lr`.
     pub optimizer: Optimizer,
     /// The learning-rate schedule, by `name`.
@@ -149,6 +154,9 @@ pub struct TrainConfig {
     /// Stops the training early, once a validation metric has reached its bound. Absent: all steps are done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<StopConfig>,
+    /// Protection, in a training with stages, of what earlier stages have learned; by `name`.
+    #[serde(skip_serializing_if = "Continual::is_none")]
+    pub continual: Continual,
     /// Response to a loss, gradient or weight that is no longer a finite number.
     pub divergence: DivergenceConfig,
     /// Stages of training, in their order: `[[train.stage]]` begins each. A stage trains as a run of its own would, with the
@@ -173,6 +181,7 @@ impl Default for TrainConfig {
             accumulate: 1,
             log_every: 10,
             freeze: Vec::new(),
+            rule: Rule::default(),
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),
             perturbation: Vec::new(),
@@ -181,6 +190,7 @@ impl Default for TrainConfig {
             groups: Groups::default(),
             loss: LossConfig::default(),
             stop: None,
+            continual: Continual::default(),
             divergence: DivergenceConfig::default(),
             stage: Vec::new(),
         }

@@ -1,8 +1,12 @@
 //! The training loop.
 
+mod continual;
 mod measurable;
 mod monitoring;
 mod notify;
+mod online;
+#[cfg(test)]
+mod online_test;
 mod overflow;
 #[cfg(test)]
 mod padding_test;
@@ -27,6 +31,7 @@ use ctrnn_tasks::{BatchRequest, ConditionOrder, Interrupt, Task, TaskError, Tria
 use crate::TrainError;
 use crate::batch::Batch;
 use crate::condition_states::condition_numbers;
+use crate::continual::Projector;
 use crate::evaluation::accuracy::batch_accuracy;
 use crate::evaluation::{Breakdown, Scored, TOGETHER, Tasks, ValidationSet, evaluate_terms};
 use crate::gradients::Gradients;
@@ -111,6 +116,8 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     drift: Option<Drift>,
     /// Interventions on the present batch.
     interventions: Interventions,
+    /// Projections of updates, if earlier stages are protected by them.
+    projector: Option<Projector<B::InnerBackend>>,
     /// True once trials of different lengths have run together.
     has_padding: bool,
     /// The last reason given to observers for a failed write.
@@ -144,6 +151,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         settings: TrainSettings,
     ) -> Result<Self, TrainError> {
         let optimizer = optimizer.with_groups(&settings.train.groups, network.config());
+        let optimizer = optimizer.of_learning_rule(&settings.train.rule, &network)?;
         let objective = settings.objective.clone();
         let minimised = Minimised {
             objective: if objective.needs_initial_weights() {
@@ -171,10 +179,12 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             good: None,
             drift: None,
             interventions: Interventions::default(),
+            projector: None,
             has_padding: false,
             trouble: None,
         };
         begun.begin_drift();
+        begun.begin_projections();
         let first = begun.now();
         Ok(begun.with_good(first))
     }
@@ -342,21 +352,24 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         self.has_padding |= batch.is_padded();
         let pass = self.pass(self.counters.step, &trials)?;
         self.interventions = self.draw_interventions(&trials);
+        if self.settings.train.rule.is_least_squares() {
+            return self.learn_by_least_squares(trials, &batch, &pass);
+        }
         let Computed {
             trajectory,
-            gradients,
-            norm,
+            mut gradients,
+            mut norm,
             numbers,
         } = self.gradients(&batch, pass)?;
+        let before = self.held_back(&mut gradients, &mut norm);
         let gradients = match self.settings.train.clip() {
             Some(clip) => gradients.clipped(&norm, clip),
             None => gradients,
         };
         let lr = self.rate();
         self.network = self.optimizer.step(lr, self.network.clone(), gradients);
-        self.network.carry_states(&trajectory);
-        self.counters.step += 1;
-        self.counters.trials += trials.n_trials as u64;
+        self.settle_update(before);
+        self.finish_step(&trajectory, &trials);
         Ok(Done {
             trials,
             outputs: self
@@ -369,11 +382,21 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         })
     }
 
+    /// Counts a step, and keeps the last states of its batch where the next one begins with them.
+    fn finish_step(&mut self, trajectory: &Trajectory<B>, trials: &TrialBatch) {
+        self.network.carry_states(trajectory);
+        self.counters.step += 1;
+        self.counters.trials += trials.n_trials as u64;
+    }
+
     /// Computes the gradients of a batch.
     ///
     /// If a number is not finite, short trials may have overflowed after their end: there the mask is 0, and infinity
     /// times 0 is NaN, in the loss and in the backward pass. Each trial is then run once more, for its own length only.
     fn gradients(&mut self, batch: &Batch<B>, pass: Forward<B>) -> Result<Computed<B>, TrainError> {
+        if !self.settings.train.rule.is_gradient() {
+            return self.gradients_of_traces(batch, &pass);
+        }
         match self.gradients_of_pass(batch, &pass) {
             Err(TrainError::NotFinite(_)) if batch.is_padded() => {
                 let lengths = batch.n_steps.clone();

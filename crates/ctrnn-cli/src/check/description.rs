@@ -4,7 +4,7 @@ use ctrnn_config::{Backend, Run, Stage, counted};
 use ctrnn_kernels::KernelPath;
 use ctrnn_model::{CtrnnConfig, LowRank, ParameterSummary, Summary};
 use ctrnn_tasks::TrialSet;
-use ctrnn_train::{Overflow, ValidationSetConfig};
+use ctrnn_train::{Overflow, Rule, ValidationSetConfig};
 use serde_json::json;
 
 use super::advice::advice;
@@ -62,7 +62,11 @@ fn network_rows(run: &Run, network: &Summary) -> Vec<Row> {
 fn units(model: &CtrnnConfig) -> String {
     let n_units = counted(model.n_units, "unit");
     let activation = model.activation.name();
-    format!("{n_units}, {activation}, {:?} form", model.form).to_lowercase()
+    let feedback = match model.feedback {
+        Some(_) => ", feedback of the readout",
+        None => "",
+    };
+    format!("{n_units}, {activation}, {:?} form{feedback}", model.form).to_lowercase()
 }
 
 /// Describes a layer of a stack: "layer 0: 64 units, relu, voltage form, tau 100 ms".
@@ -126,12 +130,17 @@ fn stage_rows(run: &Run) -> Vec<Row> {
 
 fn training_rows(run: &Run, size: &Size) -> Vec<Row> {
     let train = &run.config.train;
+    let rule = train.rule.name();
+    let optimizer = format!("{} lr {}", train.optimizer.name(), train.optimizer.lr());
+    let learning = match &train.rule {
+        Rule::Gradient(_) => optimizer,
+        squares if squares.is_least_squares() => format!("{rule} (recursive least squares)"),
+        _ => format!("{rule}, {optimizer}"),
+    };
     let training = format!(
-        "{} of {}, {} lr {}, loss {}",
+        "{} of {}, {learning}, loss {}",
         counted(train.steps, "step"),
         counted(train.trials_of_step(), "trial"),
-        train.optimizer.name(),
-        train.optimizer.lr(),
         loss(run)
     );
     let whole = size.training_mib.map_or(String::new(), |mib| {

@@ -70,6 +70,8 @@ impl Check<'_> {
         let term_programs = self.agreed_programs(&config.train, programs);
         self.check_parts(&config.train, &objective, &model);
         let perturbations = self.perturbations(&config, &model, task.as_ref(), clock);
+        self.check_rule(&config.train, &objective, &model);
+        self.check_continual(&config.train, &model);
         let schedule = config.train.schedule;
         config.train.schedule = schedule.of_fixed_length(config.train.steps);
         if !self.problems.is_empty() {

@@ -26,7 +26,8 @@ impl Run {
             .into_iter()
             .chain(self.unused_of_model())
             .chain(self.unused_of_training())
-            .chain(self.unused_of_loss());
+            .chain(self.unused_of_loss())
+            .chain(self.unused_of_rule());
         found
             .map(|(key, why)| format!("{key} has no effect: {why}"))
             .collect()
@@ -34,7 +35,7 @@ impl Run {
 
     /// Returns true if a key was set to a value other than its default. The resolved configuration of a run sets every
     /// key, so presence alone does not count.
-    fn is_given(&self, key: &str) -> bool {
+    pub(super) fn is_given(&self, key: &str) -> bool {
         let is_usual = || {
             let value = |table: toml::Table| {
                 let mut words = key.split('.');

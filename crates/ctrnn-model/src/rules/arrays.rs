@@ -1,6 +1,6 @@
 //! Rules about the arrays that files give.
 
-use super::low_rank;
+use super::{feedback, low_rank};
 use crate::delays::{DELAY_MS, whole_steps};
 use crate::{CtrnnConfig, InputPath, Matrix, PreactivationNoise, Topic, Violation};
 
@@ -10,6 +10,7 @@ const FILE: &str = "model.connectivity.file";
 pub(super) fn all(config: &CtrnnConfig) -> Vec<Violation> {
     let mut found = unread_files(config);
     found.extend(low_rank::of_arrays(config));
+    found.extend(feedback::of_arrays(config));
     found.extend(signs(config));
     found.extend(delays(config));
     for matrix in Matrix::ALL {

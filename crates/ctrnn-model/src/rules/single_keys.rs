@@ -190,7 +190,18 @@ fn weight_inits(config: &CtrnnConfig) -> Vec<Violation> {
         let path = format!("{key}.{parameter}");
         Some(at_key(&key, &path, found.to_string(), rule))
     };
-    Matrix::ALL.into_iter().filter_map(of_matrix).collect()
+    let feedback = config.feedback.and_then(|feedback| {
+        const KEY: &str = "model.feedback.init";
+        let (parameter, found, rule) = feedback.init.broken()?;
+        Some(at_key(
+            KEY,
+            &format!("{KEY}.{parameter}"),
+            found.to_string(),
+            rule,
+        ))
+    });
+    let matrices = Matrix::ALL.into_iter().filter_map(of_matrix);
+    matrices.chain(feedback).collect()
 }
 
 fn time_constants(config: &CtrnnConfig) -> Option<Violation> {

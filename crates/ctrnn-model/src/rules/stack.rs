@@ -48,6 +48,7 @@ fn of_readout(number: usize, layer: &CtrnnConfig) -> Vec<Violation> {
             "density.output",
             layer.density.output != Densities::default().output,
         ),
+        ("feedback", layer.feedback.is_some()),
         (
             "init.output",
             layer.init.output != WeightInits::default().output,

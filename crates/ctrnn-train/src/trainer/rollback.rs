@@ -65,7 +65,9 @@ impl<B: TrainingBackend> Trainer<'_, B> {
     }
 
     pub(super) fn may_ever_roll_back(&self) -> bool {
-        self.settings.train.divergence.max_rollbacks > 0
+        let train = &self.settings.train;
+        // Least squares have no learning rate that could be made smaller.
+        train.divergence.max_rollbacks > 0 && !train.rule.is_least_squares()
     }
 
     /// Returns the last good state unless it is the present one, of which a checkpoint needs no second copy.

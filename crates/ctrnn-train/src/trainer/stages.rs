@@ -51,6 +51,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             ..settings
         };
         let stage = settings.stage.clone().unwrap_or_else(single_stage);
+        self.consolidate()?;
         let validation = ValidationSet::all(tasks, &settings)?;
         check_metrics(&settings, &validation)?;
         let device = self.network.device();
@@ -61,12 +62,16 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         } else {
             OptimizerState::new(rule)
         };
-        self.optimizer = optimizer.with_groups(&settings.train.groups, self.network.config());
+        self.optimizer = optimizer
+            .with_consolidated(self.optimizer.consolidated().clone())
+            .with_groups(&settings.train.groups, self.network.config())
+            .of_learning_rule(&settings.train.rule, &self.network)?;
         self.counters = self.counters.clone().at_stage(&stage);
         self.minimised.objective = settings.objective.clone();
         (self.task, self.settings, self.validation) = (tasks.trained, settings, validation);
         (self.made_ahead, self.has_padding) = (None, false);
         self.begin_drift();
+        self.begin_projections();
         self.good = self.may_ever_roll_back().then(|| self.now());
         Ok(())
     }
