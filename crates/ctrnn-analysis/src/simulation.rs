@@ -8,8 +8,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use ctrnn_files::{Array, ArrayData, FileError, npz};
 use ctrnn_model::{
-    CtrnnConfig, CtrnnModule, FEEDBACK, Forward, InitialState, ModelError, Noise, Parameter, Record,
-    RecurrenceBackend, Trajectory, UnitState, host_tensor,
+    CtrnnConfig, CtrnnModule, FEEDBACK, Forward, InitialState, ModelError, Noise, Parameter,
+    Record, RecurrenceBackend, Trajectory, UnitState, host_tensor,
 };
 use ctrnn_tasks::Timeline;
 use ndarray::{Array1, Array2};
