@@ -38,7 +38,7 @@ PARAMETERS = {
 }
 INPUTS = wave(1.0, 0.2, T, I).astype(np.float32).astype(float)
 TARGETS = wave(0.8, 1.7, T).astype(np.float32).astype(float)
-MASK = np.array([0.0, 1.0, 0.5, 1.0, 0.0, 2.0, 1.0])
+MASK = np.array([0.0, 1.0, 0.5, 1.0, 0.0, 0.5, 1.0])  # sums to 4: burn rounds the gradient of a division to single precision
 
 
 def states():
