@@ -789,7 +789,7 @@ mod tests {
         let problem = explain(schema(&registry), "train.learning_rate").unwrap_err();
         insta::assert_snapshot!(problem.render(false), @r#"
         error[C001]: unknown key train.learning_rate
-        help: did you mean "train.optimizer.lr"? Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, freeze, groups, log_every, loss, optimizer, recompute, schedule, stage, steps, stop
+        help: did you mean "train.optimizer.lr"? Keys of [train]: batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, continual, divergence, freeze, groups, log_every, loss, optimizer, recompute, rule, schedule, stage, steps, stop
         "#);
     }
 }
