@@ -71,7 +71,8 @@ impl HostSweep {
             let scale = scale.iter().cycle();
             values.iter().zip(scale).map(|(n, s)| n * s).collect()
         };
-        let xi = normals(noise_sources::postactivation(config, &forward.noise));
+        let xi = noise_sources::postactivation(config, &forward.noise, shape, &device);
+        let xi = normals(xi);
         let sigma = config.noise.postactivation;
         let seen = noise_sources::seen_inputs(config, &forward.noise, inputs.swap_dims(0, 1));
         Self {

@@ -56,7 +56,7 @@ sigma_rec = 0.1
           |
         3 | learning_rate = 1e-3
           | ^^^^^^^^^^^^^
-        help: did you mean "train.optimizer.lr"? Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, schedule, stage, steps, stop, truncate_steps, truncate_stride
+        help: did you mean "train.optimizer.lr"? Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, continual, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, rule, schedule, stage, steps, stop, truncate_steps, truncate_stride
 
         error[C001]: unknown key model.sigma_rec
          --> run.toml:5:1
@@ -230,7 +230,7 @@ bias = { recurrent = 1 }
           |
         2 | train = 5
           |         ^ expected a table
-        help: Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, schedule, stage, steps, stop, truncate_steps, truncate_stride
+        help: Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, continual, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, rule, schedule, stage, steps, stop, truncate_steps, truncate_stride
 
         error[C002]: task.go_nogo.fixation_ms must be a number or a table, but is the string "long"
          --> run.toml:4:15
@@ -1672,14 +1672,14 @@ fn unknown_keys_in_overrides() {
           |
         1 | train.batchsize=3
           |       ^^^^^^^^^
-        help: did you mean "batch_size"? Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, schedule, stage, steps, stop, truncate_steps, truncate_stride
+        help: did you mean "batch_size"? Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, continual, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, rule, schedule, stage, steps, stop, truncate_steps, truncate_stride
 
         error[C001]: unknown key train.stpo
          --> command line:1:2
           |
         1 | ~train.stpo
           |  ^^^^^^^^^^
-        help: did you mean "stop"? Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, schedule, stage, steps, stop, truncate_steps, truncate_stride
+        help: did you mean "stop"? Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, continual, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, rule, schedule, stage, steps, stop, truncate_steps, truncate_stride
 
         error[C001]: unknown key task.go_nogo.coherences
          --> command line:1:14
