@@ -127,7 +127,9 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         for number in 0..trials {
             let (batch, pass) = self.measured_pass(number..number + 1)?;
             let trajectory = self.network.forward(batch.inputs.clone(), &pass);
-            let loss = self.minimised.of(&self.network, &pass, &trajectory, &batch);
+            let loss = self
+                .minimised
+                .of(&self.network, &pass, &trajectory, &batch)?;
             for (parameter, gradient) in loss.gradients(&self.network).0 {
                 let square = gradient.square() * (1.0 / trials as f64);
                 let sum = match sums.remove(&parameter) {
@@ -166,6 +168,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
             seed: self.settings.seed,
             step: self.counters.step as u32,
             first_trial: FIRST_MEASURED + numbers.start as u32,
+            ..NoiseAddress::default()
         };
         let pass = Forward {
             noise: Noise::Drawn(address),

@@ -45,7 +45,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
             return Err(self.not_finite_in(batch, step, culprit).into());
         }
         let trajectory = self.recorded_trajectory(&recorded, batch);
-        let loss = self.minimised.of(&self.network, pass, &trajectory, batch);
+        let loss = self.minimised.of(&self.network, pass, &trajectory, batch)?;
         let norm = flat::<B::InnerBackend>(vec![change], &self.network.device());
         let none = Gradients(Default::default());
         let numbers = self.read(batch, &trajectory.outputs, &loss, &norm, &none)?;
@@ -74,7 +74,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         let mut trajectory = self.recorded_trajectory(&recorded, batch);
         let outputs = trajectory.outputs.clone().require_grad();
         trajectory.outputs = outputs.clone();
-        let loss = self.minimised.of(&self.network, pass, &trajectory, batch);
+        let loss = self.minimised.of(&self.network, pass, &trajectory, batch)?;
         let by_output = outputs.grad(&loss.value.backward());
         let by_output = by_output.expect("the loss depends on the outputs");
         let errors = host(by_output.swap_dims(0, 1));

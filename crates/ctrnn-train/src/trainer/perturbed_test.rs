@@ -203,10 +203,10 @@ fn dropout_scales_outgoing_weights() {
         dropout: 0.4,
         ..whole()
     };
-    let settings = settings(train, Loss::Mse.into());
+    let dropped = settings(train, Loss::Mse.into());
     let network = config.init::<Grad>(3, &Default::default()).unwrap();
     let task = task();
-    let mut trainer = Trainer::new(network.clone(), &task, settings.clone()).unwrap();
+    let mut trainer = Trainer::new(network.clone(), &task, dropped.clone()).unwrap();
     let trials = trainer.trials(&|| None).unwrap();
     let factors = trainer.draw_interventions(&trials).groups[0]
         .0
@@ -224,13 +224,13 @@ fn dropout_scales_outgoing_weights() {
         (name.to_owned(), TensorData::new(values, data.shape.clone()))
     });
     let scaled = network.clone().with_weights(&scaled.into()).unwrap();
-    let plain = super::parts_test::settings(whole(), Loss::Mse.into());
+    let plain = settings(whole(), Loss::Mse.into());
     let values = |network, settings| -> Vec<f64> {
         let found = gradients_of(network, &task, settings).unwrap();
         found.trajectory.outputs.to_data().iter().collect()
     };
     assert_close(
-        &values(network, settings),
+        &values(network, dropped),
         &values(scaled, plain),
         1e-12,
         "dropout",

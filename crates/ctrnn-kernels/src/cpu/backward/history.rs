@@ -6,7 +6,7 @@ use super::plan::Plan;
 use super::replay::Replay;
 use super::sums::{Sums, recurrent_len};
 use crate::cpu::noise::Noise;
-use crate::cpu::rows::add_noise;
+use crate::cpu::rows::{add_noise, copy_row};
 use crate::cpu::synapses::StepRows;
 use crate::cpu::tile::Tile;
 use crate::shape::Shape;
@@ -132,39 +132,41 @@ impl<'a, E: Element> History<'a, E> {
     fn load_seen<S: Simd<Elem = E>>(&mut self, times: Range<usize>) {
         let Shape { units, rank, .. } = self.plan.sweep.shape;
         let (plan, tile) = (self.plan, self.tile);
-        let wanted = plan.wanted.recurrence;
-        let (seen, projections) = &mut self.before;
-        let kappa = &mut self.kappa;
-        let mut project = |t: usize, rows: &[E]| {
-            dots::<S>(
-                &plan.right,
-                &plan.zeros[..rank],
-                rows,
-                [units.next_multiple_of(S::LANES), padded(units)],
-                projections,
-                tile.trials,
-            );
-            kappa.set_rows((t - times.start) * tile.trials, projections, rank);
-        };
-        if let (Some(replay), Some(transmitted)) = (&mut self.replay, &mut self.transmitted) {
-            replay.load::<S>(times.clone(), |t, rows| {
-                if !wanted {
-                    return;
+        let has_kappa = rank > 0 && plan.wanted.recurrence;
+        if let Some(replay) = &mut self.replay {
+            replay.begin::<S>(times.clone());
+        } else if !has_kappa {
+            return;
+        }
+        let (rates, projections) = &mut self.before;
+        for t in times.clone() {
+            let first = (t - times.start) * tile.trials;
+            let seen = match (&mut self.replay, &mut self.transmitted) {
+                (Some(replay), Some(block)) => {
+                    let seen = replay.advance_in_block::<S>(t);
+                    for m in 0..tile.trials {
+                        block.set_row::<S>(first + m, &seen[m * padded(units)..][..units]);
+                    }
+                    seen
                 }
-                let first = (t - times.start) * tile.trials;
-                for (m, row) in rows.chunks_exact(padded(units)).enumerate() {
-                    transmitted.set_row::<S>(first + m, &row[..units]);
+                _ => {
+                    for m in 0..tile.trials {
+                        let from = plan.row(plan.saved.rates, t, tile.first + m);
+                        copy_row::<S>(&mut rates[m * padded(units)..], from);
+                    }
+                    &**rates
                 }
-                if rank > 0 {
-                    project(t, rows);
-                }
-            });
-        } else if rank > 0 && wanted {
-            for t in times.clone() {
-                for (m, row) in seen.chunks_exact_mut(padded(units)).enumerate() {
-                    row[..units].copy_from_slice(plan.row(plan.saved.rates, t, tile.first + m));
-                }
-                project(t, seen);
+            };
+            if has_kappa {
+                dots::<S>(
+                    &plan.right,
+                    &plan.zeros[..rank],
+                    seen,
+                    [units.next_multiple_of(S::LANES), padded(units)],
+                    projections,
+                    tile.trials,
+                );
+                self.kappa.set_rows(first, projections, rank);
             }
         }
     }

@@ -42,14 +42,9 @@ impl<'a, E: Element> Replay<'a, E> {
         })
     }
 
-    /// Computes the states of a block, and calls `each` with every time step of it and the rates that its synapses transmit. Blocks
-    /// come from the last to the first.
+    /// Begins a block, which its time steps then advance through. Blocks come from the last to the first.
     #[inline(always)]
-    pub(super) fn load<S: Simd<Elem = E>>(
-        &mut self,
-        times: Range<usize>,
-        mut each: impl FnMut(usize, &[E]),
-    ) {
+    pub(super) fn begin<S: Simd<Elem = E>>(&mut self, times: Range<usize>) {
         // The state after the step that follows this block: the second of the block before.
         let len = self.rates.len();
         for states in &mut self.states {
@@ -59,10 +54,6 @@ impl<'a, E: Element> Replay<'a, E> {
         self.go_to::<S>(times.start);
         self.states[0][..len].copy_from_slice(&self.state.utilisation);
         self.states[1][..len].copy_from_slice(&self.state.resources);
-        for t in times {
-            self.advance_in_block::<S>(t);
-            each(t, &self.state.transmitted);
-        }
     }
 
     /// Returns the rates that the synapses transmit in time step `t`.
@@ -117,9 +108,9 @@ impl<'a, E: Element> Replay<'a, E> {
             .advance::<S>(&mut self.state, &self.rates, units);
     }
 
-    /// Computes the state after time step `t` of the block from the one before it.
+    /// Computes the state after time step `t` of the block from the one before it; returns the rates that the synapses transmit in it.
     #[inline(always)]
-    fn advance_in_block<S: Simd<Elem = E>>(&mut self, t: usize) {
+    pub(super) fn advance_in_block<S: Simd<Elem = E>>(&mut self, t: usize) -> &[E] {
         let (len, stride) = (self.rates.len(), padded(self.plan.sweep.shape.units));
         let place = (t - self.start) * len;
         let [utilisation, resources] = &mut self.states;
@@ -134,5 +125,6 @@ impl<'a, E: Element> Replay<'a, E> {
                 &mut self.state.transmitted[row],
             );
         }
+        &self.state.transmitted
     }
 }
