@@ -144,6 +144,7 @@ impl<B: TrainingBackend> Bench<B> {
             inputs: inputs.swap_dims(0, 1),
             mask_sum: mask.clone().sum().into_scalar().elem(),
             targets,
+            mask_of_trials: mask.clone(),
             mask,
             within: Tensor::from_data(within, &device),
             within_sum: (n_steps * n_trials) as f64,

@@ -289,6 +289,7 @@ mod tests {
                     seed: 3,
                     step: 4,
                     first_trial: 0,
+                    ..NoiseAddress::default()
                 };
                 let pass = Forward {
                     noise: Noise::Drawn(address),
