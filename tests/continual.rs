@@ -22,11 +22,11 @@ every_steps = 2
 keep_last = 20
 [[train.stage]]
 name = "first"
-task.multitask.weights = { anti = 0 }
+task.multitask.turns = ["go_nogo"]
 [[train.stage]]
 name = "second"
 carry = []
-task.multitask.weights = { go_nogo = 0 }
+task.multitask.turns = ["anti"]
 [[train.stage]]
 name = "third"
 "#;

@@ -127,8 +127,12 @@ fn a_force_run_is_a_run_like_any_other() {
     project
         .run(&["export", "run", "-o", "run.npz", "--to", "npz"])
         .exits(0);
-    let before = project.arrays("run/initial/weights.npz");
-    let after = project.arrays("run/model/weights.npz");
+    let weights = |file| {
+        let read = ctrnn_files::TensorFile::read(&project.path(file));
+        read.expect("a file of weights").tensors
+    };
+    let before = weights("run/initial/weights.safetensors");
+    let after = weights("run/model/weights.safetensors");
     let changed: Vec<&String> = after
         .keys()
         .filter(|name| before.get(*name) != after.get(*name))

@@ -38,7 +38,7 @@ fn one_unknown_key() {
           |
         3 | hiden = 64
           | ^^^^^
-        help: did you mean "n_units"? Keys of [model]: activation, areas, bias, connectivity, dale, density, form, init, initial_state, input, layer, low_rank, n_units, noise, output_nonlinearity, positive_input, projections, self_connections, short_term_plasticity, tau_ms
+        help: did you mean "n_units"? Keys of [model]: activation, areas, bias, connectivity, dale, density, feedback, form, init, initial_state, input, layer, low_rank, n_units, noise, output_nonlinearity, positive_input, projections, self_connections, short_term_plasticity, tau_ms
         "#);
 }
 
@@ -63,7 +63,7 @@ sigma_rec = 0.1
           |
         5 | sigma_rec = 0.1
           | ^^^^^^^^^
-        help: did you mean "model.noise.preactivation"? Keys of [model]: activation, areas, bias, connectivity, dale, density, form, init, initial_state, input, layer, low_rank, n_units, noise, output_nonlinearity, positive_input, projections, self_connections, short_term_plasticity, tau_ms
+        help: did you mean "model.noise.preactivation"? Keys of [model]: activation, areas, bias, connectivity, dale, density, feedback, form, init, initial_state, input, layer, low_rank, n_units, noise, output_nonlinearity, positive_input, projections, self_connections, short_term_plasticity, tau_ms
         "#);
 }
 
@@ -1552,7 +1552,7 @@ activation = relu
           |
         4 | hiden = 5
           | ^^^^^
-        help: did you mean "n_units"? Keys of [model]: activation, areas, bias, connectivity, dale, density, form, init, initial_state, input, layer, low_rank, n_units, noise, output_nonlinearity, positive_input, projections, self_connections, short_term_plasticity, tau_ms
+        help: did you mean "n_units"? Keys of [model]: activation, areas, bias, connectivity, dale, density, feedback, form, init, initial_state, input, layer, low_rank, n_units, noise, output_nonlinearity, positive_input, projections, self_connections, short_term_plasticity, tau_ms
 
         error[C006]: not TOML: string values must be quoted, expected literal string
          --> run.toml:5:14
