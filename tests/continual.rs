@@ -64,7 +64,7 @@ fn protected_trainings_resume_to_the_bit() {
         assert_ne!(after("free", 6), after(&whole, 6), "{protection}");
         let begin = [&train(&parts, &[protection])[..], &["--max-time", "0s"]].concat();
         project.run(&begin).exits(75);
-        for _ in 0..7 {
+        for _ in 0..6 {
             project
                 .run(&["resume", &parts, "--max-time", "0s"])
                 .exits(75);

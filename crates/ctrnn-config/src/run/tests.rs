@@ -111,7 +111,7 @@ rate_target = { rate = 0.1 }
           |
         4 | rate_l3 = 1e-3
           | ^^^^^^^
-        help: did you mean "rate_l1" or "rate_l2"? Keys of [train.loss]: areas, hebbian, name, normalisation, omega, population_kl, projections, rate_entropy, rate_l1, rate_l2, rate_spread, rate_target, state_prediction, weight_deviation, weight_l1, weight_l2
+        help: did you mean "rate_l1" or "rate_l2"? Keys of [train.loss]: areas, hebbian, name, normalisation, omega, population_kl, projections, python, rate_entropy, rate_l1, rate_l2, rate_spread, rate_target, state_prediction, weight_deviation, weight_l1, weight_l2
 
         error[C004]: train.loss.rate_l2 = -1 must be at least 0
          --> run.toml:5:11
@@ -1449,7 +1449,7 @@ bias = { recurrent = false, range = [1, 2] }
           |
         4 | init = { input = { name = "uniform", std = 1 }, recurrent = { gain = 1 }, output = { name = "normal" } }
           |                                      ^^^
-        help: did you mean "model.init.output.std" or "model.init.recurrent.std" or "model.initial_state.learned.std"? Keys of [model.init.input] with name = "uniform": gain, high, low, name
+        help: did you mean "model.feedback.init.std" or "model.init.output.std" or "model.init.recurrent.std"? Keys of [model.init.input] with name = "uniform": gain, high, low, name
 
         error[C005]: model.init.recurrent.name is missing
          --> run.toml:4:49
@@ -1665,7 +1665,7 @@ fn unknown_keys_in_overrides() {
           |
         1 | every_steps=9
           | ^^^^^^^^^^^
-        help: did you mean "checkpoint.every_steps" or "train.schedule.every_steps" or "validate.every_steps"? Tables and keys: checkpoint, device, model, seed, task, time, train, validate, version
+        help: did you mean "checkpoint.every_steps" or "train.rule.every_steps" or "train.schedule.every_steps"? Tables and keys: checkpoint, device, model, seed, task, time, train, validate, version
 
         error[C001]: unknown key train.batchsize
          --> command line:1:7

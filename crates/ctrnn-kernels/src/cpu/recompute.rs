@@ -245,7 +245,7 @@ impl<'a, E: Element> SegmentTrajectory<'a, E> {
     fn recompute(&mut self, segment: &SweepSlices<'_, E>, workspace: &Workspace<E>) {
         let states = segment.shape.states();
         let kept = kept_synapses(&segment.shape, None);
-        let both = self.synapses.as_mut().map(|both| both.each_mut());
+        let both = self.synapses.as_mut().map(<[Scratch<'_, E>; 2]>::each_mut);
         let places = TrajectorySlices {
             rates: Some(&mut self.rates[..segment.shape.history()]),
             responses: self.responses.as_mut().map(|all| &mut all[..states]),
