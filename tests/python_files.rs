@@ -89,10 +89,7 @@ fn python_reads_the_table_of_a_sweep() {
     let list = alternatives
         .map(|keys| format!("[[list]]\n{keys}\n"))
         .concat();
-    project.write(
-        "s.toml",
-        &format!("base = \"base.toml\"\nseeds = 1\n{list}"),
-    );
+    project.write("s.toml", format!("base = \"base.toml\"\nseeds = 1\n{list}"));
     project.run(&["sweep", "run", "s.toml"]).exits(3);
     for file in ["t.parquet", "t.csv"] {
         project

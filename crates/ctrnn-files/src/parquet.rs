@@ -62,7 +62,7 @@ impl Column {
                 page(values, |all| all.flat_map(|x| x.to_le_bytes()).collect())
             }
             Self::Floats(values) => page(values, |all| all.flat_map(|x| x.to_le_bytes()).collect()),
-            Self::Booleans(values) => page(values, |all| bits(all)),
+            Self::Booleans(values) => page(values, bits),
             Self::Texts(values) => page(values, |all| {
                 all.flat_map(|text| sized(text.as_bytes())).collect()
             }),

@@ -160,7 +160,7 @@ impl TermProgram {
                     found.push(("outputs".to_owned(), Tracked::Trials(outputs)));
                 }
                 Quantity::Rates => {
-                    found.push(("rates".to_owned(), Tracked::Trials(inputs.rates())))
+                    found.push(("rates".to_owned(), Tracked::Trials(inputs.rates())));
                 }
                 Quantity::Weights => found.extend(weights(inputs)),
                 Quantity::Targets | Quantity::Mask | Quantity::NSteps => {}

@@ -134,7 +134,8 @@ fn gradients_of_estimate<B: TrainingBackend>(
         let size = weights.shape().num_elements();
         (size > 0).then(|| weights.reshape([size])) // burn reads a 0 here as "keep"
     };
-    let vector = |p: &Option<burn::module::Param<Tensor<B, 1>>>| p.as_ref().map(|p| p.val());
+    let vector =
+        |p: &Option<burn::module::Param<Tensor<B, 1>>>| p.as_ref().map(burn::module::Param::val);
     let all = [
         (matrix(Matrix::Input), w_in),
         (matrix(Matrix::Recurrent), w_rc),
