@@ -64,12 +64,9 @@ fn protected_trainings_resume_to_the_bit() {
         assert_ne!(after("free", 6), after(&whole, 6), "{protection}");
         let begin = [&train(&parts, &[protection])[..], &["--max-time", "0s"]].concat();
         project.run(&begin).exits(75);
-        for _ in 0..6 {
-            project
-                .run(&["resume", &parts, "--max-time", "0s"])
-                .exits(75);
-        }
-        project.run(&["resume", &parts]).exits(0);
+        let resume = |_: &u32| project.run(&["resume", &parts, "--max-time", "0s"]).code;
+        let stops = (0..12).take_while(|k| resume(k) == Some(75)).count();
+        assert!((4..9).contains(&stops), "{stops}");
         project.assert_same_run(&whole, &parts);
     }
 }
