@@ -16,10 +16,6 @@ fmt:
 test *ARGS:
     cargo test --workspace --locked {{ ARGS }}
 
-# Tests of gradients in parts, one at a time
-parts:
-    cargo test -p ctrnn-train --lib --locked -- --ignored parts_test --test-threads=1
-
 # Train the smallest network (seconds); takes overrides such as model.n_units=16
 smoke *ARGS:
     cargo run --release --locked -- train configs/smoke.toml --run-dir target/smoke --force {{ ARGS }}

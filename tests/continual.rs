@@ -62,11 +62,8 @@ fn protected_trainings_resume_to_the_bit() {
         project.run(&train(&whole, &[protection])).exits(0);
         assert_eq!(after("free", 3), after(&whole, 3), "{protection}");
         assert_ne!(after("free", 6), after(&whole, 6), "{protection}");
-        let begin = [&train(&parts, &[protection])[..], &["--max-time", "0s"]].concat();
-        project.run(&begin).exits(75);
-        let resume = |_: &u32| project.run(&["resume", &parts, "--max-time", "0s"]).code;
-        let stops = (0..12).take_while(|k| resume(k) == Some(75)).count();
-        assert!((4..9).contains(&stops), "{stops}");
+        let stops = project.train_in_parts(&train(&parts, &[protection]), &parts);
+        assert_eq!(stops, 7, "{protection}");
         project.assert_same_run(&whole, &parts);
     }
 }

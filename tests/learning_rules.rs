@@ -72,14 +72,8 @@ fn every_rule_resumes_to_the_bit() {
     for (k, overrides) in rules.enumerate() {
         let [whole, parts] = ["whole", "parts"].map(|name| format!("{name}{k}"));
         project.run(&train(&whole, overrides)).exits(0);
-        let begin = [&train(&parts, overrides)[..], &["--max-time", "0s"]].concat();
-        project.run(&begin).exits(75);
-        for _ in 0..4 {
-            project
-                .run(&["resume", &parts, "--max-time", "0s"])
-                .exits(75);
-        }
-        project.run(&["resume", &parts]).exits(0);
+        let stops = project.train_in_parts(&train(&parts, overrides), &parts);
+        assert_eq!(stops, 5, "{overrides:?}");
         project.assert_same_run(&whole, &parts);
         let rows = project.metrics(&whole);
         assert_eq!(

@@ -238,6 +238,16 @@ impl Project {
         self.run(&Self::training(run, arguments))
     }
 
+    /// Trains by `command` into the folder `run`, interrupted at the first chance each time; returns how often it was.
+    #[track_caller]
+    pub fn train_in_parts(&self, command: &[&str], run: &str) -> usize {
+        const STOP: [&str; 2] = ["--max-time", "0s"];
+        self.run(&[command, &STOP].concat()).exits(75);
+        let resume = |_: &usize| self.run(&[&["resume", run][..], &STOP].concat()).code;
+        let again = (0..100).take_while(|k| resume(k) == Some(75)).count();
+        1 + again
+    }
+
     /// The rows of `metrics.csv` by column, without the time that they took.
     #[track_caller]
     pub fn metrics(&self, run: &str) -> Vec<BTreeMap<String, String>> {

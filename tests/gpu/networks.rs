@@ -61,6 +61,7 @@ fn results<B: TrainingBackend>(
             seed: 3,
             step: 2,
             first_trial: 0,
+            ..NoiseAddress::default()
         }),
         record,
         ..Forward::default()

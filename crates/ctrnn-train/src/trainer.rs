@@ -419,8 +419,19 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         let loss = self.minimised.of(&network, pass, &trajectory, batch)?;
         let gradients = loss.gradients(&network);
         drop(network);
+        self.computed(batch, trajectory, &loss, gradients)
+    }
+
+    /// Returns what was computed of a batch, with its numbers as far as they are read from the device.
+    fn computed(
+        &mut self,
+        batch: &Batch<B>,
+        trajectory: Trajectory<B>,
+        loss: &Evaluated<B>,
+        gradients: Gradients<B::InnerBackend>,
+    ) -> Result<Computed<B>, TrainError> {
         let norm = gradients.global_norm();
-        let numbers = self.read(batch, &trajectory.outputs, &loss, &norm, &gradients)?;
+        let numbers = self.read(batch, &trajectory.outputs, loss, &norm, &gradients)?;
         Ok(Computed {
             trajectory,
             gradients,

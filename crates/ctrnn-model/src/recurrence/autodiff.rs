@@ -98,7 +98,8 @@ fn track<B: RecurrenceBackend, C: CheckpointStrategy>(
         &B::float_device(final_state),
         final_state.dtype().into(),
     );
-    let nodes = operands.into_array().map(|operand| operand.node);
+    // The operands themselves live until the core is registered: a backward pass on another thread frees what no tensor refers to.
+    let nodes = (operands.each_ref().into_array()).map(|operand| operand.node.clone());
     let token: FloatTensor<Autodiff<B, C>> =
         match Core.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish((pullback, slots.clone()), zero.clone()),

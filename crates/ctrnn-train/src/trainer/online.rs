@@ -88,14 +88,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         let estimate =
             online::traced_gradients(&sweep, &weights, &batch.n_steps, &errors, &broadcast);
         let gradients = gradients_of_estimate(&self.network, &estimate);
-        let norm = gradients.global_norm();
-        let numbers = self.read(batch, &trajectory.outputs, &loss, &norm, &gradients)?;
-        Ok(Computed {
-            trajectory,
-            gradients,
-            norm,
-            numbers,
-        })
+        self.computed(batch, trajectory, &loss, gradients)
     }
 
     /// Returns the trajectory of a batch that was run on the host.

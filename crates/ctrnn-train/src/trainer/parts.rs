@@ -97,14 +97,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         drop(network);
         let Sums { value, gradients } = sums.expect("a batch has a time step");
         let trajectory = joined(ended);
-        let norm = gradients.global_norm();
-        let numbers = self.read(batch, &trajectory.outputs, &value, &norm, &gradients)?;
-        Ok(Computed {
-            trajectory,
-            gradients,
-            norm,
-            numbers,
-        })
+        self.computed(batch, trajectory, &value, gradients)
     }
 
     /// Returns the trials that run together, each group with its number of time steps.

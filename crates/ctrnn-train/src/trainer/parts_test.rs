@@ -189,7 +189,6 @@ pub(super) fn assert_close(found: &[f64], expected: &[f64], tolerance: f64, what
 
 /// A window as long as the trial, whatever its stride, gives the full gradient, the loss and its terms.
 #[test]
-#[ignore = "runs alone: graphs that several threads differentiate at once disturb each other"]
 fn a_window_that_covers_the_trial_gives_the_full_gradient() {
     let task = Waves {
         lengths: vec![10, 7, 12],
@@ -338,7 +337,6 @@ fn numbers(value: &serde_json::Value) -> Vec<f64> {
 
 /// Three batches of two trials train as one of six does, to rounding, carried states and truncation included.
 #[test]
-#[ignore = "runs alone: graphs that several threads differentiate at once disturb each other"]
 fn accumulated_batches_train_as_one() {
     let task = Waves {
         lengths: vec![9, 6, 11],
