@@ -133,7 +133,7 @@ const STAGED: &[&str] = &[
 
 /// One with a truncated, accumulated stage with dropout, and one with perturbed trials under annealed noise.
 const INTERVENED: &[&str] = &[
-    "train.stage=[{steps=100,train={truncate_steps=6,truncate_stride=3,accumulate=2,batch_size=10,dropout=0.1}},{steps=100,train={perturbation=[{silence=[\"0-7@stimulus\"],fraction=0.4},{current=[\"8-11@40..80=0.3\"]}],noise_schedule={from=2,to=0.5,steps=80}}}]",
+    "train.stage=[{steps=50,train={truncate_steps=12,truncate_stride=6,accumulate=2,batch_size=10,dropout=0.1}},{steps=150,train={perturbation=[{silence=[\"0-7@stimulus\"],fraction=0.4},{current=[\"8-11@40..80=0.3\"]}],noise_schedule={from=2,to=0.5,steps=80}}}]",
 ];
 
 /// Kills a run at a fraction of the time that it takes, resumes it until the end, and compares.
@@ -181,17 +181,17 @@ fn kills(n: usize, arguments: &[&str]) {
 
 #[test]
 fn killed_runs_resume_to_the_same_end() {
-    kills(20, PLAIN);
+    kills(16, PLAIN);
 }
 
 #[test]
 fn killed_runs_with_stages_and_monitors_resume_to_the_same_end() {
-    kills(14, STAGED);
+    kills(8, STAGED);
 }
 
 #[test]
 fn killed_runs_in_parts_and_under_interventions_resume_to_the_same_end() {
-    kills(10, INTERVENED);
+    kills(8, INTERVENED);
 }
 
 #[test]
@@ -650,7 +650,7 @@ fn signals(n: usize) {
 
 #[test]
 fn every_signal_saves_and_the_run_goes_on_from_there() {
-    signals(20);
+    signals(8);
 }
 
 #[test]

@@ -185,6 +185,7 @@ fn bench<E: SweepElement>(
         xi: NoiseSource::None,
         sigma_post: E::default(),
         delays: None,
+        lengths: None,
     };
     let zeros = |n: usize| vec![E::default(); n];
     let (mut rates, mut y) = (zeros(shape.history()), zeros(steps * trials * outputs));

@@ -44,11 +44,11 @@
 //!
 //! where without delays `W_rc' g_z = w_rc' g_z + right g_kappa / N` with `g_kappa = left' g_z`; and, summed over trials and time,
 //! `g_w_rc = g_z r(t)'`, `g_left = g_z kappa'`, `g_right = r(t) g_kappa' / N`, `g_W_in = g_z u'`, `g_b = g_z`,
-//! `g_W_out = G_y (r(t+1) + sigma_post xi)'`; with s the state (v or r) `g_decay = g_s(t+1) s(t)`, `g_noise_scale = g n` where g is the gradient of what the noise is added
+//! `g_W_out = G_y (r(t+1) + sigma_post xi)'`; with s the state (v or r) `g_decay = g_s(t+1) s(t)`, `g_noise_scale = g n` where g is the
+//! gradient of what the noise is added to, and `g_gain = g_v z` (voltage) or `g_r f(z)` (rate).
+//!
 //! With delays, `W_rc' g_z(t+1)` is the sum over connections of `W_ij g_z_i(t+1+d)` for the times within the sweep, and the rates
 //! of the initial state gather that of every time up to d.
-//!
-//! to, and `g_gain = g_v z` (voltage) or `g_r f(z)` (rate).
 //!
 //! `f'` is computed from `f`, so that the backward sweep needs little memory. In `f32`, bytes per trial, unit and time step:
 //!
@@ -100,6 +100,7 @@
 //!     xi: NoiseSource::None,
 //!     sigma_post: 0.0,
 //!     delays: None,
+//!     lengths: None,
 //! };
 //! let workspace = Workspace::new(KernelPath::selected()?);
 //! let (mut rates, mut outputs) = (vec![0.0_f64; shape.history()], vec![0.0; 2]);
@@ -155,7 +156,7 @@ pub use operands::{
 };
 pub use shape::Shape;
 pub use simd::Element;
-pub use sweep::{DrawAddress, Form, NoiseSource, NoiseTarget, SweepSlices};
+pub use sweep::{DrawAddress, Form, NoiseSource, NoiseTarget, SweepSlices, TrialLengths};
 pub use sweeps::{
     SweepElement, backward, backward_recomputing, draw_normals, forward, forward_keeping_states,
 };

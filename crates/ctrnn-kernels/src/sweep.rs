@@ -111,6 +111,40 @@ pub enum NoiseTarget {
     Drive,
 }
 
+/// Numbers of time steps of trials that may end before a sweep does.
+///
+/// After its end a trial costs nothing: its results and gradients are 0 there, and its final state is the one at its end.
+#[derive(Clone, Copy, Debug)]
+pub struct TrialLengths<'a> {
+    steps: &'a [usize],
+    first_step: usize,
+}
+
+impl<'a> TrialLengths<'a> {
+    /// Returns the lengths of trials, `[B]`, from the first time step of the sweep.
+    #[must_use]
+    pub const fn new(steps: &'a [usize]) -> Self {
+        Self {
+            steps,
+            first_step: 0,
+        }
+    }
+
+    /// Returns the number of time steps of a trial within a sweep of `steps`.
+    pub(crate) fn end(self, trial: usize, steps: usize) -> usize {
+        let left = self.steps[trial].saturating_sub(self.first_step);
+        left.min(steps)
+    }
+
+    /// Returns the lengths as a sweep sees them that begins `first_step` time steps later.
+    pub(crate) fn starting_at(self, first_step: usize) -> Self {
+        Self {
+            first_step: self.first_step + first_step,
+            ..self
+        }
+    }
+}
+
 /// Everything that determines a trajectory.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepSlices<'a, E> {
@@ -134,6 +168,8 @@ pub struct SweepSlices<'a, E> {
     pub sigma_post: E,
     /// Delays of the recurrent connections; `None` if none is delayed.
     pub delays: Option<&'a Delays>,
+    /// Lengths of the trials; `None` if all of them take every time step.
+    pub lengths: Option<TrialLengths<'a>>,
 }
 
 impl<'a, E: Element> SweepSlices<'a, E> {
@@ -158,6 +194,9 @@ impl<'a, E: Element> SweepSlices<'a, E> {
         self.operands.assert_lens(&self.shape);
         let delayed = self.delays.map_or(units, Delays::units);
         assert_eq!(delayed, units, "delays are those of the units");
+        if let Some(lengths) = self.lengths {
+            assert_eq!(lengths.steps.len(), trials, "a length for each trial");
+        }
         for (name, source) in [("eps", self.eps), ("xi", self.xi)] {
             if let NoiseSource::Given(normals) = source {
                 assert_len(name, normals, self.shape.states());

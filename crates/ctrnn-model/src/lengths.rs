@@ -238,26 +238,31 @@ impl<B: Backend> Forward<B> {
     }
 }
 
-/// Runs adjacent trials of equal length by one call of `run`, which receives the inputs `[trial, time, ..]` of these trials, and
-/// pads all results with zeros.
-///
-/// # Panics
-/// If there is not one length for each trial, or a length is not from 1 to the number of time steps.
-pub(crate) fn run_by_length<B: Backend>(
-    inputs: &Tensor<B, 3>,
-    forward: &Forward<B>,
-    run: impl Fn(Range<usize>, Tensor<B, 3>, &Forward<B>) -> Trajectory<B>,
-) -> Trajectory<B> {
-    let [n_trials, n_steps, _] = inputs.dims();
-    let lengths = &forward.lengths;
-    assert_eq!(lengths.len(), n_trials, "a length for each trial");
+/// Asserts that there is a length for each trial of `inputs [trial, time, ..]`, from 1 to the number of time steps, or none at all.
+pub(crate) fn assert_lengths<B: Backend>(forward: &Forward<B>, inputs: &Tensor<B, 3>) {
+    let ([n_trials, n_steps, _], lengths) = (inputs.dims(), &forward.lengths);
+    assert!(
+        lengths.is_empty() || lengths.len() == n_trials,
+        "{} lengths for {n_trials} trials",
+        lengths.len()
+    );
     let is_possible = |&length: &usize| (1..=n_steps).contains(&length);
     assert!(
         lengths.iter().all(is_possible),
         "lengths of 1 to {n_steps} time steps: {lengths:?}"
     );
+}
+
+/// Runs adjacent trials of equal length by one call of `run`, which receives the inputs `[trial, time, ..]` of these trials, and
+/// pads all results with zeros.
+pub(crate) fn run_by_length<B: Backend>(
+    inputs: &Tensor<B, 3>,
+    forward: &Forward<B>,
+    run: impl Fn(Range<usize>, Tensor<B, 3>, &Forward<B>) -> Trajectory<B>,
+) -> Trajectory<B> {
+    let [_, n_steps, _] = inputs.dims();
     let mut first = 0;
-    let parts: Vec<Trajectory<B>> = lengths
+    let parts: Vec<Trajectory<B>> = (forward.lengths)
         .chunk_by(|a, b| a == b)
         .map(|equal| {
             let (trials, length) = (first..first + equal.len(), equal[0]);

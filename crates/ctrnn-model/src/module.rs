@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::connectivity::Matrix;
 use crate::layers::Layers;
-use crate::lengths::run_by_length;
+use crate::lengths::{assert_lengths, run_by_length};
 use crate::low_rank::RAW;
 use crate::parameters::{CONDITION_VALUES, constant, host_tensor};
 use crate::step_factors::StepFactors;
@@ -104,7 +104,8 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
     /// # Panics
     /// If a shape disagrees with the network's.
     pub fn forward(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> Trajectory<B> {
-        if !forward.lengths.is_empty() {
+        assert_lengths(forward, &inputs);
+        if !forward.lengths.is_empty() && !B::ends_trials() {
             return run_by_length(&inputs, forward, |_, inputs, forward| {
                 self.forward(inputs, forward)
             });
@@ -127,7 +128,8 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
         drive: Tensor<B, 3>,
         forward: &Forward<B>,
     ) -> Trajectory<B> {
-        if !forward.lengths.is_empty() {
+        assert_lengths(forward, &inputs);
+        if !forward.lengths.is_empty() && !B::ends_trials() {
             return run_by_length(&inputs, forward, |trials, inputs, forward| {
                 let [_, length, _] = inputs.dims();
                 let drive = drive.clone().narrow(0, trials.start, trials.len());
@@ -184,6 +186,7 @@ impl<B: Backend> CtrnnModule<B> {
 
     /// Runs [`CtrnnModule::forward`] by the plain path of tensor operations, on any backend: the reference.
     pub fn forward_reference(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> Trajectory<B> {
+        assert_lengths(forward, &inputs);
         if !forward.lengths.is_empty() {
             return run_by_length(&inputs, forward, |_, inputs, forward| {
                 self.forward_reference(inputs, forward)
@@ -267,6 +270,7 @@ impl<B: Backend> CtrnnModule<B> {
             record,
             recompute: forward.recompute,
             delays: self.delays.clone(),
+            lengths: forward.lengths.clone(),
         }
     }
 

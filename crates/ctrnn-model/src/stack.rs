@@ -341,7 +341,7 @@ impl<B: Backend> Forward<B> {
             initial_state: start.and_then(|start| start.initial_state.clone()),
             below: Vec::new(),
             conditions: self.conditions.clone(),
-            lengths: Vec::new(),
+            lengths: self.lengths.clone(),
             record: Record {
                 rates: true,
                 ..self.record

@@ -21,8 +21,9 @@ pub struct Forward<B: Backend> {
     /// Number of the condition of each trial, `[trial]`, for a network with an initial state per condition.
     pub conditions: Vec<usize>,
     /// Number of time steps of each trial, `[trial]`: outputs and states after a trial's end are 0, and its final state is the one
-    /// at its end. Empty: all trials run for all time steps, together, which is faster; the states of a short trial may then grow
-    /// without bound after its end.
+    /// at its end. A fused sweep on the CPU then costs as much as all the time steps together; other backends run the trials of each
+    /// length by themselves. Empty: all trials run for all time steps, and the states of a short one may grow without bound after its
+    /// end.
     pub lengths: Vec<usize>,
     /// Results to keep besides outputs and final state.
     pub record: Record,

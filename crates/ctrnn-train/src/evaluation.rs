@@ -335,8 +335,8 @@ impl<B: Backend> Block<B> {
 impl<B: RecurrenceBackend> Scored<'_, B> {
     /// Measures a block of trials, or those of them that count (`only`).
     ///
-    /// If a number is not finite, short trials may have overflowed after their end: there the mask is 0, and infinity
-    /// times 0 is NaN. Each trial is then run once more, for its own length only.
+    /// Trials end at their own lengths where that costs nothing. Elsewhere, if a number is not finite, short trials may have overflowed
+    /// after their end: there the mask is 0, and infinity times 0 is NaN. Each trial is then run once more, for its own length only.
     fn measure(
         &self,
         network: &CtrnnModule<B>,
@@ -346,7 +346,13 @@ impl<B: RecurrenceBackend> Scored<'_, B> {
         noise: Noise<B>,
     ) -> Result<Block<B>, TrainError> {
         let batch = Batch::new(trials, &network.device());
+        let ends = batch.is_padded() && self.run.is_none() && B::ends_trials();
         let forward = Forward {
+            lengths: if ends {
+                trials.n_steps.clone()
+            } else {
+                Vec::new()
+            },
             noise,
             record: self.record,
             conditions: condition_numbers(network, task, trials)?,
@@ -372,7 +378,7 @@ impl<B: RecurrenceBackend> Scored<'_, B> {
             }
         };
         let block = pass(&forward)?;
-        if block.is_finite() || !batch.is_padded() {
+        if block.is_finite() || !batch.is_padded() || ends {
             return Ok(block);
         }
         pass(&Forward {

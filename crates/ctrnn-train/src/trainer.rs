@@ -24,7 +24,9 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
-use ctrnn_model::{CtrnnModule, Forward, Noise, NoiseAddress, TrainingBackend, Trajectory};
+use ctrnn_model::{
+    CtrnnModule, Forward, InitialState, Noise, NoiseAddress, TrainingBackend, Trajectory,
+};
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Interrupt, Task, TaskError, TrialBatch};
 
@@ -391,11 +393,16 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
 
     /// Computes the gradients of a batch.
     ///
-    /// If a number is not finite, short trials may have overflowed after their end: there the mask is 0, and infinity
-    /// times 0 is NaN, in the loss and in the backward pass. Each trial is then run once more, for its own length only.
+    /// Trials end at their own lengths where that costs nothing. Elsewhere they run on through the padding, and if a number is not
+    /// finite, short trials may have overflowed there: the mask is 0, and infinity times 0 is NaN, in the loss and in the backward
+    /// pass. Each trial is then run once more, for its own length only.
     fn gradients(&mut self, batch: &Batch<B>, pass: Forward<B>) -> Result<Computed<B>, TrainError> {
         if !self.settings.train.rule.is_gradient() {
             return self.gradients_of_traces(batch, &pass);
+        }
+        if batch.is_padded() && self.ends_trials() {
+            let lengths = batch.n_steps.clone();
+            return self.gradients_of_pass(batch, &Forward { lengths, ..pass });
         }
         match self.gradients_of_pass(batch, &pass) {
             Err(TrainError::NotFinite(_)) if batch.is_padded() => {
@@ -404,6 +411,16 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             }
             found => found,
         }
+    }
+
+    /// Returns true if trials of different lengths run together and each ends at its own. Parts of batches and perturbed trials run
+    /// by length, and a state that is carried on is that at the end of the batch.
+    fn ends_trials(&self) -> bool {
+        let mut layers = self.network.config().layers();
+        B::ends_trials()
+            && !self.is_in_parts()
+            && self.interventions.groups.is_empty()
+            && layers.all(|layer| layer.initial_state != InitialState::Carry)
     }
 
     fn gradients_of_pass(

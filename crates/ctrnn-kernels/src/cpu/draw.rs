@@ -2,7 +2,7 @@
 
 use super::noise::Noise;
 use super::rows::{Rows, write_rows};
-use super::tile::{Tile, for_each, split, tiles};
+use super::tile::{Tile, Tiles, for_each};
 use crate::operands::assert_len;
 use crate::shape::Shape;
 use crate::simd::{Element, Job, Packed, Product, Simd, Term, padded};
@@ -31,9 +31,9 @@ pub(crate) fn draw_normals<E: Element>(
         workspace,
     };
     let blocks = E::dispatch(workspace.path(), make);
-    let tiles = tiles(&shape);
-    let rows = split(Some(&mut numbers), &tiles, &shape, units);
-    let jobs = tiles.iter().zip(rows).map(|(&tile, rows)| DrawTile {
+    let tiles = Tiles::new(&shape, None);
+    let rows = tiles.split(Some(&mut numbers), units);
+    let jobs = tiles.iter().zip(rows).map(|(tile, rows)| DrawTile {
         address,
         sizes: [steps, trials, units],
         blocks: &blocks,
@@ -92,7 +92,7 @@ struct DrawTile<'a, E: Element> {
     sizes: [usize; 3],
     blocks: &'a Option<Vec<Block<'a, E>>>,
     workspace: &'a Workspace<E>,
-    tile: Tile,
+    tile: Tile<'a>,
     rows: Rows<'a, E>,
 }
 
@@ -108,7 +108,7 @@ impl<E: Element> Job<E> for DrawTile<'_, E> {
             return;
         };
         let start = self.workspace.zeros(BLOCK);
-        let mut mixed = self.workspace.zeros(self.tile.trials * stride);
+        let mut mixed = self.workspace.zeros(self.tile.len() * stride);
         for t in 0..steps {
             let normals = noise.at(t);
             let Some(blocks) = self.blocks else {
@@ -126,7 +126,7 @@ impl<E: Element> Job<E> for DrawTile<'_, E> {
                     }],
                     out: &mut mixed[block.first..],
                     out_stride: stride,
-                    n_rows: self.tile.trials,
+                    n_rows: self.tile.len(),
                 });
             }
             write_rows::<S>(&mut self.rows, t, &mixed, units);

@@ -3,9 +3,11 @@
 use super::activation::for_activation;
 use super::bands::{BandProduct, Bands, Columns, Past};
 use super::noise::Noise;
-use super::rows::{Rows, add_noise, add_products, padded_rows, transposed_rows, write_rows};
+use super::rows::{
+    Rows, add_noise, add_products, padded_rows, transposed_rows, write_rows, write_rows_of,
+};
 use super::synapses::{SynapseState, Synapses, kept_every, kept_synapses};
-use super::tile::{Tile, for_each, split, split_state, tiles};
+use super::tile::{Tile, Tiles, for_each};
 use crate::operands::{SweepResults, UnitState, assert_len};
 use crate::shape::Shape;
 use crate::simd::{Element, GROUP, Job, Simd, Term, dots, each_vector, groups, groups_mut, padded};
@@ -88,22 +90,22 @@ pub(crate) fn forward<E: Element>(
     let shape = &sweep.shape;
     trajectory.assert_lens(sweep);
     let plan = E::dispatch(workspace.path(), MakePlan { sweep, workspace });
-    let tiles = tiles(shape);
-    let mut rates = split(trajectory.rates, &tiles, shape, shape.units).into_iter();
-    let mut responses = split(trajectory.responses, &tiles, shape, shape.units).into_iter();
-    let mut potentials = split(trajectory.potentials, &tiles, shape, shape.units).into_iter();
-    let mut outputs = split(trajectory.outputs, &tiles, shape, shape.outputs).into_iter();
-    let mut utilisation = split(trajectory.utilisation, &tiles, shape, shape.synapses).into_iter();
-    let mut resources = split(trajectory.resources, &tiles, shape, shape.synapses).into_iter();
+    let tiles = Tiles::new(shape, sweep.lengths);
+    let mut rates = tiles.split(trajectory.rates, shape.units);
+    let mut responses = tiles.split(trajectory.responses, shape.units);
+    let mut potentials = tiles.split(trajectory.potentials, shape.units);
+    let mut outputs = tiles.split(trajectory.outputs, shape.outputs);
+    let mut utilisation = tiles.split(trajectory.utilisation, shape.synapses);
+    let mut resources = tiles.split(trajectory.resources, shape.synapses);
     let [kept_u, kept_x] = trajectory
         .kept_synapses
         .map_or([None, None], |kept| kept.map(Some));
-    let mut kept_u = split(kept_u, &tiles, shape, shape.synapses).into_iter();
-    let mut kept_x = split(kept_x, &tiles, shape, shape.synapses).into_iter();
-    let mut final_state = split_state(trajectory.final_state, &tiles, shape);
+    let mut kept_u = tiles.split(kept_u, shape.synapses);
+    let mut kept_x = tiles.split(kept_x, shape.synapses);
+    let mut final_state = tiles.split_state(trajectory.final_state, shape);
     let jobs = tiles
         .iter()
-        .map(|&tile| TileJob {
+        .map(|tile| TileJob {
             plan: &plan,
             tile,
             rates: rates.next().flatten(),
@@ -192,7 +194,7 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
 /// Forward sweep of one tile.
 struct TileJob<'a, E: Element> {
     plan: &'a Plan<'a, E>,
-    tile: Tile,
+    tile: Tile<'a>,
     rates: Rows<'a, E>,
     responses: Rows<'a, E>,
     potentials: Rows<'a, E>,
@@ -218,6 +220,8 @@ struct State<'a, E: Element> {
     synapses: Option<SynapseState<'a, E>>,
     /// Rates of earlier time steps; with delays only.
     past: Option<Past<'a, E>>,
+    /// Inputs of a time step, where those of the tile do not stand together in the batch.
+    inputs: Scratch<'a, E>,
 }
 
 impl<E: Element> State<'_, E> {
@@ -253,23 +257,30 @@ impl<E: Element> Job<E> for TileJob<'_, E> {
         let xi = sweep.used_xi();
         let mut readout = Readout {
             noise: Noise::new(self.plan.workspace, xi, self.tile, sizes),
-            noisy_rates: self.plan.workspace.zeros(self.tile.trials * padded(units)),
+            noisy_rates: self.plan.workspace.zeros(self.tile.len() * padded(units)),
+            outputs: (self.plan.workspace).zeros(self.tile.len() * sweep.shape.outputs),
         };
         let mut state = self.initial_state::<S>();
         for t in 0..steps {
-            self.advance_synapses::<S>(&mut state, t);
+            let n_rows = self.tile.active(t);
+            if n_rows == 0 {
+                break;
+            }
+            self.advance_synapses::<S>(&mut state, t, n_rows);
             state.remember(t);
-            self.drive::<S>(&mut state, t);
+            self.drive::<S>(&mut state, t, n_rows);
             let noise = eps.as_mut().map(|eps| eps.at(t));
             match sweep.form {
-                Form::Voltage => self.update_potentials::<S>(&mut state, noise, t),
-                Form::Rate => self.update_rates::<S>(&mut state, noise, t),
+                Form::Voltage => self.update_potentials::<S>(&mut state, noise, t, n_rows),
+                Form::Rate => self.update_rates::<S>(&mut state, noise, t, n_rows),
             }
-            if let Some(outputs) = self.outputs.as_mut() {
-                readout.write::<S>(self.plan, &state.rates, t, outputs[t]);
+            if self.outputs.is_some() {
+                let rates = &state.rates[..n_rows * padded(units)];
+                readout.write::<S>(self.plan, rates, t, &mut self.outputs);
             }
         }
         self.write_final_state::<S>(&state);
+        self.clear_padding();
     }
 }
 
@@ -278,29 +289,28 @@ impl<'a, E: Element> TileJob<'a, E> {
     fn initial_state<S: Simd<Elem = E>>(&mut self) -> State<'a, E> {
         let sweep = self.plan.sweep;
         let (units, stride) = (sweep.shape.units, padded(sweep.shape.units));
-        let zeros = || self.plan.workspace.zeros(self.tile.trials * stride);
+        let rows = |width: usize| self.plan.workspace.zeros(self.tile.len() * width);
+        let zeros = || rows(stride);
         let mut state = State {
             potentials: zeros(),
             responses: zeros(),
             rates: zeros(),
-            kappa: self
-                .plan
-                .workspace
-                .zeros(self.tile.trials * sweep.shape.rank),
+            kappa: rows(sweep.shape.rank),
             drive: zeros(),
             synapses: (self.plan.synapses.as_ref())
                 .map(|_| SynapseState::initial(sweep, self.tile, self.plan.workspace)),
             past: sweep.delays.map(|delays| {
-                let len = self.tile.trials * stride;
+                let len = self.tile.len() * stride;
                 Past::new(self.plan.workspace, delays, sweep.shape.steps, len)
             }),
+            inputs: rows(sweep.shape.inputs),
         };
         let start = match sweep.form {
             Form::Voltage => &mut state.potentials,
             Form::Rate => &mut state.rates,
         };
         for (m, row) in start.chunks_exact_mut(stride).enumerate() {
-            let initial = sweep.initial_state(self.tile.first + m);
+            let initial = sweep.initial_state(self.tile.trial(m));
             row[..units].copy_from_slice(initial);
         }
         if sweep.form == Form::Voltage {
@@ -313,26 +323,37 @@ impl<'a, E: Element> TileJob<'a, E> {
 
     /// Takes the synapses, where they are plastic, through time step `t`, by the rates before it.
     #[inline(always)]
-    fn advance_synapses<S: Simd<Elem = E>>(&mut self, state: &mut State<'_, E>, t: usize) {
+    fn advance_synapses<S: Simd<Elem = E>>(
+        &mut self,
+        state: &mut State<'_, E>,
+        t: usize,
+        n_rows: usize,
+    ) {
         let (Some(constants), Some(synapses)) = (&self.plan.synapses, &mut state.synapses) else {
             return;
         };
         let units = self.plan.sweep.shape.units;
+        let active = ..n_rows * padded(units);
         let every = kept_every(self.plan.sweep.delays);
         if t.is_multiple_of(every) {
             let [utilisation, resources] = &mut self.kept_synapses;
-            write_rows::<S>(utilisation, t / every, &synapses.utilisation, units);
-            write_rows::<S>(resources, t / every, &synapses.resources, units);
+            write_rows::<S>(utilisation, t / every, &synapses.utilisation[active], units);
+            write_rows::<S>(resources, t / every, &synapses.resources[active], units);
         }
-        constants.advance::<S>(synapses, &state.rates, units);
-        write_rows::<S>(&mut self.utilisation, t, &synapses.utilisation, units);
-        write_rows::<S>(&mut self.resources, t, &synapses.resources, units);
+        constants.advance::<S>(synapses, &state.rates[active], units);
+        write_rows::<S>(
+            &mut self.utilisation,
+            t,
+            &synapses.utilisation[active],
+            units,
+        );
+        write_rows::<S>(&mut self.resources, t, &synapses.resources[active], units);
     }
 
     /// Computes `drive = scale (W_rc r + W_in u + b)`, where `W_rc r = w_rc r + left kappa` with `kappa = right' r / N`; the transmitted
     /// rates take the place of `r` where synapses are plastic.
     #[inline(always)]
-    fn drive<S: Simd<Elem = E>>(&self, state: &mut State<'_, E>, t: usize) {
+    fn drive<S: Simd<Elem = E>>(&self, state: &mut State<'_, E>, t: usize, n_rows: usize) {
         let sweep = self.plan.sweep;
         let Shape {
             trials,
@@ -349,12 +370,14 @@ impl<'a, E: Element> TileJob<'a, E> {
                 seen(&state.synapses, &state.rates),
                 [units.next_multiple_of(S::LANES), stride],
                 &mut state.kappa,
-                self.tile.trials,
+                n_rows,
             );
         }
         let (seen, past) = (seen(&state.synapses, &state.rates), &state.past);
+        let all = sweep.operands.inputs;
+        let place = [t, trials, inputs];
         let inputs = Term {
-            rows: &sweep.operands.inputs[(t * trials + self.tile.first) * inputs..],
+            rows: (self.tile).gather(all, place, n_rows, &mut state.inputs),
             stride: inputs,
             depth: inputs,
         };
@@ -372,7 +395,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             others: [inputs, kappa],
             start: &self.plan.bias,
             out: &mut state.drive,
-            n_rows: self.tile.trials,
+            n_rows,
         });
     }
 
@@ -383,11 +406,12 @@ impl<'a, E: Element> TileJob<'a, E> {
         state: &mut State<'_, E>,
         noise: Option<&[E]>,
         t: usize,
+        n_rows: usize,
     ) {
         let units = self.plan.sweep.shape.units;
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let decay = groups(&self.plan.decay[..width]);
-        for_activation!(self.plan.sweep.activation, f => for m in 0..self.tile.trials {
+        for_activation!(self.plan.sweep.activation, f => for m in 0..n_rows {
             let row = m * stride..m * stride + width;
             if let Some(noise) = noise {
                 let drive = &mut state.drive[row.clone()];
@@ -403,8 +427,9 @@ impl<'a, E: Element> TileJob<'a, E> {
                 f.rates(v).store(&mut rates[g], lane);
             });
         });
-        write_rows::<S>(&mut self.potentials, t, &state.potentials, units);
-        write_rows::<S>(&mut self.rates, t + 1, &state.rates, units);
+        let active = ..n_rows * stride;
+        write_rows::<S>(&mut self.potentials, t, &state.potentials[active], units);
+        write_rows::<S>(&mut self.rates, t + 1, &state.rates[active], units);
     }
 
     /// Computes the next state from the drives in the rate form: `r = decay r + gain f(z)`, with `noise_scale n` added to `z` or to
@@ -415,6 +440,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         state: &mut State<'_, E>,
         noise: Option<&[E]>,
         t: usize,
+        n_rows: usize,
     ) {
         let sweep = self.plan.sweep;
         let units = sweep.shape.units;
@@ -425,7 +451,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         };
         let decay = groups(&self.plan.decay[..width]);
         let gain = groups(&self.plan.gain[..width]);
-        for_activation!(sweep.activation, f => for m in 0..self.tile.trials {
+        for_activation!(sweep.activation, f => for m in 0..n_rows {
             let row = m * stride..m * stride + width;
             if let Some(noise) = in_drive {
                 let z = &mut state.drive[row.clone()];
@@ -446,9 +472,10 @@ impl<'a, E: Element> TileJob<'a, E> {
                 add_products::<S>(r, &self.plan.noise_scale, &noise[row]);
             }
         });
-        write_rows::<S>(&mut self.potentials, t, &state.drive, units);
-        write_rows::<S>(&mut self.responses, t, &state.responses, units);
-        write_rows::<S>(&mut self.rates, t + 1, &state.rates, units);
+        let active = ..n_rows * stride;
+        write_rows::<S>(&mut self.potentials, t, &state.drive[active], units);
+        write_rows::<S>(&mut self.responses, t, &state.responses[active], units);
+        write_rows::<S>(&mut self.rates, t + 1, &state.rates[active], units);
     }
 
     #[inline(always)]
@@ -465,6 +492,41 @@ impl<'a, E: Element> TileJob<'a, E> {
             write_rows::<S>(&mut to.resources, 0, &synapses.resources, units);
         }
     }
+
+    /// Writes zeros for the time steps after the end of each trial.
+    fn clear_padding(&mut self) {
+        let last = self.plan.sweep.shape.steps - 1;
+        if self.tile.active(last) == self.tile.len() {
+            return;
+        }
+        let every = kept_every(self.plan.sweep.delays);
+        let [kept_u, kept_x] = &mut self.kept_synapses;
+        clear_from(&mut self.rates, |t| match t {
+            0 => self.tile.len(), // the initial state
+            t => self.tile.active(t - 1),
+        });
+        clear_from(kept_u, |k| self.tile.active(k * every));
+        clear_from(kept_x, |k| self.tile.active(k * every));
+        for rows in [
+            &mut self.responses,
+            &mut self.potentials,
+            &mut self.outputs,
+            &mut self.utilisation,
+            &mut self.resources,
+        ] {
+            clear_from(rows, |t| self.tile.active(t));
+        }
+    }
+}
+
+/// Writes zeros to the rows of each time from the one whose number `first` returns.
+fn clear_from<E: Element>(rows: &mut Rows<'_, E>, first: impl Fn(usize) -> usize) {
+    let Some(rows) = rows else { return };
+    for t in 0..rows.times() {
+        for row in &mut rows.at(t)[first(t)..] {
+            row.fill(E::default());
+        }
+    }
 }
 
 /// Readout `y = W_out (r + sigma_post xi) + b_out`.
@@ -472,6 +534,8 @@ struct Readout<'a, E: Element> {
     noise: Option<Noise<'a, E>>,
     /// `r + sigma_post xi`, where there is noise.
     noisy_rates: Scratch<'a, E>,
+    /// Outputs of a time step.
+    outputs: Scratch<'a, E>,
 }
 
 impl<E: Element> Readout<'_, E> {
@@ -481,19 +545,19 @@ impl<E: Element> Readout<'_, E> {
         plan: &Plan<'_, E>,
         rates: &[E],
         t: usize,
-        outputs: &mut [E],
+        to: &mut Rows<'_, E>,
     ) {
         let shape = &plan.sweep.shape;
         let (stride, width) = (padded(shape.units), shape.units.next_multiple_of(S::LANES));
         let mut rows = rates;
         if let Some(noise) = &mut self.noise {
             add_noise::<S>(
-                &mut self.noisy_rates,
+                &mut self.noisy_rates[..rates.len()],
                 rates,
                 plan.sweep.sigma_post,
                 noise.at(t),
             );
-            rows = &self.noisy_rates;
+            rows = &self.noisy_rates[..rates.len()];
         }
         let n_rows = rates.len() / stride;
         dots::<S>(
@@ -501,8 +565,10 @@ impl<E: Element> Readout<'_, E> {
             plan.sweep.operands.bias_out,
             rows,
             [width, stride],
-            outputs,
+            &mut self.outputs,
             n_rows,
         );
+        let outputs = &self.outputs[..n_rows * shape.outputs];
+        write_rows_of::<S>(to, t, outputs, shape.outputs);
     }
 }

@@ -14,7 +14,7 @@ const TIMES: usize = DrawAddress::TIMES;
 pub(crate) struct Noise<'a, E: Element> {
     path: KernelPath,
     source: NoiseSource<&'a [E]>,
-    tile: Tile,
+    tile: Tile<'a>,
     units: usize,
     trials: usize,
     steps: usize,
@@ -27,7 +27,7 @@ impl<'a, E: Element> Noise<'a, E> {
     pub(crate) fn new(
         workspace: &'a Workspace<E>,
         source: NoiseSource<&'a [E]>,
-        tile: Tile,
+        tile: Tile<'a>,
         [steps, trials, units]: [usize; 3],
     ) -> Option<Self> {
         if matches!(source, NoiseSource::None) {
@@ -41,7 +41,7 @@ impl<'a, E: Element> Noise<'a, E> {
             trials,
             steps,
             block: None,
-            rows: workspace.zeros(TIMES * tile.trials * padded(units)),
+            rows: workspace.zeros(TIMES * tile.len() * padded(units)),
         })
     }
 
@@ -52,7 +52,7 @@ impl<'a, E: Element> Noise<'a, E> {
             self.fill(block);
             self.block = Some(block);
         }
-        let length = self.tile.trials * padded(self.units);
+        let length = self.tile.len() * padded(self.units);
         &self.rows[t % TIMES * length..][..length]
     }
 
@@ -63,7 +63,9 @@ impl<'a, E: Element> Noise<'a, E> {
             NoiseSource::Drawn(draws) => {
                 let draw = Draw {
                     key: draws.key,
-                    trial: draws.first_trial.wrapping_add(self.tile.first as u32),
+                    first_trial: draws.first_trial,
+                    tile: self.tile,
+                    n_rows: self.tile.active(block * TIMES),
                     time_block: draws.first_time_block + block as u32,
                     step: draws.step,
                     units: self.units,
@@ -77,22 +79,24 @@ impl<'a, E: Element> Noise<'a, E> {
     fn copy(&mut self, block: usize, normals: &[E]) {
         let stride = padded(self.units);
         for time in 0..TIMES.min(self.steps - block * TIMES) {
-            for trial in 0..self.tile.trials {
-                let from =
-                    ((block * TIMES + time) * self.trials + self.tile.first + trial) * self.units;
-                let to = (time * self.tile.trials + trial) * stride;
+            for m in 0..self.tile.active(block * TIMES) {
+                let trial = self.tile.trial(m);
+                let from = ((block * TIMES + time) * self.trials + trial) * self.units;
+                let to = (time * self.tile.len() + m) * stride;
                 self.rows[to..to + self.units].copy_from_slice(&normals[from..from + self.units]);
             }
         }
     }
 }
 
-/// Draws the normals of adjacent trials for four time steps. A separate function on every path: inside the sweeps it would cost
+/// Draws the normals of a tile's trials for four time steps. A separate function on every path: inside the sweeps it would cost
 /// them registers.
 struct Draw<'a, E> {
     key: Key,
-    /// The first trial.
-    trial: u32,
+    first_trial: u32,
+    tile: Tile<'a>,
+    /// Number of the tile's trials for which normals are drawn.
+    n_rows: usize,
     time_block: u32,
     step: u32,
     units: usize,
@@ -106,9 +110,9 @@ impl<E: Element> Job<E> for Draw<'_, E> {
     fn run<S: Simd<Elem = E>>(self) {
         let stride = padded(self.units);
         let time = self.rows.len() / TIMES;
-        for m in 0..time / stride {
+        for m in 0..self.n_rows {
             let address = [
-                self.trial.wrapping_add(m as u32),
+                self.first_trial.wrapping_add(self.tile.trial(m) as u32),
                 self.time_block,
                 self.step,
             ];

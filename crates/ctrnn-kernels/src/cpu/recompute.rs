@@ -173,6 +173,7 @@ impl<'a, E: Element> SweepSlices<'a, E> {
             },
             eps: self.eps.during(shape, &times),
             xi: self.xi.during(shape, &times),
+            lengths: (self.lengths).map(|lengths| lengths.starting_at(times.start)),
             ..*self
         }
     }

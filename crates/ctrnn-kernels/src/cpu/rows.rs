@@ -3,8 +3,37 @@
 use crate::simd::{Element, GROUP, Simd, each_vector, groups, groups_mut, padded};
 use crate::workspace::{Scratch, Workspace};
 
-/// A tile's part of a record, by time.
-pub(crate) type Rows<'a, E> = Option<Vec<&'a mut [E]>>;
+/// A tile's part of a record, if it is recorded.
+pub(crate) type Rows<'a, E> = Option<TileRows<'a, E>>;
+
+/// A tile's part of a buffer `[time, trial, width]`.
+pub(crate) struct TileRows<'a, E> {
+    rows: Vec<&'a mut [E]>,
+    trials: usize,
+}
+
+impl<'a, E> TileRows<'a, E> {
+    /// Returns empty rows for `times` times of a tile.
+    pub(crate) fn new(trials: usize, times: usize) -> Self {
+        Self {
+            rows: std::iter::repeat_with(Default::default)
+                .take(times * trials)
+                .collect(),
+            trials,
+        }
+    }
+
+    /// Returns the rows of all trials at a time.
+    #[inline(always)]
+    pub(crate) fn at(&mut self, time: usize) -> &mut [&'a mut [E]] {
+        &mut self.rows[time * self.trials..][..self.trials]
+    }
+
+    /// Returns the number of times.
+    pub(crate) fn times(&self) -> usize {
+        self.rows.len() / self.trials
+    }
+}
 
 /// Copies rows of `units` numbers into rows of [`padded`] numbers.
 pub(crate) fn padded_rows<'a, E: Element>(
@@ -37,7 +66,7 @@ pub(crate) fn transposed_rows<E: Element>(
     rows
 }
 
-/// Copies the rows of a tile to their place at time `t`, if they are recorded.
+/// Copies padded rows to the places of a tile's first trials at time `t`, if they are recorded.
 #[inline(always)]
 pub(crate) fn write_rows<S: Simd>(
     to: &mut Rows<'_, S::Elem>,
@@ -45,9 +74,19 @@ pub(crate) fn write_rows<S: Simd>(
     rows: &[S::Elem],
     units: usize,
 ) {
+    write_rows_of::<S>(to, t, rows, padded(units));
+}
+
+/// Copies the front of rows that are `stride` numbers apart to the places of a tile's first trials at time `t`, if they are recorded.
+#[inline(always)]
+pub(crate) fn write_rows_of<S: Simd>(
+    to: &mut Rows<'_, S::Elem>,
+    t: usize,
+    rows: &[S::Elem],
+    stride: usize,
+) {
     if let Some(to) = to {
-        let places = to[t].chunks_exact_mut(units);
-        for (place, row) in places.zip(rows.chunks_exact(padded(units))) {
+        for (place, row) in to.at(t).iter_mut().zip(rows.chunks_exact(stride)) {
             copy_row::<S>(place, row);
         }
     }

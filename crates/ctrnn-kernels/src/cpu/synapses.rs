@@ -66,19 +66,22 @@ impl<'a, E: Element> SynapseState<'a, E> {
     /// Returns the state of a tile before the first time step.
     pub(crate) fn initial(
         sweep: &SweepSlices<'_, E>,
-        tile: Tile,
+        tile: Tile<'_>,
         workspace: &'a Workspace<E>,
     ) -> Self {
-        let units = sweep.shape.units;
+        let (units, stride) = (sweep.shape.units, padded(sweep.shape.units));
         let of_tile = |all: &[E]| {
-            let rows = &all[tile.first * units..][..tile.trials * units];
-            padded_rows(workspace, rows, units)
+            let mut rows = workspace.zeros(tile.len() * stride);
+            for (m, row) in rows.chunks_exact_mut(stride).enumerate() {
+                row[..units].copy_from_slice(&all[tile.trial(m) * units..][..units]);
+            }
+            rows
         };
         let initial = &sweep.operands.initial_state;
         Self {
             utilisation: of_tile(initial.utilisation),
             resources: of_tile(initial.resources),
-            transmitted: workspace.zeros(tile.trials * padded(units)),
+            transmitted: workspace.zeros(tile.len() * stride),
         }
     }
 }
@@ -111,7 +114,7 @@ impl<'a, E: Element> Synapses<'a, E> {
         (sweep.shape.synapses > 0).then(|| Self(sweep.synapses.map(rows)))
     }
 
-    /// Takes the synapses of a tile through a time step that begins with these rates.
+    /// Takes the synapses of a tile's first trials through a time step that begins with these rates.
     #[inline(always)]
     pub(crate) fn advance<S: Simd<Elem = E>>(
         &self,

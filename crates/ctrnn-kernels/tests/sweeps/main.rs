@@ -1,5 +1,6 @@
 //! The sweeps on every path of this CPU, against a plain loop in f64 and its differences.
 
+mod lengths;
 mod network;
 
 use ctrnn_kernels::{

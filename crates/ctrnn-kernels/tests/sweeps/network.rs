@@ -4,8 +4,8 @@
 use ctrnn_kernels::{
     Activation, Delays, DrawAddress, Element, Form, GradientSlices, NoiseSource, NoiseTarget,
     Operands, Saved, SegmentSlices, Shape, SweepElement, SweepResults, SweepSlices,
-    SynapseConstants, TrajectorySlices, UnitState, UpstreamSlices, Workspace, backward,
-    backward_recomputing, forward, forward_keeping_states, kept_states, kept_synapses,
+    SynapseConstants, TrajectorySlices, TrialLengths, UnitState, UpstreamSlices, Workspace,
+    backward, backward_recomputing, forward, forward_keeping_states, kept_states, kept_synapses,
 };
 use ctrnn_random::{Key, Rng, Stream, unit_normals};
 
@@ -108,6 +108,10 @@ pub struct Network<E> {
     pub synapses: SynapseConstants<Vec<E>>,
     pub upstream: [Vec<E>; RESULTS], // in the order of SweepResults
     pub delays: Option<Delays>,
+    /// Number of the first trial, where noise is drawn.
+    pub first_trial: u32,
+    /// Time steps of each trial; empty if all of them take every time step.
+    pub lengths: Vec<usize>,
 }
 
 impl Network<f64> {
@@ -174,6 +178,8 @@ impl Network<f64> {
                 between(b * s, -1.0, 1.0),
             ],
             delays: Delays::new(&(0..n * n).map(delay).collect::<Vec<_>>()),
+            first_trial: FIRST_TRIAL,
+            lengths: Vec::new(),
         }
     }
 
@@ -187,7 +193,39 @@ impl Network<f64> {
             synapses: self.synapses.each_ref().map(to),
             upstream: std::array::from_fn(|p| to(&self.upstream[p])),
             delays: self.delays.clone(),
+            first_trial: self.first_trial,
+            lengths: self.lengths.clone(),
         }
+    }
+
+    /// The network with one of its trials in a sweep of `steps` time steps.
+    pub fn alone(&self, trial: usize, steps: usize) -> Self {
+        let Shape { trials, .. } = self.kind.shape;
+        let of_trial = |all: &Vec<f64>, times: usize| -> Vec<f64> {
+            let width = all.len() / (times * trials);
+            let row = |t| &all[(t * trials + trial) * width..][..width];
+            (0..times.min(steps)).flat_map(row).copied().collect()
+        };
+        let all_steps = self.kind.shape.steps;
+        let mut alone = self.clone();
+        alone.kind.shape.trials = 1;
+        alone.kind.shape.steps = steps;
+        alone.first_trial += trial as u32;
+        alone.lengths.clear();
+        for (name, own) in names().iter().zip(&mut alone.parameters) {
+            match *name {
+                "inputs" => *own = of_trial(own, all_steps),
+                "activity" | "utilisation" | "resources" => *own = of_trial(own, 1),
+                _ => {}
+            }
+        }
+        alone.eps = of_trial(&self.eps, all_steps);
+        alone.xi = of_trial(&self.xi, all_steps);
+        for (k, own) in alone.upstream.iter_mut().enumerate() {
+            let is_final = k + 3 >= RESULTS;
+            *own = of_trial(own, if is_final { 1 } else { all_steps });
+        }
+        alone
     }
 
     /// A standard normal of `eps` or `xi`.
@@ -349,7 +387,7 @@ impl<E: SweepElement> Network<E> {
             Normals::Drawn => NoiseSource::Drawn(DrawAddress {
                 key,
                 step: STEP,
-                first_trial: FIRST_TRIAL,
+                first_trial: self.first_trial,
                 first_time_block: 0,
             }),
         };
@@ -364,6 +402,7 @@ impl<E: SweepElement> Network<E> {
             xi: source(&self.xi[..], XI),
             sigma_post: E::from_f64(SIGMA_POST),
             delays: self.delays.as_ref(),
+            lengths: (!self.lengths.is_empty()).then(|| TrialLengths::new(&self.lengths)),
         }
     }
 

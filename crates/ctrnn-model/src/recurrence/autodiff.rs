@@ -36,6 +36,10 @@ impl<B: RecurrenceBackend, C: CheckpointStrategy> RecurrenceBackend for Autodiff
             None => plain_sweep(sweep),
         }
     }
+
+    fn ends_trials() -> bool {
+        B::ends_trials()
+    }
 }
 
 impl<B: FusedOps, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
@@ -135,6 +139,7 @@ fn inner<A: AutodiffBackend>(sweep: &SweepTensors<A>) -> SweepTensors<A::InnerBa
         record: sweep.record,
         recompute: sweep.recompute,
         delays: sweep.delays.clone(),
+        lengths: sweep.lengths.clone(),
     }
 }
 

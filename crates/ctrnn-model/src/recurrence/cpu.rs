@@ -8,7 +8,7 @@ use burn::tensor::backend::Backend;
 use burn_ndarray::{NdArray, NdArrayTensor};
 use ctrnn_kernels::{
     Element, Form, KernelPath, Operands, Saved, SegmentSlices, Shape, SweepElement, SweepResults,
-    SweepSlices, SynapseConstants, TrajectorySlices, UnitState, Workspace, backward,
+    SweepSlices, SynapseConstants, TrajectorySlices, TrialLengths, UnitState, Workspace, backward,
     backward_recomputing, forward, forward_keeping_states, kept_states, kept_synapses,
     segment_steps,
 };
@@ -42,6 +42,10 @@ macro_rules! fused_sweep {
                 wanted: ctrnn_kernels::Operands<bool>,
             ) -> Option<($crate::ResultTensors<Self>, $crate::Pullback<Self>)> {
                 Some($crate::recurrence::cpu::run_with_pullback(sweep, wanted))
+            }
+
+            fn ends_trials() -> bool {
+                true
             }
         }
 
@@ -222,6 +226,7 @@ fn with_slices<B: CpuBackend, R>(
         xi,
         sigma_post: B::Number::from_f64(sweep.readout_noise),
         delays: sweep.delays.as_deref(),
+        lengths: (!sweep.lengths.is_empty()).then(|| TrialLengths::new(&sweep.lengths)),
     })
 }
 

@@ -51,6 +51,12 @@ pub trait RecurrenceBackend: FusedOps {
     ) -> Option<(ResultTensors<Self>, Pullback<Self>)> {
         None
     }
+
+    /// Returns true if sweeps end each trial at its own length ([`SweepTensors::lengths`]). Other backends run the trials of each
+    /// length in a sweep of their own.
+    fn ends_trials() -> bool {
+        false
+    }
 }
 
 /// Backend on which networks are trained: it has gradients, and the recurrence runs on it and on the one without gradients.
@@ -152,6 +158,9 @@ pub struct SweepTensors<B: Backend> {
     pub recompute: bool,
     /// Delays of the recurrent connections; `None` if none is delayed.
     pub delays: Option<Arc<Delays>>,
+    /// Number of time steps of each trial, `[B]`; empty if all of them take every time step, as on backends whose sweeps do not
+    /// [end trials](RecurrenceBackend::ends_trials).
+    pub lengths: Vec<usize>,
 }
 
 impl<B: Backend> SweepTensors<B> {

@@ -208,6 +208,7 @@ pub(crate) fn single_step<B: Backend>(
 ///
 /// Each step projects its own input: slicing one big projection would make the backward pass quadratic in T.
 pub(crate) fn sweep<B: Backend>(sweep: SweepTensors<B>) -> ResultTensors<B> {
+    assert!(sweep.lengths.is_empty(), "trials of one length");
     let shape = sweep.shape();
     let (steps, trials, units) = (shape.steps, shape.trials, shape.units);
     let all_inputs = tensor::<B, 3>(sweep.operands.inputs.clone());

@@ -13,11 +13,14 @@ use crate::shape::Shape;
 use crate::simd::{Accumulate, AccumulatePart, Block, Element, Simd, dots, padded};
 use crate::workspace::Scratch;
 
-/// Numbers from which the weight gradients of a block of time steps are computed. Row `s * trials + m` is trial `m` in the `s`-th
-/// step.
+/// Numbers from which the weight gradients of a block of time steps are computed. Row `s * n_rows + m` is trial `m` of the tile in the
+/// `s`-th step, where `n_rows` trials have the first step of the block. Those that end within the block have gradients of 0 after
+/// their end.
 pub(super) struct History<'a, E: Element> {
     plan: &'a Plan<'a, E>,
-    tile: Tile,
+    tile: Tile<'a>,
+    /// Number of rows for each time step of the block.
+    n_rows: usize,
     /// Gradients with respect to the drive.
     drives: Block<'a, E>,
     /// Rates before each step, and after the last.
@@ -46,14 +49,14 @@ impl<'a, E: Element> History<'a, E> {
     #[inline(always)]
     pub(super) fn new<S: Simd<Elem = E>>(
         plan: &'a Plan<'a, E>,
-        tile: Tile,
+        tile: Tile<'a>,
         block_steps: usize,
         is_noisy: bool,
     ) -> Self {
         let (shape, workspace) = (&plan.sweep.shape, plan.workspace);
-        let rows = block_steps * tile.trials;
+        let rows = block_steps * tile.len();
         let projected = if shape.rank > 0 {
-            tile.trials * padded(shape.units)
+            tile.len() * padded(shape.units)
         } else {
             0
         };
@@ -66,9 +69,10 @@ impl<'a, E: Element> History<'a, E> {
         Self {
             plan,
             tile,
+            n_rows: 0,
             delayed_rates: delays.iter().map(block).collect(),
             drives: Block::strips::<S>(workspace, rows, shape.units),
-            rates: Block::strips::<S>(workspace, rows + tile.trials, shape.units),
+            rates: Block::strips::<S>(workspace, rows + tile.len(), shape.units),
             noisy_rates: is_noisy.then(|| Block::strips::<S>(workspace, rows, shape.units)),
             transmitted: (plan.synapses.as_ref())
                 .map(|_| Block::strips::<S>(workspace, rows, shape.units)),
@@ -78,7 +82,7 @@ impl<'a, E: Element> History<'a, E> {
             kappa_gradients: Block::matrix::<S>(workspace, rows, shape.rank),
             before: (
                 workspace.zeros(projected),
-                workspace.zeros(tile.trials * shape.rank),
+                workspace.zeros(tile.len() * shape.rank),
             ),
             outputs: Block::matrix::<S>(workspace, rows, shape.outputs),
         }
@@ -87,6 +91,7 @@ impl<'a, E: Element> History<'a, E> {
     /// Fetches or computes the numbers of some time steps.
     #[inline(always)]
     pub(super) fn load<S: Simd<Elem = E>>(&mut self, times: Range<usize>) {
+        self.n_rows = self.tile.active(times.start);
         self.load_saved::<S>(times.clone());
         // Before the states of the block, which the replay of earlier steps leaves alone.
         self.load_delayed_rates::<S>(times.clone());
@@ -105,22 +110,26 @@ impl<'a, E: Element> History<'a, E> {
             outputs,
             ..
         } = self.plan.sweep.shape;
-        let tile = self.tile;
-        let of_tile = |slice: &'a [E], t: usize, width: usize| {
-            &slice[(t * trials + tile.first) * width..][..tile.trials * width]
-        };
         for t in times.start..=times.end {
-            let first = (t - times.start) * self.tile.trials;
-            for m in 0..self.tile.trials {
-                let rates = self.plan.row(self.plan.saved.rates, t, self.tile.first + m);
-                self.rates.set_row::<S>(first + m, rates);
-            }
-            if t < times.end {
-                let now = of_tile(self.plan.sweep.operands.inputs, t, inputs);
-                self.inputs.set_rows(first, now, inputs);
+            let first = (t - times.start) * self.n_rows;
+            let active = self.tile.active(t);
+            for m in 0..self.n_rows {
+                let (trial, row) = (self.tile.trial(m), first + m);
+                let rates = self.plan.row(self.plan.saved.rates, t, trial);
+                self.rates.set_row::<S>(row, rates);
+                if t == times.end {
+                    continue;
+                }
+                let place = t * trials + trial;
+                let now = &self.plan.sweep.operands.inputs[place * inputs..][..inputs];
+                self.inputs.set_rows(row, now, inputs);
                 if let Some(gradient) = self.plan.upstream.outputs {
-                    self.outputs
-                        .set_rows(first, of_tile(gradient, t, outputs), outputs);
+                    let own = if m < active {
+                        &gradient[place * outputs..][..outputs]
+                    } else {
+                        &self.plan.zeros[..outputs]
+                    };
+                    self.outputs.set_rows(row, own, outputs);
                 }
             }
         }
@@ -131,7 +140,7 @@ impl<'a, E: Element> History<'a, E> {
     #[inline(always)]
     fn load_seen<S: Simd<Elem = E>>(&mut self, times: Range<usize>) {
         let Shape { units, rank, .. } = self.plan.sweep.shape;
-        let (plan, tile) = (self.plan, self.tile);
+        let (plan, tile, n_rows) = (self.plan, self.tile, self.n_rows);
         let has_kappa = rank > 0 && plan.wanted.recurrence;
         if let Some(replay) = &mut self.replay {
             replay.begin::<S>(times.clone());
@@ -140,18 +149,18 @@ impl<'a, E: Element> History<'a, E> {
         }
         let (rates, projections) = &mut self.before;
         for t in times.clone() {
-            let first = (t - times.start) * tile.trials;
+            let first = (t - times.start) * n_rows;
             let seen = match (&mut self.replay, &mut self.transmitted) {
                 (Some(replay), Some(block)) => {
                     let seen = replay.advance_in_block::<S>(t);
-                    for m in 0..tile.trials {
+                    for m in 0..n_rows {
                         block.set_row::<S>(first + m, &seen[m * padded(units)..][..units]);
                     }
                     seen
                 }
                 _ => {
-                    for m in 0..tile.trials {
-                        let from = plan.row(plan.saved.rates, t, tile.first + m);
+                    for m in 0..n_rows {
+                        let from = plan.row(plan.saved.rates, t, tile.trial(m));
                         copy_row::<S>(&mut rates[m * padded(units)..], from);
                     }
                     &**rates
@@ -164,9 +173,10 @@ impl<'a, E: Element> History<'a, E> {
                     seen,
                     [units.next_multiple_of(S::LANES), padded(units)],
                     projections,
-                    tile.trials,
+                    n_rows,
                 );
-                self.kappa.set_rows(first, projections, rank);
+                self.kappa
+                    .set_rows(first, &projections[..n_rows * rank], rank);
             }
         }
     }
@@ -181,23 +191,23 @@ impl<'a, E: Element> History<'a, E> {
     /// Fetches what the time steps take by their delays: what the initial state sent where a delay reaches beyond it.
     #[inline(always)]
     fn load_delayed_rates<S: Simd<Elem = E>>(&mut self, times: Range<usize>) {
-        let (plan, tile) = (self.plan, self.tile);
+        let (plan, tile, n_rows) = (self.plan, self.tile, self.n_rows);
         let Some(delays) = plan.sweep.delays.filter(|_| plan.wanted.recurrence) else {
             return;
         };
         let units = plan.sweep.shape.units;
         for (block, delay) in self.delayed_rates.iter_mut().zip(&delays.steps()[1..]) {
             for t in times.clone() {
-                let (first, before) = ((t - times.start) * tile.trials, t.saturating_sub(*delay));
+                let (first, before) = ((t - times.start) * n_rows, t.saturating_sub(*delay));
                 if let Some(replay) = &mut self.replay {
                     let sent = replay.transmitted::<S>(before);
-                    for (m, row) in sent.chunks_exact(padded(units)).enumerate() {
+                    for (m, row) in sent.chunks_exact(padded(units)).take(n_rows).enumerate() {
                         block.set_row::<S>(first + m, &row[..units]);
                     }
                     continue;
                 }
-                for m in 0..tile.trials {
-                    let rates = plan.row(plan.saved.rates, before, tile.first + m);
+                for m in 0..n_rows {
+                    let rates = plan.row(plan.saved.rates, before, tile.trial(m));
                     block.set_row::<S>(first + m, rates);
                 }
             }
@@ -246,10 +256,10 @@ impl<'a, E: Element> History<'a, E> {
         let mut noisy_rates = self.plan.workspace.zeros(padded(units));
         for t in times.clone() {
             let noise = xi.at(t);
-            for m in 0..self.tile.trials {
+            for m in 0..self.n_rows {
                 let rates = self
                     .plan
-                    .row(self.plan.saved.rates, t + 1, self.tile.first + m);
+                    .row(self.plan.saved.rates, t + 1, self.tile.trial(m));
                 add_noise::<S>(
                     &mut noisy_rates,
                     rates,
@@ -257,24 +267,29 @@ impl<'a, E: Element> History<'a, E> {
                     &noise[m * padded(units)..][..padded(units)],
                 );
                 if let Some(block) = &mut self.noisy_rates {
-                    let row = (t - times.start) * self.tile.trials + m;
+                    let row = (t - times.start) * self.n_rows + m;
                     block.set_row::<S>(row, &noisy_rates[..units]);
                 }
             }
         }
     }
 
-    /// Records the gradients with respect to the drive in row `row`.
+    /// Records the gradients with respect to the drive of the block's `s`-th time step, in padded rows.
     #[inline(always)]
-    pub(super) fn set_drive<S: Simd<Elem = E>>(&mut self, row: usize, drive: &[E]) {
-        self.drives.set_row::<S>(row, drive);
+    pub(super) fn set_drives<S: Simd<Elem = E>>(&mut self, s: usize, drives: &[E]) {
+        let units = self.plan.sweep.shape.units;
+        for m in 0..self.n_rows {
+            let drive = &drives[m * padded(units)..][..units];
+            self.drives.set_row::<S>(s * self.n_rows + m, drive);
+        }
     }
 
-    /// Records the gradients with respect to `kappa` of every trial, from row `first` on.
+    /// Records the gradients with respect to `kappa` of the block's `s`-th time step.
     #[inline(always)]
-    pub(super) fn set_kappa_gradients(&mut self, first: usize, gradients: &[E]) {
+    pub(super) fn set_kappa_gradients(&mut self, s: usize, gradients: &[E]) {
         let rank = self.plan.sweep.shape.rank;
-        self.kappa_gradients.set_rows(first, gradients, rank);
+        let rows = &gradients[..self.n_rows * rank];
+        self.kappa_gradients.set_rows(s * self.n_rows, rows, rank);
     }
 
     /// Adds the contribution of `steps` time steps to the sums of weights.
@@ -287,7 +302,7 @@ impl<'a, E: Element> History<'a, E> {
             rank,
             ..
         } = self.plan.sweep.shape;
-        let (stride, rows) = (padded(units), steps * self.tile.trials);
+        let (stride, rows) = (padded(units), steps * self.n_rows);
         let seen = self.transmitted.as_ref().unwrap_or(&self.rates);
         if self.plan.wanted.w_rc {
             self.add_recurrent_weights::<S>(&mut sums.w_rc, rows);
@@ -324,7 +339,7 @@ impl<'a, E: Element> History<'a, E> {
         if self.plan.wanted.readout {
             let (noisy_rates, first) = match &self.noisy_rates {
                 Some(noisy_rates) => (noisy_rates, 0),
-                None => (&self.rates, self.tile.trials),
+                None => (&self.rates, self.n_rows),
             };
             S::outlined(Accumulate {
                 sums: &mut sums.w_out,

@@ -9,9 +9,9 @@ mod sums;
 use super::activation::for_activation;
 use super::bands::BandProduct;
 use super::noise::Noise;
-use super::rows::{Rows, add, add_products, write_rows};
+use super::rows::{Rows, add, add_products, write_rows, write_rows_of};
 use super::synapses::StepGradients;
-use super::tile::{Tile, for_each, split, split_state, tiles};
+use super::tile::{Tile, Tiles, for_each};
 use crate::Activation;
 use crate::operands::{GradientSlices, UnitState, UpstreamSlices};
 use crate::shape::Shape;
@@ -50,10 +50,11 @@ pub(crate) fn backward<E: Element>(
         wanted,
         workspace,
     };
+    let tiles = Tiles::new(&sweep.shape, sweep.lengths);
     let plan = E::dispatch(workspace.path(), make);
     let inputs = gradients.inputs.take();
     let initial_state = std::mem::take(&mut gradients.initial_state);
-    let jobs = tile_jobs(&plan, inputs, initial_state);
+    let jobs = tile_jobs(&plan, &tiles, inputs, initial_state);
     let sums = for_each(jobs, |job: TileJob<'_, E>| {
         E::dispatch(workspace.path(), job)
     });
@@ -67,16 +68,16 @@ pub(crate) fn backward<E: Element>(
 /// Returns the sweep of each tile, with the tile's part of the gradients that are not sums.
 fn tile_jobs<'a, E: Element>(
     plan: &'a Plan<'a, E>,
+    tiles: &'a Tiles,
     inputs: Option<&'a mut [E]>,
     initial_state: UnitState<Option<&'a mut [E]>>,
 ) -> Vec<TileJob<'a, E>> {
     let shape = &plan.sweep.shape;
-    let tiles = tiles(shape);
-    let mut inputs = split(inputs, &tiles, shape, shape.inputs).into_iter();
-    let mut initial_state = split_state(initial_state, &tiles, shape);
+    let mut inputs = tiles.split(inputs, shape.inputs);
+    let mut initial_state = tiles.split_state(initial_state, shape);
     tiles
         .iter()
-        .map(|&tile| TileJob {
+        .map(|tile| TileJob {
             plan,
             tile,
             inputs: inputs.next().flatten(),
@@ -88,7 +89,7 @@ fn tile_jobs<'a, E: Element>(
 /// Backward sweep of one tile.
 struct TileJob<'a, E: Element> {
     plan: &'a Plan<'a, E>,
-    tile: Tile,
+    tile: Tile<'a>,
     inputs: Rows<'a, E>,
     initial_state: UnitState<Rows<'a, E>>,
 }
@@ -107,6 +108,10 @@ struct Adjoint<'a, E: Element> {
     transmitted: Scratch<'a, E>,
     /// Gradients with respect to the drives of later steps; with delays only.
     later: Option<LaterDrives<'a, E>>,
+    /// Gradients of the loss with respect to the readout of a time step, where those of the tile do not stand together in the batch.
+    outputs: Scratch<'a, E>,
+    /// Gradients with respect to the inputs of a time step.
+    inputs: Scratch<'a, E>,
 }
 
 impl<'a, E: Element> Job<E> for TileJob<'a, E> {
@@ -116,7 +121,7 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
     fn run<S: Simd<Elem = E>>(mut self) -> Sums<'a, E> {
         let plan = self.plan;
         let shape = &plan.sweep.shape;
-        let block_steps = (BLOCK_ROWS / self.tile.trials).clamp(1, shape.steps);
+        let block_steps = (BLOCK_ROWS / self.tile.len()).clamp(1, shape.steps);
         let sizes = [shape.steps, shape.trials, shape.units];
         let noise = |source| Noise::new(plan.workspace, source, self.tile, sizes);
         let mut eps = noise(if plan.wanted.noise_scale {
@@ -132,7 +137,7 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
         let mut sums = zero_sums(plan.workspace, plan.sweep, plan.wanted);
         let mut adjoint = self.adjoint();
         let mut history = History::new::<S>(plan, self.tile, block_steps, xi.is_some());
-        let mut end = shape.steps;
+        let mut end = self.tile.longest();
         while end > 0 {
             let start = end.saturating_sub(block_steps);
             history.load::<S>(start..end);
@@ -140,25 +145,26 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
                 history.load_noisy_rates::<S>(start..end, xi);
             }
             for t in (start..end).rev() {
-                self.back_to_rates::<S>(&mut adjoint, &history, t);
+                let n_rows = self.tile.active(t);
+                self.back_to_rates::<S>(&mut adjoint, &history, t, n_rows);
                 let noise = eps.as_mut().map(|eps| eps.at(t));
                 match plan.sweep.form {
-                    Form::Voltage => self.update_potentials::<S>(&mut adjoint, &mut sums, noise, t),
-                    Form::Rate => self.update_rates::<S>(&mut adjoint, &mut sums, noise, t),
+                    Form::Voltage => {
+                        self.update_potentials::<S>(&mut adjoint, &mut sums, noise, t, n_rows);
+                    }
+                    Form::Rate => {
+                        self.update_rates::<S>(&mut adjoint, &mut sums, noise, t, n_rows);
+                    }
                 }
                 if let Some(later) = &mut adjoint.later {
                     later.set(t, &adjoint.drive);
                 }
-                let first = (t - start) * self.tile.trials;
-                for m in 0..self.tile.trials {
-                    let drive = &adjoint.drive[m * padded(shape.units)..][..shape.units];
-                    history.set_drive::<S>(first + m, drive);
-                }
+                history.set_drives::<S>(t - start, &adjoint.drive);
                 if shape.rank > 0 {
-                    self.project_drives::<S>(&mut adjoint);
-                    history.set_kappa_gradients(first, &adjoint.kappa);
+                    self.project_drives::<S>(&mut adjoint, n_rows);
+                    history.set_kappa_gradients(t - start, &adjoint.kappa);
                 }
-                self.write_inputs::<S>(&adjoint, t);
+                self.write_inputs::<S>(&mut adjoint, t, n_rows);
             }
             history.add_weights::<S>(&mut sums, end - start);
             end = start;
@@ -178,10 +184,12 @@ impl<'a, E: Element> TileJob<'a, E> {
             units,
             synapses,
             rank,
+            inputs,
+            outputs,
             ..
         } = self.plan.sweep.shape;
         let rows = |n: usize| self.plan.workspace.zeros(n * padded(units));
-        let trials = self.tile.trials;
+        let trials = self.tile.len();
         let (delays, len) = (self.plan.sweep.delays, trials * padded(units));
         let plastic = if synapses > 0 { trials } else { 0 };
         let mut adjoint = Adjoint {
@@ -195,12 +203,14 @@ impl<'a, E: Element> TileJob<'a, E> {
             rates: rows(trials),
             transmitted: rows(plastic),
             later: delays.map(|d| LaterDrives::new(self.plan.workspace, d, steps, len)),
+            outputs: self.plan.workspace.zeros(trials * outputs),
+            inputs: self.plan.workspace.zeros(trials * inputs),
         };
         let upstream = self.plan.upstream.final_state;
         for (carry, last) in adjoint.carry.each_mut().zip(upstream).into_array() {
             let Some(last) = last else { continue };
             for (m, row) in carry.chunks_exact_mut(padded(units)).enumerate() {
-                row[..units].copy_from_slice(self.plan.row(last, 0, self.tile.first + m));
+                row[..units].copy_from_slice(self.plan.row(last, 0, self.tile.trial(m)));
             }
         }
         adjoint
@@ -213,38 +223,41 @@ impl<'a, E: Element> TileJob<'a, E> {
         adjoint: &mut Adjoint<'_, E>,
         history: &History<'_, E>,
         t: usize,
+        n_rows: usize,
     ) {
         let Shape {
             trials, outputs, ..
         } = self.plan.sweep.shape;
-        let outputs = self
-            .plan
-            .upstream
-            .outputs
-            .map_or(Term::NONE, |gradient| Term {
-                rows: &gradient[(t * trials + self.tile.first) * outputs..],
+        let copy = &mut adjoint.outputs;
+        let outputs = match self.plan.upstream.outputs {
+            Some(gradient) => Term {
+                rows: (self.tile).gather(gradient, [t, trials, outputs], n_rows, copy),
                 stride: outputs,
                 depth: outputs,
-            });
+            },
+            None => Term::NONE,
+        };
         let (drive, later) = (&*adjoint.drive, &adjoint.later);
         let of_delay = |delay| later.as_ref().map_or(drive, |later| later.at(t + 1, delay));
         let kappa = self.kappa_term(&adjoint.kappa);
         let Some(w_out) = &self.plan.w_out else {
-            return self.product::<S, _>(of_delay, [kappa, outputs], &mut adjoint.rates);
+            let others = [kappa, outputs];
+            return self.product::<S, _>(of_delay, others, &mut adjoint.rates, n_rows);
         };
-        self.product::<S, _>(of_delay, [kappa, Term::NONE], &mut adjoint.transmitted);
+        let others = [kappa, Term::NONE];
+        self.product::<S, _>(of_delay, others, &mut adjoint.transmitted, n_rows);
         S::outlined(Product {
             weights: w_out,
             start: &self.plan.zeros,
             terms: &[outputs],
             out: &mut adjoint.rates,
             out_stride: padded(self.plan.sweep.shape.units),
-            n_rows: self.tile.trials,
+            n_rows,
         });
         if t + 1 < self.plan.sweep.shape.steps {
             self.back_through_synapses::<S>(adjoint, history, t + 1);
         }
-        self.add_to_synapses(adjoint, t);
+        self.add_to_synapses(adjoint, t, n_rows);
     }
 
     /// Returns the gradients of the projections of the rates as a term of a product.
@@ -259,7 +272,7 @@ impl<'a, E: Element> TileJob<'a, E> {
 
     /// Computes the gradients of the projections of the rates from those of the (scaled) drives.
     #[inline(always)]
-    fn project_drives<S: Simd<Elem = E>>(&self, adjoint: &mut Adjoint<'_, E>) {
+    fn project_drives<S: Simd<Elem = E>>(&self, adjoint: &mut Adjoint<'_, E>, n_rows: usize) {
         let Shape { units, rank, .. } = self.plan.sweep.shape;
         dots::<S>(
             &self.plan.left,
@@ -267,7 +280,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             &adjoint.drive,
             [units.next_multiple_of(S::LANES), padded(units)],
             &mut adjoint.kappa,
-            self.tile.trials,
+            n_rows,
         );
     }
 
@@ -285,7 +298,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         };
         let units = self.plan.sweep.shape.units;
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
-        for m in 0..self.tile.trials {
+        for m in 0..self.tile.active(t) {
             let row = m * stride..m * stride + width;
             let gradients = StepGradients {
                 transmitted: &adjoint.transmitted[row.clone()],
@@ -298,7 +311,7 @@ impl<'a, E: Element> TileJob<'a, E> {
     }
 
     /// Adds the gradients that a loss has for the synapses after step `t`.
-    fn add_to_synapses(&self, adjoint: &mut Adjoint<'_, E>, t: usize) {
+    fn add_to_synapses(&self, adjoint: &mut Adjoint<'_, E>, t: usize, n_rows: usize) {
         let (plan, stride) = (self.plan, padded(self.plan.sweep.shape.units));
         let carry = &mut adjoint.carry;
         for (carry, upstream) in [
@@ -306,8 +319,8 @@ impl<'a, E: Element> TileJob<'a, E> {
             (&mut carry.resources, plan.upstream.resources),
         ] {
             let Some(gradient) = upstream else { continue };
-            for (m, row) in carry.chunks_exact_mut(stride).enumerate() {
-                add(row, plan.row(gradient, t, self.tile.first + m));
+            for (m, row) in carry.chunks_exact_mut(stride).take(n_rows).enumerate() {
+                add(row, plan.row(gradient, t, self.tile.trial(m)));
             }
         }
     }
@@ -319,6 +332,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         drives: R,
         others: [Term<'p, E>; 2],
         out: &'p mut [E],
+        n_rows: usize,
     ) where
         'a: 'p,
     {
@@ -328,7 +342,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             others,
             start: &self.plan.zeros,
             out,
-            n_rows: self.tile.trials,
+            n_rows,
         });
     }
 
@@ -345,13 +359,14 @@ impl<'a, E: Element> TileJob<'a, E> {
         sums: &mut Sums<'_, E>,
         noise: Option<&[E]>,
         t: usize,
+        n_rows: usize,
     ) {
         let plan = self.plan;
         let (units, f) = (plan.sweep.shape.units, plan.sweep.activation);
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let decay = groups(&plan.decay[..width]);
-        for_activation!(f, f => for m in 0..self.tile.trials {
-            let (trial, row) = (self.tile.first + m, m * stride..m * stride + width);
+        for_activation!(f, f => for m in 0..n_rows {
+            let (trial, row) = (self.tile.trial(m), m * stride..m * stride + width);
             let rates = &mut adjoint.rates[row.clone()];
             let carry = &mut adjoint.carry.activity[row.clone()];
             let drive = &mut adjoint.drive[row.clone()];
@@ -390,14 +405,15 @@ impl<'a, E: Element> TileJob<'a, E> {
         sums: &mut Sums<'_, E>,
         noise: Option<&[E]>,
         t: usize,
+        n_rows: usize,
     ) {
         let plan = self.plan;
         let (units, f) = (plan.sweep.shape.units, plan.sweep.activation);
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let (decay, gain) = (groups(&plan.decay[..width]), groups(&plan.gain[..width]));
         let all_responses = plan.saved.responses.unwrap_or_default();
-        for_activation!(f, f => for m in 0..self.tile.trials {
-            let (trial, row) = (self.tile.first + m, m * stride..m * stride + width);
+        for_activation!(f, f => for m in 0..n_rows {
+            let (trial, row) = (self.tile.trial(m), m * stride..m * stride + width);
             let rates = &mut adjoint.rates[row.clone()];
             let carry = &mut adjoint.carry.activity[row.clone()];
             let drive = &mut adjoint.drive[row.clone()];
@@ -437,17 +453,24 @@ impl<'a, E: Element> TileJob<'a, E> {
 
     /// Writes the gradients of the inputs of step `t`, if wanted.
     #[inline(always)]
-    fn write_inputs<S: Simd<Elem = E>>(&mut self, adjoint: &Adjoint<'_, E>, t: usize) {
+    fn write_inputs<S: Simd<Elem = E>>(
+        &mut self,
+        adjoint: &mut Adjoint<'_, E>,
+        t: usize,
+        n_rows: usize,
+    ) {
         let Shape { units, inputs, .. } = self.plan.sweep.shape;
-        if let Some(rows) = &mut self.inputs {
+        if self.inputs.is_some() {
             dots::<S>(
                 &self.plan.w_in,
                 &self.plan.zeros[..inputs],
                 &adjoint.drive,
                 [units.next_multiple_of(S::LANES), padded(units)],
-                rows[t],
-                self.tile.trials,
+                &mut adjoint.inputs,
+                n_rows,
             );
+            let rows = &adjoint.inputs[..n_rows * inputs];
+            write_rows_of::<S>(&mut self.inputs, t, rows, inputs);
         }
     }
 
@@ -458,10 +481,9 @@ impl<'a, E: Element> TileJob<'a, E> {
         let Some(gradient) = self.plan.upstream.outputs.filter(|_| outputs > 0) else {
             return;
         };
-        for at_time in gradient.chunks_exact(trials * outputs) {
-            let rows = &at_time[self.tile.first * outputs..][..self.tile.trials * outputs];
-            for row in rows.chunks_exact(outputs) {
-                add(sums, row);
+        for (t, at_time) in gradient.chunks_exact(trials * outputs).enumerate() {
+            for m in 0..self.tile.active(t) {
+                add(sums, &at_time[self.tile.trial(m) * outputs..][..outputs]);
             }
         }
     }
@@ -481,22 +503,23 @@ impl<'a, E: Element> TileJob<'a, E> {
         let (drive, later) = (&*adjoint.drive, &adjoint.later);
         let of_delay = |delay| later.as_ref().map_or(drive, |later| later.of_start(delay));
         let others = [self.kappa_term(&adjoint.kappa), Term::NONE];
+        let n_rows = self.tile.len();
         if plan.synapses.is_some() {
-            self.product::<S, _>(of_delay, others, &mut adjoint.transmitted);
+            self.product::<S, _>(of_delay, others, &mut adjoint.transmitted, n_rows);
             adjoint.rates.fill(E::default());
             self.back_through_synapses::<S>(adjoint, history, 0);
         } else {
-            self.product::<S, _>(of_delay, others, &mut adjoint.rates);
+            self.product::<S, _>(of_delay, others, &mut adjoint.rates, n_rows);
         }
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let f = match plan.sweep.form {
             Form::Voltage => plan.sweep.activation,
             Form::Rate => Activation::Linear,
         };
-        for m in 0..self.tile.trials {
+        for m in 0..n_rows {
             let row = m * stride..m * stride + width;
             let carry = &mut adjoint.carry.activity[row.clone()];
-            let before = plan.row(plan.saved.rates, 0, self.tile.first + m);
+            let before = plan.row(plan.saved.rates, 0, self.tile.trial(m));
             let (rates, state) = (groups(&adjoint.rates[row]), groups_mut(carry));
             each_vector!(S, rates.len(), |g, lane| {
                 if g * GROUP + lane < units {

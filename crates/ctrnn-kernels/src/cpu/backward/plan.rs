@@ -170,7 +170,7 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             }),
             decay: padded_rows(workspace, sweep.operands.decay, units),
             gain: padded_rows(workspace, sweep.operands.gain, units),
-            zeros: workspace.zeros(padded(units).max(inputs).max(rank)),
+            zeros: workspace.zeros(padded(units).max(inputs).max(rank).max(outputs)),
         }
     }
 }

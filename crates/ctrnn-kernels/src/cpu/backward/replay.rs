@@ -13,7 +13,7 @@ use crate::workspace::Scratch;
 pub(super) struct Replay<'a, E: Element> {
     plan: &'a Plan<'a, E>,
     synapses: &'a Synapses<'a, E>,
-    tile: Tile,
+    tile: Tile<'a>,
     /// State after the last time step that was taken.
     state: SynapseState<'a, E>,
     /// Rates before a time step, in padded rows.
@@ -26,9 +26,9 @@ pub(super) struct Replay<'a, E: Element> {
 
 impl<'a, E: Element> Replay<'a, E> {
     /// Returns the replay of a tile in blocks of `block_steps`; `None` without short-term plasticity.
-    pub(super) fn new(plan: &'a Plan<'a, E>, tile: Tile, block_steps: usize) -> Option<Self> {
+    pub(super) fn new(plan: &'a Plan<'a, E>, tile: Tile<'a>, block_steps: usize) -> Option<Self> {
         let (synapses, workspace) = (plan.synapses.as_ref()?, plan.workspace);
-        let len = tile.trials * padded(plan.sweep.shape.units);
+        let len = tile.len() * padded(plan.sweep.shape.units);
         // The step after a block, from which its gradients come, has a state before and one after it.
         let slots = block_steps + 2;
         Some(Self {
@@ -68,11 +68,11 @@ impl<'a, E: Element> Replay<'a, E> {
     #[inline(always)]
     pub(super) fn rows(&self, t: usize, m: usize) -> StepRows<'_, E> {
         let stride = padded(self.plan.sweep.shape.units);
-        let at = ((t - self.start) * self.tile.trials + m) * stride;
+        let at = ((t - self.start) * self.tile.len() + m) * stride;
         let after = at + self.rates.len();
         let [utilisation, resources] = &self.states;
         StepRows {
-            rates: (self.plan).row(self.plan.saved.rates, t, self.tile.first + m),
+            rates: (self.plan).row(self.plan.saved.rates, t, self.tile.trial(m)),
             before: [&utilisation[at..][..stride], &resources[at..][..stride]],
             after: [
                 &utilisation[after..][..stride],
@@ -86,8 +86,8 @@ impl<'a, E: Element> Replay<'a, E> {
     fn go_to<S: Simd<Elem = E>>(&mut self, t: usize) {
         let stride = padded(self.plan.sweep.shape.units);
         let every = kept_every(self.plan.sweep.delays);
-        for m in 0..self.tile.trials {
-            let kept = self.plan.kept_synapses(t / every, self.tile.first + m);
+        for m in 0..self.tile.len() {
+            let kept = self.plan.kept_synapses(t / every, self.tile.trial(m));
             copy_row::<S>(&mut self.state.utilisation[m * stride..], kept[0]);
             copy_row::<S>(&mut self.state.resources[m * stride..], kept[1]);
         }
@@ -101,7 +101,7 @@ impl<'a, E: Element> Replay<'a, E> {
     fn advance<S: Simd<Elem = E>>(&mut self, t: usize) {
         let units = self.plan.sweep.shape.units;
         for (m, row) in self.rates.chunks_exact_mut(padded(units)).enumerate() {
-            let rates = self.plan.row(self.plan.saved.rates, t, self.tile.first + m);
+            let rates = self.plan.row(self.plan.saved.rates, t, self.tile.trial(m));
             copy_row::<S>(row, rates);
         }
         self.synapses
@@ -116,10 +116,10 @@ impl<'a, E: Element> Replay<'a, E> {
         let [utilisation, resources] = &mut self.states;
         let (u_before, u_after) = utilisation[place..][..2 * len].split_at_mut(len);
         let (x_before, x_after) = resources[place..][..2 * len].split_at_mut(len);
-        for m in 0..self.tile.trials {
+        for m in 0..self.tile.len() {
             let row = m * stride..(m + 1) * stride;
             self.synapses.advance_row::<S>(
-                self.plan.row(self.plan.saved.rates, t, self.tile.first + m),
+                self.plan.row(self.plan.saved.rates, t, self.tile.trial(m)),
                 [&u_before[row.clone()], &x_before[row.clone()]],
                 [&mut u_after[row.clone()], &mut x_after[row.clone()]],
                 &mut self.state.transmitted[row],
