@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 /// Cases of what is damaged or random; a round trip writes files, and takes longer.
-const MANY: u32 = 100_000;
+const MANY: u32 = 10_000;
 
 type Arrays = BTreeMap<String, Array>;
 

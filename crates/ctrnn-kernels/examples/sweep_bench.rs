@@ -1,19 +1,20 @@
 //! Times the sweeps alone: one forward and one backward sweep with the gradients of every weight.
 //!
 //! ```text
-//! cargo run --release -p ctrnn-kernels --example sweep_bench -- [seconds per shape] [activation] [sigma=S] [rank=R] [plastic] [f64] [shape...]
+//! cargo run --release -p ctrnn-kernels --example sweep_bench -- [seconds per shape] [activation] [sigma=S] [rank=R] [shortest=F] [plastic] [f64] [shape...]
 //! ```
 //!
 //! A shape is a letter of the table or `B,T,N,I,O`. With `rank=R` the recurrent matrix is the product of two factors of that rank;
-//! `plastic` gives the synapses short-term plasticity. `RAYON_NUM_THREADS` sets the threads, `CTRNN_KERNEL` the path. It prints
+//! `plastic` gives the synapses short-term plasticity; with `shortest=F` trials end after F T to T time steps, evenly spread and in no
+//! order, and the sum of their lengths is printed beside that of whole trials. `RAYON_NUM_THREADS` sets the threads, `CTRNN_KERNEL` the path. It prints
 //! the fastest and the median of the repetitions in ms, forward and backward apart, and the GFLOP/s of the fastest.
 
 use std::time::{Duration, Instant};
 
 use ctrnn_kernels::{
     Activation, DrawAddress, Form, GradientSlices, KernelPath, NoiseSource, NoiseTarget, Operands,
-    Saved, Shape, SweepElement, SweepSlices, SynapseConstants, TrajectorySlices, UnitState,
-    UpstreamSlices, Workspace, backward, forward, kept_synapses,
+    Saved, Shape, SweepElement, SweepSlices, SynapseConstants, TrajectorySlices, TrialLengths,
+    UnitState, UpstreamSlices, Workspace, backward, forward, kept_synapses,
 };
 use ctrnn_random::{Key, Rng, Stream};
 
@@ -32,7 +33,7 @@ const SHAPES: [(&str, [usize; 5]); 9] = [
 fn main() {
     let mut limit = Duration::from_secs(1);
     let (mut activation, mut sigma, mut rank) = (Activation::Relu, 0.0, 0);
-    let (mut double, mut plastic) = (false, false);
+    let (mut double, mut plastic, mut shortest) = (false, false, 1.0);
     let mut shapes = Vec::new();
     for argument in std::env::args().skip(1) {
         if let Some(a) = Activation::from_name(&argument) {
@@ -47,6 +48,8 @@ fn main() {
             sigma = s.parse().expect("sigma is a number");
         } else if let Some(r) = argument.strip_prefix("rank=") {
             rank = r.parse().expect("the rank is a number");
+        } else if let Some(f) = argument.strip_prefix("shortest=") {
+            shortest = f.parse().expect("the shortest length is a number");
         } else {
             limit = Duration::from_secs_f64(
                 argument.parse().expect("a shape, an activation or seconds"),
@@ -74,9 +77,9 @@ fn main() {
             ..sizes
         };
         if double {
-            bench::<f64>(&name, shape, activation, sigma, limit, path);
+            bench::<f64>(&name, shape, activation, [sigma, shortest], limit, path);
         } else {
-            bench::<f32>(&name, shape, activation, sigma, limit, path);
+            bench::<f32>(&name, shape, activation, [sigma, shortest], limit, path);
         }
     }
 }
@@ -104,11 +107,38 @@ fn shape([trials, steps, units, inputs, outputs]: [usize; 5]) -> Shape {
     }
 }
 
+/// Returns lengths spread evenly from `shortest` times T to T; `None` if all are T.
+fn lengths(shape: &Shape, shortest: f64) -> Option<Vec<usize>> {
+    if shortest >= 1.0 {
+        return None;
+    }
+    let Shape { trials, steps, .. } = *shape;
+    let length = |rank: usize| {
+        let share = shortest + (1.0 - shortest) * (rank + 1) as f64 / trials as f64;
+        ((share * steps as f64).round() as usize).clamp(1, steps)
+    };
+    let stride = (1..trials)
+        .rev()
+        .find(|k| 5 * k < 3 * trials && gcd(*k, trials) == 1);
+    let stride = stride.unwrap_or(1);
+    let all: Vec<usize> = (0..trials).map(|b| length(b * stride % trials)).collect();
+    let sum: usize = all.iter().sum();
+    println!(
+        "lengths: {:.3} of whole trials",
+        sum as f64 / (trials * steps) as f64
+    );
+    Some(all)
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 fn bench<E: SweepElement>(
     name: &str,
     shape: Shape,
     activation: Activation,
-    sigma: f64,
+    [sigma, shortest]: [f64; 2],
     limit: Duration,
     path: KernelPath,
 ) {
@@ -121,6 +151,7 @@ fn bench<E: SweepElement>(
         rank,
         ..
     } = shape;
+    let lengths = lengths(&shape, shortest);
     let mut rng = Rng::new(Key::new(1, Stream::Weights, 0), 0, 0);
     let mut random = |n: usize, scale: f64| -> Vec<E> {
         (0..n)
@@ -185,7 +216,7 @@ fn bench<E: SweepElement>(
         xi: NoiseSource::None,
         sigma_post: E::default(),
         delays: None,
-        lengths: None,
+        lengths: lengths.as_deref().map(TrialLengths::new),
     };
     let zeros = |n: usize| vec![E::default(); n];
     let (mut rates, mut y) = (zeros(shape.history()), zeros(steps * trials * outputs));

@@ -419,7 +419,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         let mut layers = self.network.config().layers();
         B::ends_trials()
             && !self.is_in_parts()
-            && self.interventions.groups.is_empty()
+            && self.settings.perturbations.is_empty()
             && layers.all(|layer| layer.initial_state != InitialState::Carry)
     }
 

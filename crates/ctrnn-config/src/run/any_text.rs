@@ -18,7 +18,7 @@ fn config() -> ProptestConfig {
         .ok()
         .and_then(|n| n.parse().ok());
     ProptestConfig {
-        cases: cases.unwrap_or(100_000),
+        cases: cases.unwrap_or(10_000),
         rng_seed: RngSeed::Fixed(1),
         failure_persistence: None,
         ..ProptestConfig::default()
