@@ -7,6 +7,7 @@ const TURNS: &str = r#"
 version = 1
 seed = 1
 [task.multitask]
+mixing = "blocks"
 tasks = { go_nogo = { fixation_ms = 40, stimulus_ms = 60, delay_ms = 40, response_ms = 60 }, anti = {} }
 [model]
 n_units = 8

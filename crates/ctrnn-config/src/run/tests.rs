@@ -2192,6 +2192,21 @@ fn rules_of_low_rank_are_shown_at_their_keys() {
     );
 }
 
+/// Turns need a mixture in blocks; the mixture itself has none, so the note is about the stage.
+#[test]
+fn keys_without_effect_in_a_stage_are_noted() {
+    let text = "[task.multitask]\ntasks = { go_nogo = {}, anti = {} }\n[model]\nn_units = 4\n[[train.stage]]\nname = \"first\"\ntask.multitask.turns = [\"anti\"]\n[[train.stage]]\n";
+    let why = "only mixing = \"blocks\" and mixing = \"sequence\" use turns";
+    assert_eq!(
+        run(text, &[]).unused_keys(),
+        [format!(
+            "task.multitask.turns of stage first has no effect: {why}"
+        )]
+    );
+    let blocks = run(text, &["task.multitask.mixing=\"blocks\""]);
+    assert_eq!(blocks.unused_keys(), [""; 0]);
+}
+
 #[test]
 fn keys_without_effect_on_factors_are_noted() {
     let text = "[task.go_nogo]\n[model]\nlow_rank = { rank = 2, gain = 0.5, train = [\"left\"] }\ninit.recurrent = \"uniform\"\n[train.groups]\nrecurrent.right.lr = 1e-3";

@@ -2,9 +2,9 @@
 
 use ctrnn_model::{Matrix, NoiseConvention};
 use ctrnn_tasks::counted;
-use ctrnn_train::{PerMatrix, Schedule};
+use ctrnn_train::{PerMatrix, Schedule, StageConfig};
 
-use super::{Origin, Run};
+use super::{Origin, Run, Stage};
 use crate::run_config::RunConfig;
 
 /// Keys that control the random initialisation of weights, and have no effect if a file holds the weights.
@@ -18,19 +18,55 @@ pub const KEYS_OF_DRAWN_WEIGHTS: [&str; 7] = [
     "model.low_rank.init",
 ];
 
+/// Returns true if a stage gives a key, such as `task.multitask.turns`.
+fn gives(stage: &StageConfig, key: &str) -> bool {
+    let mut words = key.split('.');
+    let table = match words.next() {
+        Some("task") => &stage.task,
+        Some("train") => &stage.train,
+        Some("validate") => &stage.validate,
+        Some("model") => &stage.model,
+        _ => return false,
+    };
+    let mut tables = Some(table);
+    words.all(|word| {
+        let found = tables.and_then(|table| table.get(word));
+        tables = found.and_then(toml::Value::as_table);
+        found.is_some()
+    })
+}
+
 impl Run {
     /// Returns a note for each key that differs from its default and has no effect under the other settings.
     pub fn unused_keys(&self) -> Vec<String> {
-        let found = self
-            .unused_of_task()
+        let found = self.unused().into_iter().chain(self.unused_of_stages());
+        found
+            .map(|(key, why)| format!("{key} has no effect: {why}"))
+            .collect()
+    }
+
+    /// Returns the keys without effect outside of stages, with the reasons.
+    fn unused(&self) -> Vec<(String, String)> {
+        self.unused_of_task()
             .into_iter()
             .chain(self.unused_of_model())
             .chain(self.unused_of_training())
             .chain(self.unused_of_loss())
-            .chain(self.unused_of_rule());
-        found
-            .map(|(key, why)| format!("{key} has no effect: {why}"))
+            .chain(self.unused_of_rule())
             .collect()
+    }
+
+    /// Returns the keys that a stage gives and that have no effect in it.
+    fn unused_of_stages(&self) -> Vec<(String, String)> {
+        let stages = self.stages.iter().zip(&self.config.train.stage);
+        let of_stage = |(stage, given): (&Stage, &StageConfig)| {
+            let own = stage.run.unused().into_iter();
+            let own = own.filter(|(key, _)| gives(given, key));
+            let name = stage.settings.name.clone();
+            own.map(move |(key, why)| (format!("{key} of stage {name}"), why))
+                .collect::<Vec<_>>()
+        };
+        stages.flat_map(of_stage).collect()
     }
 
     /// Returns true if a key was set to a value other than its default. The resolved configuration of a run sets every
