@@ -363,6 +363,12 @@ pub fn only_options_of(task: &str, texts: &[String]) -> Result<(), ConfigErrors>
     })
 }
 
+/// Returns true if a key is `table` or lies below it.
+pub fn is_within(key: &str, table: &str) -> bool {
+    let rest = key.strip_prefix(table);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
 /// Checks that all overrides are of keys under these tables; for any other key, `say` returns the message and the
 /// remedy.
 fn only(
@@ -370,16 +376,10 @@ fn only(
     texts: &[String],
     say: impl Fn(&str) -> (String, String),
 ) -> Result<(), ConfigErrors> {
-    let is_under = |key: &str| {
-        tables.iter().any(|table| {
-            key.strip_prefix(table)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
-    };
     let mut problems = Vec::new();
     for given in parse(texts, &mut problems) {
         let key = given.path();
-        if !is_under(&key) {
+        if !tables.iter().any(|table| is_within(&key, table)) {
             let (message, help) = say(&key);
             let problem = Diagnostic::new(Code::NotHere, message).at(&given.key_place(), "");
             problems.push(problem.help(help));

@@ -289,7 +289,7 @@ impl Reader<'_> {
             let Some(items) = value.get_ref().as_array().filter(|items| !items.is_empty()) else {
                 let message = format!("grid.{key} is not a list of values");
                 let help = format!(
-                    "write a list: {key} = [...]; a value that all trials share belongs into the base configuration"
+                    "write a list: {key} = [...]; a value that all trials share belongs in the base configuration"
                 );
                 self.problem(Code::WrongType, value.span(), message, &help);
                 continue;

@@ -47,7 +47,7 @@ pub enum TrainError {
         /// Tasks without a validation trial.
         untested: Vec<String>,
     },
-    /// Terms that are no sums over the parts into which a batch is divided, or a network whose state at a cut does not determine its future.
+    /// Terms that are not sums over the parts into which a batch is divided, or a network whose state at a cut does not determine its future.
     #[error(
         "a batch with {0} cannot be divided: train.truncate_steps and train.accumulate compute the gradient of its parts one by one"
     )]

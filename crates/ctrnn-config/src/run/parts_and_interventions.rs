@@ -74,7 +74,7 @@ fn what_is_no_sum_cannot_be_divided() {
         for key in ["truncate_steps", "accumulate"] {
             let train = format!("{key} = 4\nloss = {{ {name} = {value} }}");
             let message = format!(
-                "train.loss.{name} is no sum over trials and time steps, so that train.{key}"
+                "train.loss.{name} is not a sum over trials and time steps, so train.{key}"
             );
             refused(&train, &[], &[&message]);
         }
