@@ -156,7 +156,8 @@ impl Data {
 /// Option by which a user agrees to a program.
 #[derive(Clone, Copy, Debug, Default, ClapArgs)]
 pub struct Trust {
-    /// Agree to start the program that makes the trials, now and in later commands until it changes (docs/trust.md).
+    /// Agree to start the programs that the configuration names, now and in later commands until they change
+    /// (docs/trust.md).
     #[arg(long)]
     pub trust: bool,
 }

@@ -30,8 +30,8 @@ pub enum TrainError {
     /// A mask that is zero for a whole batch, or for all validation trials, so that the loss is undefined.
     #[error("the mask of {0} sums to 0, so that no output counts in the loss")]
     EmptyMask(String),
-    /// Keys whose metric can never be measured, because no validation trial has a right answer.
-    #[error("{} can never be measured: no validation trial of this task has a right answer; use val.loss", named(.0))]
+    /// Keys whose metric can never be measured, because no validation trial has a correct answer.
+    #[error("{} can never be measured: no validation trial of this task has a correct answer; use val.loss", named(.0))]
     NoRightAnswers(Vec<(&'static str, Metric)>),
     /// Keys whose metric is one of a validation set that does not exist.
     #[error("{} can never be measured: there is no such set of validation trials; use val.loss", named(.0))]

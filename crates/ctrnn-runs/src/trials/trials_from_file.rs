@@ -26,7 +26,7 @@ use crate::trials::trial_file::TrialFile;
 /// equal `time.dt_ms`), and one `cond_<name> [B]` for each condition (NaN: it does not apply, as a coherence does not to
 /// a catch trial). What lies after `n_steps`, and targets and labels where the mask is 0, may be anything, such as NaN
 /// or -100; numbers that count are at most 1e9. Other types of numbers are converted. Training draws trials with replacement; the trials set aside for
-/// validation are never trained on. Trials have right answers, and so an accuracy, where labels, one-hot targets or two values
+/// validation are never trained on. Trials have correct answers, and so an accuracy, where labels, one-hot targets or two values
 /// of a single output, one below and one above zero, make a choice; time courses have none. The key `choices` overrides this.
 ///
 /// `eval`, `simulate` and `analyze` with other files than the run's (`task.npz.files=["test.npz"]`) take all of their
