@@ -516,7 +516,7 @@ pub struct PerturbArgs {
     /// cluster:0, GROUP:FRACTION; in a layer below the last one layers.0.UNITS. WINDOW: ms, such as 200..400, or an epoch.
     #[arg(long, value_name = "UNITS[@WINDOW]")]
     pub silence: Vec<String>,
-    /// Set the outgoing weights of these units to zero; their own rates go on: 3,8-11@200..400.
+    /// Set the outgoing weights of these units to zero; their own rates are unaffected: 3,8-11@200..400.
     #[arg(long, value_name = "UNITS[@WINDOW]")]
     pub lesion: Vec<String>,
     /// Clamp the rates of these units to a value: 4@delay=0.5.

@@ -82,7 +82,7 @@ impl SweepFile {
             for error in errors.iter().take(10) {
                 let span = error.span().unwrap_or(text.len()..text.len());
                 let message = format!("not TOML: {}", error.message());
-                let help = "write `key = value` under a [table]; a string stands in double quotes";
+                let help = "write `key = value` under a [table]; a string needs double quotes";
                 reader.problem(Code::Syntax, span, message, help);
             }
             return Err(ConfigErrors(reader.problems));

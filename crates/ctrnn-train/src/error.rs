@@ -28,7 +28,7 @@ pub enum TrainError {
         step: u64,
     },
     /// A mask that is zero for a whole batch, or for all validation trials, so that the loss is undefined.
-    #[error("the mask of {0} sums to 0, so that no output counts in the loss")]
+    #[error("the mask of {0} sums to 0, so no output counts in the loss")]
     EmptyMask(String),
     /// Keys whose metric can never be measured, because no validation trial has a correct answer.
     #[error("{} can never be measured: no validation trial of this task has a correct answer; use val.loss", named(.0))]

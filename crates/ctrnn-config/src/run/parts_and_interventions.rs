@@ -209,7 +209,7 @@ fn mistakes_in_perturbations_have_their_place() {
     refused(
         &silence,
         &["train.loss.omega={weight=2}"],
-        &["takes a second pass, which knows no train.perturbation"],
+        &["takes a second pass, which runs without train.perturbation"],
     );
     refused(
         &silence,
@@ -219,7 +219,7 @@ fn mistakes_in_perturbations_have_their_place() {
     refused(
         "dropout = 0.1\nloss.omega.weight = 2",
         &[],
-        &["knows no train.dropout"],
+        &["runs without train.dropout"],
     );
     refused("dropout = 1", &[], &["error[C004]"]);
 }

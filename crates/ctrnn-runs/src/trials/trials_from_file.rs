@@ -544,7 +544,7 @@ fn nothing_to_train_on(n_trials: usize) -> TaskError {
         }
         _ => TaskError::config(
             "validation_fraction",
-            format!("1 sets all {n_trials} trials aside, so that none is left to train on"),
+            format!("1 sets all {n_trials} trials aside, so none is left to train on"),
         )
         .with_help(
             "a fraction below 1, such as 0.2; `eval` takes all trials of another file by itself",
