@@ -141,7 +141,7 @@ pub struct ValidationSet<'a> {
 
 impl<'a> ValidationSet<'a> {
     /// Makes a validation set of a run: the main one, or one with a name. Trials of all sets are drawn from one stream, so that sets
-    /// of one task differ in nothing but their settings.
+    /// of one task differ only in their settings.
     ///
     /// # Errors
     /// If its task cannot make the trials.
