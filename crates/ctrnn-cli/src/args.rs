@@ -313,8 +313,7 @@ pub struct ResumeArgs {
     /// The run folder.
     pub run: PathBuf,
     /// Overrides of train.steps, train.schedule.steps, train.stop, train.divergence, checkpoint.*, validate.* and
-    /// device.*; other keys
-    /// of a run cannot change. A cosine schedule keeps its length unless train.schedule.steps is set.
+    /// device.*; other keys of a run cannot change. A cosine schedule keeps its length unless train.schedule.steps is set.
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// Stop and save after this time, such as 3h50m.
