@@ -113,7 +113,8 @@ pub enum NoiseTarget {
 
 /// Numbers of time steps of trials that may end before a sweep does.
 ///
-/// After its end a trial costs nothing: its results and gradients are 0 there, and its final state is the one at its end.
+/// After its end a trial costs nothing, and its final state is the one at its end. Results and gradients of later time steps are left as
+/// they are: a caller that reads them lends zeros, or writes them ([`TrialLengths::clear_padding`]).
 #[derive(Clone, Copy, Debug)]
 pub struct TrialLengths<'a> {
     steps: &'a [usize],
@@ -127,6 +128,18 @@ impl<'a> TrialLengths<'a> {
         Self {
             steps,
             first_step: 0,
+        }
+    }
+
+    /// Writes zeros to a result `[T, B, width]` after the end of each trial.
+    pub fn clear_padding<E: Copy + Default>(&self, result: &mut [E], width: usize) {
+        let trials = self.steps.len();
+        for (t, rows) in result.chunks_exact_mut((trials * width).max(1)).enumerate() {
+            for (row, &end) in rows.chunks_exact_mut(width.max(1)).zip(self.steps) {
+                if t + self.first_step >= end {
+                    row.fill(E::default());
+                }
+            }
         }
     }
 

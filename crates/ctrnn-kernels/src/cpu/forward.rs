@@ -493,20 +493,21 @@ impl<'a, E: Element> TileJob<'a, E> {
         }
     }
 
-    /// Writes zeros for the time steps after the end of each trial.
+    /// Writes zeros for the time steps after the end of each trial until the tile's longest one ends: the backward sweep reads those.
     fn clear_padding(&mut self) {
-        let last = self.plan.sweep.shape.steps - 1;
-        if self.tile.active(last) == self.tile.len() {
+        if self.tile.is_of_one_length() {
             return;
         }
         let every = kept_every(self.plan.sweep.delays);
         let [kept_u, kept_x] = &mut self.kept_synapses;
-        clear_from(&mut self.rates, |t| match t {
+        let longest = self.tile.longest();
+        clear_from(&mut self.rates, longest + 1, |t| match t {
             0 => self.tile.len(), // the initial state
             t => self.tile.active(t - 1),
         });
-        clear_from(kept_u, |k| self.tile.active(k * every));
-        clear_from(kept_x, |k| self.tile.active(k * every));
+        let kept = longest.div_ceil(every);
+        clear_from(kept_u, kept, |k| self.tile.active(k * every));
+        clear_from(kept_x, kept, |k| self.tile.active(k * every));
         for rows in [
             &mut self.responses,
             &mut self.potentials,
@@ -514,15 +515,15 @@ impl<'a, E: Element> TileJob<'a, E> {
             &mut self.utilisation,
             &mut self.resources,
         ] {
-            clear_from(rows, |t| self.tile.active(t));
+            clear_from(rows, longest, |t| self.tile.active(t));
         }
     }
 }
 
-/// Writes zeros to the rows of each time from the one whose number `first` returns.
-fn clear_from<E: Element>(rows: &mut Rows<'_, E>, first: impl Fn(usize) -> usize) {
+/// Writes zeros to the rows of the first `times` times, at each from the row whose number `first` returns.
+fn clear_from<E: Element>(rows: &mut Rows<'_, E>, times: usize, first: impl Fn(usize) -> usize) {
     let Some(rows) = rows else { return };
-    for t in 0..rows.times() {
+    for t in 0..times {
         for row in &mut rows.at(t)[first(t)..] {
             row.fill(E::default());
         }

@@ -28,11 +28,6 @@ impl<'a, E> TileRows<'a, E> {
     pub(crate) fn at(&mut self, time: usize) -> &mut [&'a mut [E]] {
         &mut self.rows[time * self.trials..][..self.trials]
     }
-
-    /// Returns the number of times.
-    pub(crate) fn times(&self) -> usize {
-        self.rows.len() / self.trials
-    }
 }
 
 /// Copies rows of `units` numbers into rows of [`padded`] numbers.

@@ -4,7 +4,7 @@
 //! synchronisation. The tiles follow from the shape and the lengths of the trials alone; so does every sum, and results are the same
 //! to the bit for any number of threads.
 //!
-//! Where trials end before the sweep does, a tile holds trials of about the same length, the longest first: those that go on at a time
+//! Trials that end before the sweep does share tiles with others of about the same length, the longest first: those that go on at a time
 //! step are the first rows of the tile, and what a sweep costs follows the sum of all lengths.
 
 use rayon::prelude::*;
@@ -47,6 +47,11 @@ impl Tile<'_> {
     #[inline(always)]
     pub(crate) fn active(&self, t: usize) -> usize {
         self.trials.iter().take_while(|trial| t < trial.end).count()
+    }
+
+    /// Returns true if all trials end together.
+    pub(crate) fn is_of_one_length(&self) -> bool {
+        self.trials.first().map(|trial| trial.end) == self.trials.last().map(|trial| trial.end)
     }
 
     /// Returns the number of time steps of the longest trial.

@@ -160,16 +160,17 @@ impl<E: Element> ProductTile<'_, E> {
     unsafe fn run<S: Simd<Elem = E>>(&self, vectors: usize) {
         // SAFETY: the caller guarantees what the callees need.
         unsafe {
-            match (S::ROWS, vectors) {
-                (8, 3) => self.sum::<S, 8, 3>(),
-                (8, 2) => self.sum::<S, 8, 2>(),
-                (8, _) => self.sum::<S, 8, 1>(),
-                (4, 3) => self.sum::<S, 4, 3>(),
-                (4, 2) => self.sum::<S, 4, 2>(),
-                (4, _) => self.sum::<S, 4, 1>(),
-                (_, 3) => self.sum::<S, 2, 3>(),
-                (_, 2) => self.sum::<S, 2, 2>(),
-                (_, _) => self.sum::<S, 2, 1>(),
+            // Half as many rows where that is enough: the last of a tile, and trials that go on when others have ended.
+            match (S::ROWS, 2 * self.rows > S::ROWS, vectors) {
+                (8, true, 3) => self.sum::<S, 8, 3>(),
+                (8, true, 2) => self.sum::<S, 8, 2>(),
+                (8, true, _) => self.sum::<S, 8, 1>(),
+                (8, false, 3) | (4, true, 3) => self.sum::<S, 4, 3>(),
+                (8, false, 2) | (4, true, 2) => self.sum::<S, 4, 2>(),
+                (8, false, _) | (4, true, _) => self.sum::<S, 4, 1>(),
+                (_, _, 3) => self.sum::<S, 2, 3>(),
+                (_, _, 2) => self.sum::<S, 2, 2>(),
+                (_, _, _) => self.sum::<S, 2, 1>(),
             }
         }
     }

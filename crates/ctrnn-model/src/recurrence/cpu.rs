@@ -338,6 +338,10 @@ pub(super) fn run<B: CpuBackend>(
     });
     let shared = |buffer: &mut Option<Buffer<B>>, steps: usize, is_recorded: bool| {
         let buffer = buffer.as_mut().filter(|_| is_recorded)?;
+        if !sweep.lengths.is_empty() {
+            let after_start = &mut buffer.slice_mut()[(steps - t) * b * n..];
+            TrialLengths::new(&sweep.lengths).clear_padding(after_start, n);
+        }
         Some(buffer.share([steps, b, n]))
     };
     let owned = SweepResults {
