@@ -487,7 +487,7 @@ fn parse_value(source: &Arc<Source>, offset: usize) -> Result<Node, Diagnostic> 
 mod tests {
     use std::path::Path;
 
-    use super::overridden;
+    use super::{is_within, overridden};
     use crate::{Run, RunConfig};
 
     const DALE: &str = "[task.go_nogo]\n[model]\ndale = {}\n[train]\nclip_grad_norm = 1.0\n";
@@ -562,6 +562,18 @@ mod tests {
             let told = run(words).unwrap_err();
             assert!(!told.contains("without spaces"), "{told}");
         }
+    }
+
+    #[test]
+    fn a_key_is_within_itself_and_its_tables() {
+        for (key, table) in [("a.b", "a.b"), ("a.b.c", "a.b"), ("a.b[0].c", "a.b")] {
+            assert!(is_within(key, table), "{key} is within {table}");
+            assert!(
+                key == table || !is_within(table, key),
+                "{table} is around {key}"
+            );
+        }
+        assert!(!is_within("a.bc", "a.b"));
     }
 
     #[test]
