@@ -143,7 +143,7 @@ pub struct Worst {
     pub trials: usize,
 }
 
-/// Confusion matrix: how often each choice was made where each was right. The choice is the largest output, or the sign
+/// Confusion matrix: how often each choice was made where each was correct. The choice is the largest output, or the sign
 /// of the only one, at the last time step that counts, also for tasks with their own rule for the correct answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Confusion {

@@ -45,7 +45,7 @@ pub struct NpzConfig {
     /// out of accuracy. A note names a value or condition that no trial has.
     pub no_answer: BTreeMap<String, Vec<f64>>,
     /// The outputs that are choices, by index or as `"output 0"`: the largest of them at the last time step that counts is the
-    /// choice, or the sign of the only one; a trial is right if it is that of the target there, and has no answer where several
+    /// choice, or the sign of the only one; a trial is correct if it is that of the target there, and has no answer where several
     /// targets are equally large (or the only one is 0). `[]`: no accuracy. Absent: with `labels` every output. With `targets` every
     /// output if they are one-hot at that step (the same high value in one output, the same low value in all others, whichever trial;
     /// all equal: no answer); a single output, by its sign, if it has one value below and one above zero; otherwise none.

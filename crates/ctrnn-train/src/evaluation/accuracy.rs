@@ -1,4 +1,4 @@
-//! Accuracy: the fraction of trials whose choice is right, over trials that have a correct choice.
+//! Accuracy: the fraction of trials whose choice is correct, over trials that have a correct choice.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -63,7 +63,7 @@ impl<'a> FromIterator<&'a Answer> for Tally {
 /// Answer of a network in one trial. Kept small, since there may be millions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
-    /// True if the answer was right; `None` if the trial has no correct answer.
+    /// True if the answer was correct; `None` if the trial has no correct answer.
     pub is_correct: Option<bool>,
     /// The correct choice; `None` if there is none.
     pub right: Option<u32>,
