@@ -305,8 +305,8 @@ const MISTAKES: &[Mistake] = &[
             "train.stop={metric=«\"val.accuracy\"»,patience=3}",
         ],
         &[
-            "error[C025]: train.stop.metric = \"val.accuracy\" can never be measured: no validation trial has a right answer",
-            "help: this task has no right answers: use val.loss (train.stop.metric = \"val.loss\")",
+            "error[C025]: train.stop.metric = \"val.accuracy\" can never be measured: no validation trial has a correct answer",
+            "help: this task has no correct answers: use val.loss (train.stop.metric = \"val.loss\")",
         ],
     ),
     file(

@@ -93,8 +93,8 @@ fn help_of_train() {
           --threads <N>         Number of CPU threads, as device.threads; 0 means all cores, or one for
                                 a small network
           --dry-run             Check everything and report what would be done, but write nothing
-          --trust               Agree to start the program that makes the trials, now and in later
-                                commands until it changes (docs/trust.md)
+          --trust               Agree to start the programs that the configuration names, now and in
+                                later commands until they change (docs/trust.md)
       -q, --quiet               Print only errors
       -v, --verbose             Print more details
           --json                Print results as JSON on stdout, and nothing else there
@@ -398,7 +398,7 @@ fn evaluation_tells_accuracy_by_condition() {
             .sum()
     };
     let of_rows: Vec<u64> = rows.map(sum).collect();
-    assert_eq!(of_rows, [5, 5], "five trials for each right choice");
+    assert_eq!(of_rows, [5, 5], "five trials for each correct choice");
     let by = &found["by"]["go"];
     assert_eq!(
         (&by["0"]["trials"], &by["1"]["trials"]),
@@ -420,7 +420,7 @@ fn evaluation_tells_accuracy_by_condition() {
     assert_eq!(worst["trials"], 5);
 }
 
-/// The conditions of a test are its own: forced by overrides, and the right answers follow.
+/// The conditions of a test are its own: forced by overrides, and the correct answers follow.
 #[test]
 fn evaluation_takes_any_grid_of_conditions() {
     let project = Project::new();
@@ -458,7 +458,7 @@ fn evaluation_takes_any_grid_of_conditions() {
     assert!(table.stdout.contains("chosen"), "{table:?}");
 }
 
-/// Trials without a right answer are counted, but not in the accuracy; conditions are named as they were written.
+/// Trials without a correct answer are counted, but not in the accuracy; conditions are named as they were written.
 #[test]
 fn evaluation_leaves_out_trials_without_an_answer() {
     let project = Project::new();

@@ -172,7 +172,7 @@ fn what_a_rule_cannot_do_is_refused_by_name() {
             ],
             "no synapses with a state of their own",
         ),
-        (&["train.loss.rate_l2=0.1"], "and no penalty"),
+        (&["train.loss.rate_l2=0.1"], "not penalties"),
         (&["train.recompute=true"], "nothing to recompute"),
         (
             &["model.output_nonlinearity=sigmoid"],

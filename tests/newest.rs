@@ -279,7 +279,7 @@ fn a_run_that_goes_on_from_an_earlier_step_leaves_its_model() {
     project
         .run(&["resume", "run", "train.steps=20", "--max-time=0s"])
         .exits(75)
-        .says(&["removed model/, the network of step 10: the run goes on from step 5"]);
+        .says(&["removed model/, the network of step 10: the run continues from step 5"]);
     assert_eq!(project.json("run/model/model.json")["step"], 6);
 }
 
@@ -741,7 +741,7 @@ fn a_run_without_its_checkpoints_is_not_begun_again() {
         .run(&["resume", "run", "train.steps=12"])
         .exits(4)
         .says(&[
-            "error[D007]: run has no checkpoint to go on from, but model/ holds its network of step 10",
+            "error[D007]: run has no checkpoint to continue from, but model/ holds its network of step 10",
             "--run-dir run-branch --init-from run",
         ]);
     let without_lock = |mut tree: std::collections::BTreeMap<String, Option<Vec<u8>>>| {

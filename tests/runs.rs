@@ -741,7 +741,7 @@ fn a_schedule_is_stretched_where_that_is_said() {
     let longer = ["resume", "run", "train.steps=20", "train.schedule.steps=20"];
     // At half of the way the factor is (1 + 0.1) / 2.
     project.run(&longer).exits(0).says(&[
-        "note: the learning rate goes on from step 10 at 5.500e-3; with train.schedule.steps = 10 it would be 1.000e-3",
+        "note: the learning rate continues from step 10 at 5.500e-3; with train.schedule.steps = 10 it would be 1.000e-3",
     ]);
     assert!((rates(&project, "run")[10] - 5.5e-3).abs() < 1e-12);
     let resolved = project.text("run/config.resolved.toml");

@@ -292,7 +292,7 @@ fn a_run_stops_at_the_mean_of_the_last_validations() {
         ]);
 }
 
-/// Metrics of right answers where there are none, wherever a metric is named: time courses have no right answer, two signs
+/// Metrics of correct answers where there are none, wherever a metric is named: time courses have no correct answer, two signs
 /// of a single output do.
 #[test]
 fn a_metric_that_is_never_measured_is_refused_by_check() {

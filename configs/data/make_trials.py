@@ -9,7 +9,7 @@ fixation input is on and answers when it goes off, at the last time step of the 
     mask     [trial, time]         f32    1 within a trial, 0 after its end
     n_steps  [trial]               int64  length of each trial
     dt_ms                          f32    time step
-    cond_coh [trial]               f32    coherence in percent; 0 has no right answer, its label is a coin toss
+    cond_coh [trial]               f32    coherence in percent; 0 has no correct answer, its label is a coin toss
 
 The bytes depend on the seed alone: RandomState is the numpy generator whose stream is frozen.
 """

@@ -9,7 +9,7 @@
 //! * [`runs`]: run folders, checkpoints, import, export, trials from files and programs;
 //! * [`analysis`]: what a trained network does;
 //! * [`sweep`]: populations of runs: a file that describes them, their state, a pool, a table;
-//! * [`files`]: npz, safetensors and run folders;
+//! * [`files`]: npz, safetensors, PyTorch state_dicts, TensorBoard events, Parquet and run folders;
 //! * [`random`]: random numbers with an address;
 //! * [`cli`]: the `train-ctrnn` command line for a program with tasks of its own.
 //!

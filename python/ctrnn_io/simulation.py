@@ -26,6 +26,7 @@ OUTPUTS = {
     "sigmoid": lambda y: 0.5 * (1 + np.tanh(0.5 * y)),
     "softmax": lambda y: (e := np.exp(y - y.max(-1, keepdims=True))) / e.sum(-1, keepdims=True),
 }
+CONVENTIONS = ["spec", "song", "raw"]
 
 
 def simulate(
@@ -193,7 +194,10 @@ def gain_of(model, tau_ms):
 
 def convention_scale(model, gain):
     """Returns the factor of sigma n under the noise convention, inside the bracket of the equation."""
-    if model["noise"]["convention"] != "song":
+    convention = model["noise"]["convention"]
+    if convention not in CONVENTIONS:
+        raise ValueError(f"`{convention}` is not a noise convention; expected one of {', '.join(CONVENTIONS)}")
+    if convention != "song":
         return np.ones_like(gain)
     return np.sqrt(2 / gain if model["integrator"] == "euler" else 2 / gain - 1)
 

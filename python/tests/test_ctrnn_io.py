@@ -211,6 +211,11 @@ class Dynamics(ToyRun):
             v, _, _ = self.one_step(n=1.0, name=convention, model={"noise": noise})
             np.testing.assert_allclose(v - silent, added, rtol=1e-5)
 
+    def test_an_unknown_noise_convention_is_refused(self):
+        noise = toy_run.MODEL["noise"] | {"convention": "new"}
+        with self.assertRaisesRegex(ValueError, "`new` is not a noise convention; expected one of spec, song, raw"):
+            self.one_step(model={"noise": noise})
+
     def test_covariance(self):
         covariance = np.array([[4.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 9.0]])  # of rank 2
         lower = ctrnn_io.simulation.factor(covariance)

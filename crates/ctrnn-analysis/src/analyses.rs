@@ -78,7 +78,7 @@ analyses! {
     Training, participation::Participation, "Monitors", "dimension of the rates, silent and saturated units, spectral radius and drift of the weights during training";
     Training, forgetting::Forgetting, "Forgetting", "accuracy on every task at the end of each stage of the training";
     Behaviour, accuracy::Accuracy, "Accuracy", "fraction of correct trials by condition";
-    Behaviour, confusion::Confusion, "Confusion", "which choice was made where which was right";
+    Behaviour, confusion::Confusion, "Confusion", "which choice was made for each correct choice";
     Behaviour, psychometric::Psychometric, "Psychometric curve", "how often a choice is made, by the evidence, with fitted curves";
     Behaviour, chronometric::Chronometric, "Chronometric curve", "when a decision is made, by the strength of the evidence";
     Behaviour, reaction_times::ReactionTimes, "Reaction times", "distributions of reaction times, of correct and wrong trials by the strength of the evidence";

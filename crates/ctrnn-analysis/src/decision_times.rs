@@ -247,7 +247,7 @@ mod tests {
         let batch = observer::batch(&task, 10);
         let mut outputs = Array3::zeros((batch.n_trials, batch.max_steps, batch.n_outputs));
         for (b, correct) in batch.correct.iter().enumerate() {
-            let correct = correct.expect("a right choice");
+            let correct = correct.expect("a correct choice");
             let onset = steps_of(&batch, b, "stimulus").start;
             outputs.slice_mut(s![b, onset + 3.., correct]).fill(1.1);
             outputs.slice_mut(s![b, onset + 5.., 1 - correct]).fill(2.0);

@@ -83,7 +83,7 @@ impl Dynamics {
     pub fn check_undelayed(&self, what: &str) -> Result<(), Unsuitable> {
         if self.is_delayed {
             return Err(Unsuitable::lacks(format!(
-                "{what} the next state as a function of the state, but recurrent connections are delayed, so that it depends on earlier states as well"
+                "{what} the next state as a function of the state, but recurrent connections are delayed, so it depends on earlier states as well"
             )));
         }
         Ok(())

@@ -167,7 +167,7 @@ impl Contexts {
         let catch =
             (self.n_catch > 0).then(|| format!("{} left out", are(self.n_catch, "catch trial")));
         let without = self.without_evidence.iter().map(|name| {
-            format!("{name}: no condition says by its size which of two choices is right")
+            format!("{name}: no condition says by its size which of two choices is correct")
         });
         catch.into_iter().chain(without).collect()
     }
@@ -216,7 +216,7 @@ pub fn contexts(study: &Study) -> Result<Contexts, Unsuitable> {
         (None, None) => by_one_condition(study, &shown).unwrap_or_default(),
     };
     if contexts.is_empty() {
-        let why = "no condition of the task says by its size which of two choices is right";
+        let why = "no condition of the task says by its size which of two choices is correct";
         return Err(Unsuitable::lacks(why));
     }
     Ok(Contexts {

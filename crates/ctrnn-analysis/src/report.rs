@@ -241,7 +241,7 @@ fn warnings(run: &ReportedRun, state: &RunJson, study: &Study, events: &[Json]) 
         && accuracy < chance + 0.1
     {
         lines.push(format!(
-            "the network is right in {:.1} % of trials, chance is {:.1} %",
+            "the network is correct in {:.1} % of trials, chance is {:.1} %",
             100.0 * accuracy,
             100.0 * chance
         ));

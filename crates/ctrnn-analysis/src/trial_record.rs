@@ -56,7 +56,7 @@ pub const TRIAL_ARRAYS: &[ArrayDoc] = &[
         name: "correct",
         shape: "[trial]",
         unit: "",
-        meaning: "1 if the network was right, 0 if it was wrong, NaN in a trial without a right answer",
+        meaning: "1 for a correct choice, 0 for a wrong one, NaN in a trial without a correct answer",
     },
     ArrayDoc {
         name: "t_ms",

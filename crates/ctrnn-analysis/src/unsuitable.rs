@@ -12,7 +12,7 @@ pub enum Unsuitable {
     Lacks(String),
     /// The analysis follows the states of the units, which do not determine those of plastic synapses.
     #[error(
-        "the network has short-term plasticity: its state is that of the units and of their synapses, and this analysis knows the units alone"
+        "the network has short-term plasticity: its state is that of the units and of their synapses, and this analysis covers only the units"
     )]
     PlasticSynapses,
     /// A decomposition did not converge.

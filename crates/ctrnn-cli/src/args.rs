@@ -156,7 +156,8 @@ impl Data {
 /// Option by which a user agrees to a program.
 #[derive(Clone, Copy, Debug, Default, ClapArgs)]
 pub struct Trust {
-    /// Agree to start the program that makes the trials, now and in later commands until it changes (docs/trust.md).
+    /// Agree to start the programs that the configuration names, now and in later commands until they change
+    /// (docs/trust.md).
     #[arg(long)]
     pub trust: bool,
 }
@@ -312,8 +313,7 @@ pub struct ResumeArgs {
     /// The run folder.
     pub run: PathBuf,
     /// Overrides of train.steps, train.schedule.steps, train.stop, train.divergence, checkpoint.*, validate.* and
-    /// device.*; other keys
-    /// of a run cannot change. A cosine schedule keeps its length unless train.schedule.steps is set.
+    /// device.*; other keys of a run cannot change. A cosine schedule keeps its length unless train.schedule.steps is set.
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// Stop and save after this time, such as 3h50m.
@@ -515,7 +515,7 @@ pub struct PerturbArgs {
     /// cluster:0, GROUP:FRACTION; in a layer below the last one layers.0.UNITS. WINDOW: ms, such as 200..400, or an epoch.
     #[arg(long, value_name = "UNITS[@WINDOW]")]
     pub silence: Vec<String>,
-    /// Set the outgoing weights of these units to zero; their own rates go on: 3,8-11@200..400.
+    /// Set the outgoing weights of these units to zero; their own rates are unaffected: 3,8-11@200..400.
     #[arg(long, value_name = "UNITS[@WINDOW]")]
     pub lesion: Vec<String>,
     /// Clamp the rates of these units to a value: 4@delay=0.5.

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use ctrnn_config::{
-    Difference, Explanation, MAX_CONFIG_BYTES, Origin, Reading, Values, differences, explain, keys,
-    schema,
+    Difference, Explanation, MAX_CONFIG_BYTES, Origin, Reading, Values, differences, explain,
+    is_within, keys, schema,
 };
 use ctrnn_files::{RunFolder, digest, read_at_most};
 use ctrnn_runs::recorded_layout;
@@ -184,12 +184,7 @@ impl GivenKeys {
     }
 
     fn origin(&self, key: &str) -> Origin {
-        let is_around = |outer: &str, inner: &str| {
-            inner
-                .strip_prefix(outer)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        let is_overridden = |given: &String| is_around(given, key) || is_around(key, given);
+        let is_overridden = |given: &String| is_within(key, given) || is_within(given, key);
         if self.overrides.iter().any(is_overridden) {
             return Origin::CommandLine;
         }

@@ -170,7 +170,7 @@ fn group_json(group: &GroupScore, run: &Run) -> serde_json::Value {
     json
 }
 
-/// Returns the 95 % interval of Wilson (1927) for the accuracy of a group; `None` if no trial has a right choice.
+/// Returns the 95 % interval of Wilson (1927) for the accuracy of a group; `None` if no trial has a correct choice.
 fn interval(group: &GroupScore) -> Option<[f64; 2]> {
     let level = Level {
         x: 0.0,

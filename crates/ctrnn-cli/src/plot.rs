@@ -60,19 +60,20 @@ pub fn run(args: &PlotArgs, registry: &Registry, terminal: &Terminal) -> Result<
     let figures = &findings.figures;
     // A pipe has no folder for the other files.
     let is_alone = files::is_stream(&args.output);
-    let files = match is_alone {
-        true if figures.len() > 1 => return Err(too_many(name, figures.len(), &args.output)),
-        true => vec![args.output.clone()],
-        false => {
-            let suffixes = figures.iter().map(|(suffix, _)| suffix);
-            let drawn: Vec<PathBuf> = suffixes
-                .map(|suffix| with_suffix(&args.output, suffix))
-                .collect();
-            let scripts = drawn.iter().map(|path| path.with_extension("py"));
-            let scripts: Vec<PathBuf> = scripts.collect();
-            let arrays = args.output.with_extension("npz");
-            [drawn, scripts, vec![arrays]].concat()
-        }
+    if is_alone && figures.len() > 1 {
+        return Err(too_many(name, figures.len(), &args.output));
+    }
+    let files = if is_alone {
+        vec![args.output.clone()]
+    } else {
+        let suffixes = figures.iter().map(|(suffix, _)| suffix);
+        let drawn: Vec<PathBuf> = suffixes
+            .map(|suffix| with_suffix(&args.output, suffix))
+            .collect();
+        let scripts = drawn.iter().map(|path| path.with_extension("py"));
+        let scripts: Vec<PathBuf> = scripts.collect();
+        let arrays = args.output.with_extension("npz");
+        [drawn, scripts, vec![arrays]].concat()
     };
     for path in &files {
         output::check(path, args.force, terminal)?;

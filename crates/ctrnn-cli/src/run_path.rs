@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::backend::Backend;
-use ctrnn_config::{ConfigErrors, Reading, Run, StageChoice};
+use ctrnn_config::{ConfigErrors, Reading, Run, StageChoice, is_within};
 use ctrnn_files::RunFolder;
 use ctrnn_model::{CtrnnModule, InitialState};
 use ctrnn_runs::{
@@ -124,8 +124,7 @@ fn is_set(key: &str, overrides: &[String]) -> bool {
     overrides.iter().any(|given| {
         let given = given.trim_start_matches('~');
         let path = given.split('=').next().unwrap_or_default().trim();
-        let rest = key.strip_prefix(path);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        is_within(key, path)
             || (key.starts_with("train.schedule.") && path.starts_with("train.schedule"))
     })
 }

@@ -150,7 +150,7 @@ fn run_pool(
     ));
     let pool = Pool::new(sweep, trials, again, settings);
     if cancel_path(sweep).exists() {
-        terminal.note("the sweep was cancelled, so no trial is started; `sweep run` or `sweep submit` goes on with it");
+        terminal.note("the sweep was cancelled, so no trial is started; `sweep run` or `sweep submit` resumes it");
     }
     let mut display = Display::new(sweep, &stop, cancel_path(sweep), registry, terminal);
     let end = pool.run(&mut display)?;
@@ -306,7 +306,7 @@ fn cancel(sweep: &Sweep, terminal: &Terminal) -> Result<(), Failure> {
     output::write(&cancel_path(sweep), true, b"")?;
     let jobs = ctrnn_sweep::cancel_jobs(sweep)?;
     terminal.say(format!(
-        "drivers of {} stop within seconds and their trials save; {} cancelled; `sweep run` goes on later",
+        "drivers of {} stop within seconds and their trials save; {} cancelled; `sweep run` resumes later",
         sweep.folder().display(),
         counted(jobs.len() as u64, "Slurm job")
     ));
@@ -372,7 +372,7 @@ impl From<SweepError> for Failure {
                 USAGE,
                 "C018",
                 message,
-                "undo the change, or give the new sweep another name (`name`, or --dir); --new-base goes on in this folder with the new values",
+                "undo the change, or give the new sweep another name (`name`, or --dir); --new-base continues in this folder with the new values",
             ),
             SweepError::DamagedList { .. } => Self::new(
                 DATA,

@@ -1,7 +1,7 @@
 //! Consent to start programs that configurations name.
 //!
-//! A configuration is untrusted, and it can name a program that makes its trials. Such a program is started only if
-//! trials are needed, and only if the user has agreed: by `train CONFIG`, or by `--trust`. Consent is remembered,
+//! A configuration is untrusted, and it can name programs that make its trials or compute terms of its loss. Such a
+//! program is started only if it is needed, and only if the user has agreed: by `train CONFIG`, or by `--trust`. Consent is remembered,
 //! outside of any run folder, by a digest of the program ([ADR 10](../../../docs/adr/0010-programs-are-agreed-to.md)).
 
 use std::path::{Path, PathBuf};

@@ -265,7 +265,7 @@ impl Walk<'_> {
         match keys_of(self.root, schema) {
             keys if !keys.is_empty() => problem.help(format!("Keys of [{path}]: {}", keys.join(", "))),
             _ if expected == "a list" => problem.help(format!(
-                "a list stands in brackets: [{}]; on the command line, put the override between single quotes",
+                "a list needs brackets: [{}]; on the command line, put the override between single quotes",
                 node.value
             )),
             _ => problem,

@@ -5,6 +5,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use crate::diagnostic::{Code, ConfigErrors, Diagnostic};
+use crate::overrides::is_within;
 
 /// A key whose value differs between two configurations; a side without the key is `None`.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,10 +78,8 @@ pub const CHANGEABLE_ON_RESUME: [&str; 7] = [
 /// One problem for each differing key that must not change.
 pub fn check_resume(before: &Table, now: &Table, other: &Path) -> Result<(), ConfigErrors> {
     let allowed = |key: &str| {
-        CHANGEABLE_ON_RESUME.iter().any(|may| {
-            key.strip_prefix(may)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
+        let mut changeable = CHANGEABLE_ON_RESUME.iter();
+        changeable.any(|may| is_within(key, may))
     };
     let fixed: Vec<_> = differences(before, now)
         .into_iter()

@@ -266,7 +266,7 @@ fn file_in(folder: &Path) -> String {
     let run = RunFolder::at(folder);
     if run.run_json().is_file() {
         format!(
-            "it is a run: go on with it (`train-ctrnn resume`), or name its configuration, {}",
+            "it is a run: resume it (`train-ctrnn resume`), or name its configuration, {}",
             run.resolved().display()
         )
     } else {
@@ -363,7 +363,7 @@ fn syntax_error(error: &toml::de::Error, source: &Arc<Source>, offset: usize) ->
     };
     Diagnostic::new(Code::Syntax, format!("not TOML: {}", error.message()))
         .at(&place, "")
-        .help("write `key = value` under a [table]; a string stands in double quotes")
+        .help("write `key = value` under a [table]; a string needs double quotes")
 }
 
 /// Returns the range of bytes of the line on which a problem begins.

@@ -33,11 +33,11 @@ pub use ctrnn_train::{Measure, Metric};
 pub use diagnostic::{Code, ConfigErrors, Diagnostic, Label, Place, Source, render_error};
 pub use difference::{CHANGEABLE_ON_RESUME, Difference, check_resume, differences};
 pub use document::{MAX_CONFIG_BYTES, shortened};
-pub use overrides::{only_options_of, only_under, overridden};
+pub use overrides::{is_within, only_options_of, only_under, overridden};
 pub use python::interpreter;
 pub use run::{
     Document, GivenWeights, InitialWeights, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run, SetTask,
-    Stage, StageChoice, TermPrograms, TrainedChannels, Values, WeightSource,
+    Stage, StageChoice, TermPrograms, TrainedChannels, Values, WeightSource, replace_string,
 };
 pub use run_config::{AdapterChoice, Backend, DeviceConfig, RunConfig, TimeConfig, VERSION};
 pub use schema::{Explanation, explain, keys, schema};

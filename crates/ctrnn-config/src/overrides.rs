@@ -363,6 +363,12 @@ pub fn only_options_of(task: &str, texts: &[String]) -> Result<(), ConfigErrors>
     })
 }
 
+/// Returns true if a key is `table` or lies below it.
+pub fn is_within(key: &str, table: &str) -> bool {
+    let rest = key.strip_prefix(table);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
 /// Checks that all overrides are of keys under these tables; for any other key, `say` returns the message and the
 /// remedy.
 fn only(
@@ -370,16 +376,10 @@ fn only(
     texts: &[String],
     say: impl Fn(&str) -> (String, String),
 ) -> Result<(), ConfigErrors> {
-    let is_under = |key: &str| {
-        tables.iter().any(|table| {
-            key.strip_prefix(table)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
-    };
     let mut problems = Vec::new();
     for given in parse(texts, &mut problems) {
         let key = given.path();
-        if !is_under(&key) {
+        if !tables.iter().any(|table| is_within(&key, table)) {
             let (message, help) = say(&key);
             let problem = Diagnostic::new(Code::NotHere, message).at(&given.key_place(), "");
             problems.push(problem.help(help));
@@ -487,7 +487,7 @@ fn parse_value(source: &Arc<Source>, offset: usize) -> Result<Node, Diagnostic> 
 mod tests {
     use std::path::Path;
 
-    use super::overridden;
+    use super::{is_within, overridden};
     use crate::{Run, RunConfig};
 
     const DALE: &str = "[task.go_nogo]\n[model]\ndale = {}\n[train]\nclip_grad_norm = 1.0\n";
@@ -562,6 +562,18 @@ mod tests {
             let told = run(words).unwrap_err();
             assert!(!told.contains("without spaces"), "{told}");
         }
+    }
+
+    #[test]
+    fn a_key_is_within_itself_and_its_tables() {
+        for (key, table) in [("a.b", "a.b"), ("a.b.c", "a.b"), ("a.b[0].c", "a.b")] {
+            assert!(is_within(key, table), "{key} is within {table}");
+            assert!(
+                key == table || !is_within(table, key),
+                "{table} is around {key}"
+            );
+        }
+        assert!(!is_within("a.bc", "a.b"));
     }
 
     #[test]

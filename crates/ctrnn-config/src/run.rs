@@ -468,7 +468,7 @@ fn origin(document: &Node, key: &str) -> Origin {
 }
 
 /// Replaces a string wherever it occurs in a value.
-fn replace_string(value: &mut toml::Value, from: &str, to: &str) {
+pub fn replace_string(value: &mut toml::Value, from: &str, to: &str) {
     match value {
         toml::Value::String(text) if text == from => *text = to.to_owned(),
         toml::Value::Array(items) => items

@@ -75,8 +75,8 @@ pub struct CtrnnConfig {
     /// Initial weights.
     pub init: WeightInits,
     /// Recurrent matrix of low rank, `W_rc = F + M N' / n_units`, alone (F = 0) or on top of a full matrix F that is trained or
-    /// fixed. Absent: a full matrix. Nothing about single entries of `W_rc` goes with it: neither Dale's law nor masks, densities,
-    /// fixed weights, plasticity, delays, several areas or `self_connections = false`.
+    /// fixed. Absent: a full matrix. It cannot be combined with what constrains single entries of `W_rc`: Dale's law, masks, densities,
+    /// fixed weights, plasticity, delays, several areas, `self_connections = false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub low_rank: Option<LowRank>,
     /// Dale's law: all outgoing weights of a unit have one sign, so that `W_rc[i,j] = s_j g(w[i,j])` with w trained.
@@ -118,7 +118,7 @@ pub struct CtrnnConfig {
     /// Layers of a stack, from the inputs up, each a table with the keys of `[model]`: the rates of a layer are the inputs of the next
     /// one at the same time step, and the last one has the readout. `[model]` then holds nothing else but `init.file`, the initial
     /// weights of all layers. Keys of the readout (`output_nonlinearity`, `bias.readout`, `noise.postactivation`, `density.output`,
-    /// `init.output`) stand in the last layer; `input`, `noise.input` and `positive_input` of a layer above the first act on the
+    /// `init.output`) belong in the last layer; `input`, `noise.input` and `positive_input` of a layer above the first act on the
     /// rates of the layer below. Layers have no areas.
     // In Rust: the layers below this one. `stacked` makes one of the other, once a file has been read.
     #[serde(rename = "layer", skip_serializing)]

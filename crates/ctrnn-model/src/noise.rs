@@ -306,7 +306,7 @@ fn cholesky(rows: &[Vec<f64>]) -> Result<Vec<f64>, &'static str> {
             let rest = rows[i][j] - dot(&factor, i);
             // A semidefinite matrix obeys c_ij^2 <= c_ii c_jj, and here c_jj is at most the tolerance.
             if !has_variance && rest.abs() > tolerance.sqrt() * largest.sqrt() {
-                return Err("must be positive semidefinite: no noise has it");
+                return Err("must be positive semidefinite");
             }
             factor[i * n + j] = if has_variance {
                 rest / variance.sqrt()

@@ -354,10 +354,14 @@ impl<B: Backend> Synapses<B> {
         let parametrization = constraints.parametrization();
         let is_clamped = parametrization == Some(Parametrization::Clamp);
         let is_signed = parametrization.is_some() && !is_clamped;
-        let factor = |k: usize| match constraints.is_plastic(k) {
-            true if is_signed => constraints.sign(k).unwrap_or(1.0),
-            true => 1.0,
-            false => 0.0,
+        let factor = |k: usize| {
+            if !constraints.is_plastic(k) {
+                0.0
+            } else if is_signed {
+                constraints.sign(k).unwrap_or(1.0)
+            } else {
+                1.0
+            }
         };
         let has_factor = is_signed || constraints.mask.is_some() || constraints.fixed.is_some();
         let clamped = constraints.signs.clone().filter(|_| is_clamped);

@@ -28,7 +28,7 @@ pub enum RunError {
         reason: String,
     },
     /// A run to be resumed has lost its checkpoints, although its trained network exists.
-    #[error("{} has no checkpoint to go on from, but model/ holds its network of step {step}", run.display())]
+    #[error("{} has no checkpoint to continue from, but model/ holds its network of step {step}", run.display())]
     LostCheckpoints {
         /// Path of the run folder.
         run: PathBuf,

@@ -202,7 +202,7 @@ impl RunRecord {
         // What is later was not reached from here: figures would show another network than the curves.
         if let Some(later) = folder.remove_model_after(step)? {
             notes.push(format!(
-                "removed model/, the network of step {later}: the run goes on from step {step}"
+                "removed model/, the network of step {later}: the run continues from step {step}"
             ));
         }
         note_channels(&folder, run)?;

@@ -45,6 +45,7 @@ OUTPUTS = {
     "sigmoid": torch.sigmoid,
     "softmax": lambda y: torch.softmax(y, -1),
 }
+CONVENTIONS = ["spec", "song", "raw"]
 NAMES = {
     "w_in": "input.weight",
     "w_rc": "recurrent.weight",
@@ -153,7 +154,10 @@ class CTRNN(torch.nn.Module):
 
     def convention(self, gain):
         """What the noise convention multiplies sigma n with, inside the bracket of the equation."""
-        if self.model["noise"]["convention"] != "song":
+        convention = self.model["noise"]["convention"]
+        if convention not in CONVENTIONS:
+            raise ValueError(f"`{convention}` is not a noise convention; expected one of {', '.join(CONVENTIONS)}")
+        if convention != "song":
             return torch.ones_like(gain)
         return torch.sqrt(2 / gain if self.model["integrator"] == "euler" else 2 / gain - 1)
 

@@ -82,7 +82,7 @@ impl SweepFile {
             for error in errors.iter().take(10) {
                 let span = error.span().unwrap_or(text.len()..text.len());
                 let message = format!("not TOML: {}", error.message());
-                let help = "write `key = value` under a [table]; a string stands in double quotes";
+                let help = "write `key = value` under a [table]; a string needs double quotes";
                 reader.problem(Code::Syntax, span, message, help);
             }
             return Err(ConfigErrors(reader.problems));
@@ -289,7 +289,7 @@ impl Reader<'_> {
             let Some(items) = value.get_ref().as_array().filter(|items| !items.is_empty()) else {
                 let message = format!("grid.{key} is not a list of values");
                 let help = format!(
-                    "write a list: {key} = [...]; a value that all trials share belongs into the base configuration"
+                    "write a list: {key} = [...]; a value that all trials share belongs in the base configuration"
                 );
                 self.problem(Code::WrongType, value.span(), message, &help);
                 continue;

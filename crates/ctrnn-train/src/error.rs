@@ -28,10 +28,10 @@ pub enum TrainError {
         step: u64,
     },
     /// A mask that is zero for a whole batch, or for all validation trials, so that the loss is undefined.
-    #[error("the mask of {0} sums to 0, so that no output counts in the loss")]
+    #[error("the mask of {0} sums to 0, so no output counts in the loss")]
     EmptyMask(String),
-    /// Keys whose metric can never be measured, because no validation trial has a right answer.
-    #[error("{} can never be measured: no validation trial of this task has a right answer; use val.loss", named(.0))]
+    /// Keys whose metric can never be measured, because no validation trial has a correct answer.
+    #[error("{} can never be measured: no validation trial of this task has a correct answer; use val.loss", named(.0))]
     NoRightAnswers(Vec<(&'static str, Metric)>),
     /// Keys whose metric is one of a validation set that does not exist.
     #[error("{} can never be measured: there is no such set of validation trials; use val.loss", named(.0))]
@@ -47,7 +47,7 @@ pub enum TrainError {
         /// Tasks without a validation trial.
         untested: Vec<String>,
     },
-    /// Terms that are no sums over the parts into which a batch is divided, or a network whose state at a cut does not determine its future.
+    /// Terms that are not sums over the parts into which a batch is divided, or a network whose state at a cut does not determine its future.
     #[error(
         "a batch with {0} cannot be divided: train.truncate_steps and train.accumulate compute the gradient of its parts one by one"
     )]

@@ -141,7 +141,7 @@ pub struct ValidationSet<'a> {
 
 impl<'a> ValidationSet<'a> {
     /// Makes a validation set of a run: the main one, or one with a name. Trials of all sets are drawn from one stream, so that sets
-    /// of one task differ in nothing but their settings.
+    /// of one task differ only in their settings.
     ///
     /// # Errors
     /// If its task cannot make the trials.
@@ -657,7 +657,7 @@ mod tests {
         assert_eq!((by.len(), unscored["x"]), (0, MOST_SCORED + 1));
     }
 
-    /// Wrong where a = 1 and b = 2 together, which is half of the trials with either value; c = 0 has no right choice.
+    /// Wrong where a = 1 and b = 2 together, which is half of the trials with either value; c = 0 has no correct choice.
     #[test]
     fn the_worst_condition_is_one_of_all_values_together() {
         let condition = |a, b| Condition::new([("a", a), ("b", b)]);
@@ -676,7 +676,7 @@ mod tests {
         };
         let answers: Vec<Answer> = trials.iter().map(answer).collect();
         let columns = TrialBatch::new(&trials).conditions;
-        let found = worst(&columns, &answers).expect("there are right choices");
+        let found = worst(&columns, &answers).expect("there are correct choices");
         let values = [("a".to_owned(), 1.0), ("b".to_owned(), 2.0)];
         assert_eq!(found.condition, BTreeMap::from(values));
         assert_eq!((found.accuracy, found.trials), (0.0, 2));

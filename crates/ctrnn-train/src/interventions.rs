@@ -22,7 +22,7 @@ pub struct PerturbationConfig {
     /// Units whose rate is held at 0: `["e:0.25@stimulus"]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub silence: Vec<String>,
-    /// Units whose outgoing weights are 0; their own rates go on: `["3,8-11"]`.
+    /// Units whose outgoing weights are 0; their own rates are unaffected: `["3,8-11"]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lesion: Vec<String>,
     /// Units whose rate is held at a value: `["4@200..400=0.5"]`.

@@ -14,9 +14,9 @@ ctrnn_model::words! {
     pub enum Measure {
         /// Loss on the validation trials, penalties included; lower is better.
         Loss = "val.loss",
-        /// Fraction of validation trials with the right choice, over those that have one; higher is better.
+        /// Fraction of validation trials with the correct choice, over those that have one; higher is better.
         Accuracy = "val.accuracy",
-        /// The least accuracy over conditions, each over its trials that have a right choice; higher is better.
+        /// The least accuracy over conditions, each over its trials that have a correct choice; higher is better.
         /// Needs several trials of each condition: see validate.trials.
         MinAccuracy = "val.min_accuracy",
         /// The mean over the tasks of a mixture of their accuracies, without tasks that have none; higher is better.
@@ -30,7 +30,7 @@ ctrnn_model::words! {
 const PREFIX: &str = "val.";
 
 impl Measure {
-    /// Returns true if the measure exists only on trials that have a right answer.
+    /// Returns true if the measure exists only on trials that have a correct answer.
     pub const fn needs_answers(self) -> bool {
         !matches!(self, Self::Loss)
     }

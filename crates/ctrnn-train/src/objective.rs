@@ -101,7 +101,7 @@ impl Objective {
         }
     }
 
-    /// Returns the names of the terms that are no sums over time steps and trials, so that they cannot be computed in parts of a batch.
+    /// Returns the names of the terms that are not sums over time steps and trials, so that they cannot be computed in parts of a batch.
     pub fn indivisible(&self) -> Vec<String> {
         let penalties = self.penalties.iter().filter(|penalty| !penalty.is_sum());
         let omega = self.omega.map(|_| OMEGA.to_owned());

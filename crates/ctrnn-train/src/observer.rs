@@ -61,7 +61,7 @@ pub struct StepReport {
     /// The terms of the loss, by name; empty if the loss is the only term.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub terms: BTreeMap<String, f64>,
-    /// Fraction of the batch's trials with the right choice, over those that have one; absent if none has.
+    /// Fraction of the batch's trials with the correct choice, over those that have one; absent if none has.
     pub accuracy: Option<f64>,
     /// True if the batch was run with noise.
     pub noise: bool,
@@ -96,7 +96,7 @@ pub struct Validation {
 /// Performance of a network on a set of trials.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvalReport {
-    /// Fraction of trials with the right choice, over those that have one; absent if none has.
+    /// Fraction of trials with the correct choice, over those that have one; absent if none has.
     pub accuracy: Option<f64>,
     /// Mean time from the onset of the evidence to the decision, over the trials with a decision; present only in the
     /// reaction-time version of a task.
@@ -115,7 +115,7 @@ pub struct EvalReport {
     /// Scores on the trials of each task of a mixture, by name; empty for any other task.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tasks: BTreeMap<String, Score>,
-    /// Counts of choices made against right choices; absent if no trial has a right choice.
+    /// Counts of choices made against correct choices; absent if no trial has a correct choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Confusion>,
     /// Scores on the trials with each value of each condition.
@@ -126,7 +126,7 @@ pub struct EvalReport {
     /// Number of values of those conditions that have more than 10,000 of them; these are not in `by`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unscored: BTreeMap<String, usize>,
-    /// The condition (a combination of all values) with the least accuracy; absent if no trial has a right choice or
+    /// The condition (a combination of all values) with the least accuracy; absent if no trial has a correct choice or
     /// there is only one condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worst: Option<Worst>,
@@ -137,24 +137,24 @@ pub struct EvalReport {
 pub struct Worst {
     /// The values of the condition, by name.
     pub condition: BTreeMap<String, f64>,
-    /// Fraction of its trials with the right choice, over those that have one.
+    /// Fraction of its trials with the correct choice, over those that have one.
     pub accuracy: f64,
     /// Number of trials with the condition.
     pub trials: usize,
 }
 
-/// Confusion matrix: how often each choice was made where each was right. The choice is the largest output, or the sign
-/// of the only one, at the last time step that counts, also for tasks with their own rule for the right answer.
+/// Confusion matrix: how often each choice was made where each was correct. The choice is the largest output, or the sign
+/// of the only one, at the last time step that counts, also for tasks with their own rule for the correct answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Confusion {
     /// The names of the choices.
     pub choices: Vec<String>,
-    /// Numbers of trials: one row for each right choice, one column for each choice made.
+    /// Numbers of trials: one row for each correct choice, one column for each choice made.
     pub counts: Vec<Vec<usize>>,
 }
 
 impl EvalReport {
-    /// Returns the value of a measure; an accuracy is absent where no trial has a right choice.
+    /// Returns the value of a measure; an accuracy is absent where no trial has a correct choice.
     pub fn measure(&self, measure: Measure) -> Option<f64> {
         match measure {
             Measure::Loss => Some(self.loss),
@@ -174,7 +174,7 @@ impl EvalReport {
         self.tasks.values().filter_map(|score| score.accuracy)
     }
 
-    /// Returns the least accuracy over conditions; `None` if no trial has a right choice.
+    /// Returns the least accuracy over conditions; `None` if no trial has a correct choice.
     pub fn min_accuracy(&self) -> Option<f64> {
         let worst = self.worst.as_ref().map(|worst| worst.accuracy);
         worst.or(self.accuracy)
@@ -184,7 +184,7 @@ impl EvalReport {
 /// Performance of a network on the trials of one condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Fraction of trials with the right choice, over those that have one; absent if none has.
+    /// Fraction of trials with the correct choice, over those that have one; absent if none has.
     pub accuracy: Option<f64>,
     /// Number of trials.
     pub trials: usize,
@@ -200,9 +200,9 @@ pub struct GroupScore {
     pub condition: Vec<(String, f64)>,
     /// The score.
     pub score: Score,
-    /// Number of trials with the right choice.
+    /// Number of trials with the correct choice.
     pub right: usize,
-    /// Number of trials that have a right choice.
+    /// Number of trials that have a correct choice.
     pub answered: usize,
 }
 

@@ -40,7 +40,7 @@ pub struct Perturbation {
     pub outgoing: Option<Vec<f64>>,
 }
 
-/// Units without outgoing connections; their own rates go on.
+/// Units without outgoing connections; their own rates are unaffected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lesion {
     /// Lesioned units.

@@ -101,7 +101,7 @@ pub struct TrainConfig {
     /// Truncated backpropagation through time: gradients are carried back through windows of this many time steps, and memory no longer
     /// grows with the length of a trial. The state at which a window begins is that of the whole trial, held constant, and a step makes
     /// one update, with the sum of the gradients of all windows. With a window as long as the trial it is the full gradient. Not with
-    /// penalties that are no sums over time, nor with delays. Absent: gradients are carried back to the beginning of the trial.
+    /// penalties that are not sums over time, nor with delays. Absent: gradients are carried back to the beginning of the trial.
     #[schemars(range(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truncate_steps: Option<usize>,
@@ -113,7 +113,7 @@ pub struct TrainConfig {
     pub truncate_stride: Option<usize>,
     /// Number of batches whose gradients are added before an update (gradient accumulation): a step learns from `accumulate` times
     /// `batch_size` trials as from one batch of that size, to rounding, in the memory of one of `batch_size`. Not with penalties that are
-    /// no sums over trials.
+    /// not sums over trials.
     #[schemars(range(min = 1, max = 65536))]
     #[serde(skip_serializing_if = "is_one")]
     pub accumulate: usize,

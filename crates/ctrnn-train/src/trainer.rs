@@ -18,9 +18,10 @@ mod perturbed;
 mod perturbed_test;
 mod rollback;
 mod stages;
+mod trials;
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::channel;
+use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
@@ -28,7 +29,7 @@ use ctrnn_model::{
     CtrnnModule, Forward, InitialState, Noise, NoiseAddress, TrainingBackend, Trajectory,
 };
 use ctrnn_random::{Key, Stream};
-use ctrnn_tasks::{BatchRequest, ConditionOrder, Interrupt, Task, TaskError, TrialBatch};
+use ctrnn_tasks::{BatchRequest, ConditionOrder, Task, TaskError, TrialBatch};
 
 use crate::TrainError;
 use crate::batch::Batch;
@@ -49,6 +50,7 @@ use crate::settings::{CheckpointConfig, StopConfig, TrainSettings};
 pub use measurable::check_metrics;
 pub use overflow::Overflow;
 pub use rollback::LastGoodState;
+use trials::{awaited, sampled, soon, tell};
 
 /// The reason why a run ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -787,59 +789,5 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             good: self.good_elsewhere(),
             validated: self.validated_elsewhere(),
         }
-    }
-}
-
-/// Interval between checks for a stop request while waiting for trials.
-const POLL: Duration = Duration::from_millis(100);
-
-/// Makes a batch, on another thread if making it can be interrupted.
-fn sampled(
-    task: &dyn Task,
-    request: &BatchRequest,
-    stop: StopRequest,
-) -> Result<TrialBatch, TaskError> {
-    let Some(interrupt) = task.interrupt() else {
-        return task.sample_batch(request);
-    };
-    let (send, made) = channel();
-    std::thread::scope(|scope| {
-        scope.spawn(move || tell(&send, task.sample_batch(request)));
-        awaited(interrupt, &made, stop)
-    })
-}
-
-fn tell<T>(send: &Sender<T>, made: T) {
-    let _ = send.send(made); // the receiver may be gone
-}
-
-/// Waits for the batch that another thread makes. If a stop is requested, the task is interrupted.
-fn awaited(
-    interrupt: &Interrupt,
-    made: &Receiver<Result<TrialBatch, TaskError>>,
-    stop: StopRequest,
-) -> Result<TrialBatch, TaskError> {
-    let batch = loop {
-        match made.recv_timeout(POLL) {
-            Ok(batch) => break batch,
-            Err(RecvTimeoutError::Timeout) => interrupt.set(stop().is_some()),
-            Err(RecvTimeoutError::Disconnected) => panic!("the thread that makes trials panicked"),
-        }
-    };
-    interrupt.set(false);
-    batch
-}
-
-/// Returns the reason to stop, waiting up to half a second for one: a signal to all processes of a job may reach the
-/// program that makes the trials first, and missing trials are then not an error.
-fn soon(stop: StopRequest) -> Option<String> {
-    const MOMENT: Duration = Duration::from_millis(500);
-    let begun = Instant::now();
-    loop {
-        let reason = stop();
-        if reason.is_some() || begun.elapsed() > MOMENT {
-            return reason;
-        }
-        std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -47,19 +47,19 @@ impl Answer for Accuracy {
             "accuracy",
             "[1]",
             "",
-            "fraction of right trials among those with a right answer",
+            "fraction of correct trials among those with a correct answer",
         ),
         ArrayDoc::new(
             "is_correct",
             "[trial]",
             "",
-            "1 for a right trial, 0 for a wrong one, 2 for one without a right answer",
+            "1 for a correct trial, 0 for a wrong one, 2 for one without a correct answer",
         ),
         ArrayDoc::new(
             "by_{}",
             "[level, 3]",
             "condition, fraction, trials",
-            "for each level of the condition of this name: its value, the fraction of right trials, and the number of trials",
+            "for each level of the condition of this name: its value, the fraction of correct trials, and the number of trials",
         ),
         ArrayDoc::new(
             "names_of_{}",
@@ -72,7 +72,7 @@ impl Answer for Accuracy {
     fn compute(study: &Study, _: &NoOptions) -> Result<Self, Unsuitable> {
         let is_correct = study.is_correct();
         if is_correct.iter().all(Option::is_none) {
-            return Err(Unsuitable::lacks("the task has no right answers"));
+            return Err(Unsuitable::lacks("the task has no correct answers"));
         }
         let conditions = if study.by.is_empty() {
             let columns = study.batch.conditions.iter();
@@ -377,7 +377,7 @@ mod tests {
         assert!((found[0].x - 249.5).abs() < 1e-9, "{}", found[0].x);
     }
 
-    /// Conditions have the labels, units and names of the task; the catch trials, which have no right answer, are in
+    /// Conditions have the labels, units and names of the task; the catch trials, which have no correct answer, are in
     /// none of them. With `--by` there is a level for each combination.
     #[test]
     fn conditions_have_names() {

@@ -73,7 +73,7 @@ impl Answer for Confusion {
         let groups = groups.map(|group| (group.name, counted(&group.trials)));
         let counts = counted(&(0..study.batch.n_trials).collect::<Vec<_>>());
         if n < 2 || counts.sum() == 0.0 {
-            let why = "the task has no right choices among its outputs";
+            let why = "the task has no correct choices among its outputs";
             return Err(Unsuitable::lacks(why));
         }
         let names = choices.iter().map(|&c| spoken(&layout.choice_name(c)));
@@ -108,7 +108,7 @@ impl Answer for Confusion {
             ctrnn_tasks::counted(self.counts.sum() as usize, "trial")
         );
         let groups = self.groups.iter().map(|(name, counts)| match counts.sum() {
-            0.0 => format!("{name}: no trial with a right choice"),
+            0.0 => format!("{name}: no trial with a correct choice"),
             _ => format!("{name}: {:.1} %", percent(counts)),
         });
         std::iter::once(whole).chain(groups).collect()

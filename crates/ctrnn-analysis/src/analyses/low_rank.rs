@@ -114,7 +114,7 @@ impl Answer for LowRank {
             "kappa",
             "[trial, time, dimension]",
             "",
-            "coordinates of the potentials along the left vectors, beside those along the input axes; computed through the padding of short trials, see n_steps",
+            "coordinates of the potentials along the left vectors, next to those along the input axes; computed through the padding of short trials, see n_steps",
         ),
         ArrayDoc::new(
             "input_coordinates",

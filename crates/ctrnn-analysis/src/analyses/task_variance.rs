@@ -34,7 +34,7 @@ pub struct TaskVariance {
     pub active: Vec<usize>,
     /// Clusters of the active units.
     pub clusters: Clusters,
-    /// Lesions of the clusters; `None` if no trial has a right answer or connections are delayed.
+    /// Lesions of the clusters; `None` if no trial has a correct answer or connections are delayed.
     pub lesions: Option<Lesions>,
     is_delayed: bool,
 }
@@ -44,9 +44,9 @@ pub struct TaskVariance {
 pub struct Lesions {
     /// Names of the tasks.
     pub tasks: Vec<String>,
-    /// Fraction of right trials of the whole network, `[task]`; NaN for a task whose trials have no right answer.
+    /// Fraction of correct trials of the whole network, `[task]`; NaN for a task whose trials have no correct answer.
     pub intact: Vec<f64>,
-    /// Fraction of right trials without each cluster, `[task, cluster]`.
+    /// Fraction of correct trials without each cluster, `[task, cluster]`.
     pub lesioned: Array2<f64>,
     /// Number of trials of each task.
     pub n_trials: Vec<usize>,
@@ -92,13 +92,13 @@ impl Answer for TaskVariance {
             "accuracy",
             "[task]",
             "fraction",
-            "right trials of the whole network without noise",
+            "correct trials of the whole network without noise",
         ),
         ArrayDoc::new(
             "lesioned_accuracy",
             "[task, cluster]",
             "fraction",
-            "right trials without the units of a cluster",
+            "correct trials without the units of a cluster",
         ),
         ArrayDoc::new(
             "lesion_trials",
@@ -424,7 +424,7 @@ fn lesions(study: &Study, active: &[usize], labels: &[usize]) -> Option<Lesions>
     })
 }
 
-/// Computes the accuracy without some units in the trials of each task; NaN without a right answer.
+/// Computes the accuracy without some units in the trials of each task; NaN without a correct answer.
 fn accuracies_without(study: &Study, units: &[usize], chosen: &[Vec<usize>]) -> Vec<f64> {
     let all = chosen.concat();
     let outputs = outputs_without(study, units, &all);

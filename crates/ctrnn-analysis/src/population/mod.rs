@@ -64,7 +64,7 @@ pub const POPULATION_ARRAYS: &[ArrayDoc] = &[
         "groups",
         "[group]",
         "",
-        "settings of each group; the networks of a group differ in nothing but their seed",
+        "settings of each group; the networks of a group differ only in their seed",
     ),
     ArrayDoc::new("group_index", "[network]", "", "group of each network"),
 ];

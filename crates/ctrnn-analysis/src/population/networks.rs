@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// Key of the seed, in which the networks of a group differ.
 pub const SEED: &str = "seed";
 
-/// Networks of a population, and their groups: those of a group differ in nothing but their seed.
+/// Networks of a population, and their groups: those of a group differ only in their seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Networks {
     /// Names of the networks.

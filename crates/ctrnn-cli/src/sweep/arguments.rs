@@ -33,8 +33,8 @@ pub struct SweepPlace {
 /// Consent to another base configuration.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub struct NewBase {
-    /// Go on although the base configuration has other values than when the sweep began; trials that it changes are run,
-    /// and the runs of the earlier ones stay where they are.
+    /// Continue although the base configuration has changed since the sweep began; trials that the change affects are run,
+    /// and the earlier runs stay where they are.
     #[arg(long)]
     pub new_base: bool,
 }
@@ -118,7 +118,7 @@ pub struct PoolArgs {
     /// Largest number of processes [default: the CPUs of a Slurm task, or the cores of this process].
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub jobs: usize,
-    /// Number of further attempts at a trial whose process was killed or failed before or beside its training.
+    /// Number of further attempts at a trial whose process was killed, or that failed for another reason than its training.
     #[arg(long, value_name = "K", default_value_t = 1)]
     pub retries: u32,
     /// Stop and save after this time, such as 3h50m.

@@ -15,7 +15,7 @@ use crate::shell::{quoted, quoted_path};
 /// Creates the error of `resume --checkpoint`: a run continues only from its newest checkpoint, but another one can be
 /// the beginning of a new run.
 pub fn other_checkpoint(checkpoint: &str, branch: Option<&str>) -> Failure {
-    let what = "a run goes on from its newest whole checkpoint, not from another one";
+    let what = "a run continues from its newest whole checkpoint, not from another one";
     let help = match branch {
         Some(branch) => format!(
             "a new run begins with the weights of that one; its optimizer and step start at 0:\n        {branch} --checkpoint {}",

@@ -10,6 +10,7 @@ use crate::conformance::InputFile;
 use crate::covariance;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::Node;
+use crate::overrides::is_within;
 use crate::run_config::RunConfig;
 
 /// A run, or its known part together with the problem that a program needed for the rest is not started.
@@ -145,13 +146,9 @@ impl Check<'_> {
 
     /// Returns true if none of the keys was removed, nor anything inside or around them.
     pub(super) fn is_sound(&self, keys: &[&str]) -> bool {
-        let touches = |a: &str, b: &str| {
-            a.strip_prefix(b)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        };
         !self.removed.iter().any(|removed| {
             keys.iter()
-                .any(|key| touches(removed, key) || touches(key, removed))
+                .any(|key| is_within(removed, key) || is_within(key, removed))
         })
     }
 

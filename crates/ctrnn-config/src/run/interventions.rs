@@ -64,7 +64,7 @@ impl Check<'_> {
         let (Some((key, _)), Some(_)) = (given, &config.train.loss.omega) else {
             return;
         };
-        let message = format!("train.loss.omega takes a second pass, which knows no {key}");
+        let message = format!("train.loss.omega takes a second pass, which runs without {key}");
         let problem = Diagnostic::new(Code::Training, message)
             .help(format!("remove {key} or train.loss.omega"));
         self.report(problem, &[("train.loss.omega", ""), (key, "")]);
@@ -84,7 +84,7 @@ impl Check<'_> {
             "{key} holds rates of units with short-term plasticity, through which there is no gradient"
         );
         let problem = Diagnostic::new(Code::Training, message)
-            .help("a lesion takes the units out as well, and their synapses go on");
+            .help("a lesion takes the units out as well, and their synapses continue to evolve");
         self.report(problem, &[(key, "")]);
     }
 

@@ -74,7 +74,7 @@ fn what_is_no_sum_cannot_be_divided() {
         for key in ["truncate_steps", "accumulate"] {
             let train = format!("{key} = 4\nloss = {{ {name} = {value} }}");
             let message = format!(
-                "train.loss.{name} is no sum over trials and time steps, so that train.{key}"
+                "train.loss.{name} is not a sum over trials and time steps, so train.{key}"
             );
             refused(&train, &[], &[&message]);
         }
@@ -209,7 +209,7 @@ fn mistakes_in_perturbations_have_their_place() {
     refused(
         &silence,
         &["train.loss.omega={weight=2}"],
-        &["takes a second pass, which knows no train.perturbation"],
+        &["takes a second pass, which runs without train.perturbation"],
     );
     refused(
         &silence,
@@ -219,7 +219,7 @@ fn mistakes_in_perturbations_have_their_place() {
     refused(
         "dropout = 0.1\nloss.omega.weight = 2",
         &[],
-        &["knows no train.dropout"],
+        &["runs without train.dropout"],
     );
     refused("dropout = 1", &[], &["error[C004]"]);
 }

@@ -136,7 +136,7 @@ fn of_every_rule(train: &TrainConfig, objective: &Objective, model: &CtrnnConfig
         (
             model.short_term_plasticity.is_some(),
             key("model.short_term_plasticity"),
-            "knows no synapses with a state of their own",
+            "does not support synapses with a state of their own",
             "remove model.short_term_plasticity",
         ),
         (
@@ -150,19 +150,19 @@ fn of_every_rule(train: &TrainConfig, objective: &Objective, model: &CtrnnConfig
                 || objective.omega.is_some()
                 || !train.loss.python.is_empty(),
             key("train.loss"),
-            "follows the errors of the readout alone, and no penalty",
+            "follows the errors of the readout alone, not penalties",
             "remove the penalties of train.loss",
         ),
         (
             train.recompute,
             key("train.recompute"),
-            "keeps no states, so that there is nothing to recompute",
+            "keeps no states, so there is nothing to recompute",
             "remove train.recompute",
         ),
         (
             train.truncate_steps.is_some(),
             key("train.truncate_steps"),
-            "goes forward in time alone, so that there is nothing to cut",
+            "runs forward in time only, so there is nothing to cut",
             "remove train.truncate_steps",
         ),
         (
@@ -214,13 +214,13 @@ fn of_least_squares(rule: &Rule, objective: &Objective, model: &CtrnnConfig) -> 
         (
             model.signs(Matrix::Output).is_some(),
             key("model.dale"),
-            "cannot keep the signs of the readout",
+            "cannot preserve the signs of the readout",
             "model.dale.readout = \"free\"",
         ),
         (
             squares_recurrence && model.signs(Matrix::Recurrent).is_some(),
             key("model.dale"),
-            "cannot keep the signs of recurrent weights that it trains",
+            "cannot preserve the signs of recurrent weights that it trains",
             "remove model.dale, or train the readout alone",
         ),
         (
@@ -259,7 +259,7 @@ fn of_feedback(rule: &Rule, model: &CtrnnConfig) -> Vec<Refusal> {
             (
                 has_feedback,
                 key("model.feedback"),
-                "puts what feedback would do into the recurrent weights",
+                "transfers the effect of feedback into the recurrent weights",
                 "remove model.feedback",
             ),
             (

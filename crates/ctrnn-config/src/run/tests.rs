@@ -1526,7 +1526,7 @@ fn not_toml() {
           |
         1 | hello world
           |       ^
-        help: write `key = value` under a [table]; a string stands in double quotes
+        help: write `key = value` under a [table]; a string needs double quotes
         ");
 }
 
@@ -1545,7 +1545,7 @@ activation = relu
           |
         3 | n_units = 3e
           |             ^
-        help: write `key = value` under a [table]; a string stands in double quotes
+        help: write `key = value` under a [table]; a string needs double quotes
 
         error[C001]: unknown key model.hiden
          --> run.toml:4:1
@@ -1559,7 +1559,7 @@ activation = relu
           |
         5 | activation = relu
           |              ^^^^
-        help: write `key = value` under a [table]; a string stands in double quotes
+        help: write `key = value` under a [table]; a string needs double quotes
         "#);
 }
 
@@ -1572,7 +1572,7 @@ fn a_key_twice() {
           |
         4 | n_units = 4
           | ^^^^^^^
-        help: write `key = value` under a [table]; a string stands in double quotes
+        help: write `key = value` under a [table]; a string needs double quotes
         ");
 }
 
@@ -2150,14 +2150,14 @@ fn errors_in_the_table_of_a_trial_file() {
           |
         1 | task.npz.files=x.npz
           |                ^^^^^ expected a list
-        help: a list stands in brackets: ["x.npz"]; on the command line, put the override between single quotes
+        help: a list needs brackets: ["x.npz"]; on the command line, put the override between single quotes
 
         error[C002]: task.npz.no_answer.coh must be a list, but is the integer 0
          --> command line:1:25
           |
         1 | task.npz.no_answer={coh=0}
           |                         ^ expected a list
-        help: a list stands in brackets: [0]; on the command line, put the override between single quotes
+        help: a list needs brackets: [0]; on the command line, put the override between single quotes
 
         error[C004]: task.npz.validation_fraction = 2 must be at most 1
          --> command line:1:30

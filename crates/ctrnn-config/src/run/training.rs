@@ -63,7 +63,7 @@ impl Check<'_> {
     }
 
     /// Checks that windows of truncated backpropagation have a stride that divides them, and refuses what cannot be computed in parts
-    /// of a batch: penalties that are no sums, and delays if trials are cut.
+    /// of a batch: penalties that are not sums, and delays if trials are cut.
     pub(super) fn check_parts(
         &mut self,
         train: &TrainConfig,
@@ -78,7 +78,7 @@ impl Check<'_> {
         };
         for term in objective.indivisible() {
             let message = format!(
-                "train.loss.{term} is no sum over trials and time steps, so that {key} cannot divide a batch"
+                "train.loss.{term} is not a sum over trials and time steps, so {key} cannot split a batch"
             );
             let problem = Diagnostic::new(Code::Training, message).help(format!(
                 "remove {key} or the penalty; weight_l1, weight_l2, weight_deviation, rate_l1, rate_l2 and rate_entropy are sums"

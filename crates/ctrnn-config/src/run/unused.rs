@@ -151,7 +151,7 @@ impl Run {
         if divergence.max_rollbacks == 0
             && divergence.lr_factor != RunConfig::default().train.divergence.lr_factor
         {
-            let why = "max_rollbacks = 0, so that the run never goes back";
+            let why = "max_rollbacks = 0, so the run never goes back";
             note("train.divergence.lr_factor".to_owned(), why.to_owned());
         }
         let usual = RunConfig::default().validate;
@@ -168,8 +168,7 @@ impl Run {
             return found; // a run of no steps only writes the initial network
         }
         if train.recompute && self.model.longest_delay_ms().is_some() {
-            let why =
-                "recurrent connections are delayed, so that the states of all time steps are kept";
+            let why = "recurrent connections are delayed, so the states of all time steps are kept";
             note("train.recompute".to_owned(), why.to_owned());
         }
         if train.noise_schedule.is_some()
@@ -209,7 +208,7 @@ impl Run {
             }
         }
         if let Some(key) = flat_schedule(&train.schedule) {
-            let why = "it is 1, so that the learning rate stays as it is";
+            let why = "it is 1, so the learning rate does not change";
             note(format!("train.schedule.{key}"), why.to_owned());
         }
         found.extend(self.unreached_stop());
@@ -227,7 +226,7 @@ impl Run {
             let name = spec.parameter.name();
             let word = frozen.iter().find(|word| spec.parameter.is_called(word));
             if let (Some(word), Some(_)) = (word, train.groups.of(role)) {
-                let why = format!("train.freeze has {word:?}, so that {name} stays as it is");
+                let why = format!("train.freeze has {word:?}, so {name} does not change");
                 note(format!("train.groups.{}", role.name()), why);
             }
             let layer = self.model.layer(usize::from(spec.parameter.layer));

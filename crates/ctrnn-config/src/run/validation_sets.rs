@@ -52,7 +52,7 @@ pub(super) fn choose(document: &mut Node, name: Option<&str>) -> Result<(), Diag
     if !names.iter().any(|known| known == name) {
         let message = format!("there is no set of validation trials called {name:?}");
         let help = match names.as_slice() {
-            [] => "the configuration has none beside the main one; use --validation alone".into(),
+            [] => "the configuration has none besides the main one; use --validation alone".into(),
             names => format!("the sets are {}", names.join(", ")),
         };
         return Err(Diagnostic::new(Code::UnknownWord, message).help(help));

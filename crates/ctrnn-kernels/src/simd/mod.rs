@@ -1,6 +1,6 @@
 //! Vectors of numbers, one file per instruction set, and the choice among them at run time.
 //!
-//! This folder holds the crate's only `unsafe` code. Two rules keep it sound:
+//! This folder holds the crate's `unsafe` code for CPUs; launches of kernels on a GPU (`gpu`) have their own. Two rules keep it sound:
 //!
 //! * values of a vector type are made only below [`Vectors::dispatch`], which runs a [`Job`] inside a function compiled
 //!   for an instruction set after the CPU was seen to have it ([`KernelPath::is_available`]);

@@ -78,7 +78,7 @@ fn tau(arrays: &mut Arrays, n: usize, dt_ms: f64) -> Result<(toml::Value, Note),
     if !arrays.contains(ALPHA) {
         return Ok((TAU_MS.into(), Note::assumed_tau(TAU_MS)));
     }
-    let text = format!("it has alpha, so that tau = dt / alpha with dt = {dt_ms} ms");
+    let text = format!("it has alpha, so tau = dt / alpha with dt = {dt_ms} ms");
     let tau_ms = tau_of(&arrays.vector(ALPHA, n)?, dt_ms)?;
     Ok((tau_ms, Note::assumed("model.tau_ms", text)))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use ctrnn_config::{InputFile, Run};
+use ctrnn_config::{InputFile, Run, replace_string};
 use ctrnn_files::{FileError, RunFolder, atomic, npz};
 use ctrnn_model::{CtrnnModule, Weights};
 use serde_json::json;
@@ -18,12 +18,14 @@ use crate::weights::weight_file::{arrays_of, safetensors_bytes};
 pub fn portable_json(run: &Run) -> String {
     let mut table = run.kept().table();
     table.remove("device");
-    let mut value = serde_json::to_value(table).expect("TOML fits JSON");
     let paths = |file: &InputFile| [file.named.clone(), file.path.clone()];
     for path in run.input_files.iter().flat_map(paths) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        replace_string(&mut value, &path.to_string_lossy(), &name);
+        let (from, name) = (path.to_string_lossy(), path.file_name().unwrap_or_default());
+        let to = name.to_string_lossy();
+        let values = table.iter_mut();
+        values.for_each(|(_, value)| replace_string(value, &from, &to));
     }
+    let value = serde_json::to_value(table).expect("TOML fits JSON");
     value.to_string()
 }
 
@@ -43,20 +45,6 @@ pub fn weight_metadata(run: &Run) -> BTreeMap<String, String> {
     given
         .filter_map(|(key, value)| Some((key.to_owned(), value?)))
         .collect()
-}
-
-/// Replaces every occurrence of a string in a JSON value.
-fn replace_string(value: &mut serde_json::Value, from: &str, to: &str) {
-    match value {
-        serde_json::Value::String(text) if text == from => *text = to.to_owned(),
-        serde_json::Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| replace_string(item, from, to)),
-        serde_json::Value::Object(fields) => fields
-            .values_mut()
-            .for_each(|field| replace_string(field, from, to)),
-        _ => {}
-    }
 }
 
 /// The files of a network: its weights, and the metadata that a reader needs.

@@ -129,7 +129,7 @@ fn schedule_effects(changed: &[Difference], run: &Run, step: u64) -> Vec<String>
         let mut earlier = cosine.clone();
         earlier.steps = Some(before);
         notes.push(format!(
-            "the learning rate goes on from step {step} at {}; with {SCHEDULE_STEPS} = {before} it would be {}",
+            "the learning rate continues from step {step} at {}; with {SCHEDULE_STEPS} = {before} it would be {}",
             short(rate(&train.schedule, step)),
             short(rate(&Schedule::Cosine(earlier), step))
         ));

@@ -261,10 +261,10 @@ pub fn with_place(run: &Run, error: TrainError) -> RunError {
                         "{few} validation trials are fewer than the {all} conditions: {table}.trials={all} shows each; or {loss}"
                     )
                 } else {
-                    format!("this task has no right answers: {loss}")
+                    format!("this task has no correct answers: {loss}")
                 }
             };
-            problems(metrics, "no validation trial has a right answer", &help)
+            problems(metrics, "no validation trial has a correct answer", &help)
         }
         TrainError::NoMixture(metrics) => {
             let help = |key: &str| format!("use val.accuracy ({key} = \"val.accuracy\")");

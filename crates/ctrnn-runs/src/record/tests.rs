@@ -460,7 +460,7 @@ fn a_metric_that_is_never_measured_is_refused() {
             panic!("{errors}")
         };
         assert!(problem.message.starts_with(key), "{errors}");
-        let help = "this task has no right answers: use val.loss";
+        let help = "this task has no correct answers: use val.loss";
         assert!(problem.help.starts_with(help), "{errors}");
         assert!(!problem.labels.is_empty(), "{errors}");
     }

@@ -441,7 +441,7 @@ impl TrialFile {
         if (0..self.n_trials).any(counts) {
             Ok(())
         } else {
-            Err(self.error("mask is 0 everywhere, so that no output counts in the loss"))
+            Err(self.error("mask is 0 everywhere, so no output counts in the loss"))
         }
     }
 

@@ -257,7 +257,7 @@ impl Task for TrialsFromCommand {
             && !is_same(&self.asked(request)?, &batch)
         {
             let help = "draw everything from the question's seed and step: rng = np.random.default_rng([question[\"seed\"], question[\"step\"]])";
-            let what = "made two different batches for the same seed and step, so that a run could be neither repeated nor resumed";
+            let what = "made two different batches for the same seed and step, so a run could be neither repeated nor resumed";
             return Err(self.error(what).with_help(help));
         }
         Ok(batch)
@@ -602,7 +602,7 @@ impl Hello {
     fn layout(self) -> Result<Layout, String> {
         let place = |name: &String| {
             let place = self.outputs.iter().position(|output| output == name);
-            place.ok_or_else(|| format!("names {name:?} as a choice, which is no output"))
+            place.ok_or_else(|| format!("names {name:?} as a choice, which is not an output"))
         };
         let choices = match &self.choices {
             Some(names) => names.iter().map(place).collect::<Result<_, _>>()?,
@@ -1015,7 +1015,7 @@ mod tests {
             ),
             (
                 "read q; echo '{\"id\": 1, \"inputs\": [], \"outputs\": [\"a\"], \"choices\": [\"b\"]}'",
-                "names \"b\" as a choice, which is no output",
+                "names \"b\" as a choice, which is not an output",
             ),
             (
                 "read q; echo '{\"id\": 1, \"inputs\": [\"a\", \"a\"], \"outputs\": [\"a\"]}'",

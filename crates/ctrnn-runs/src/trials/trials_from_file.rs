@@ -26,7 +26,7 @@ use crate::trials::trial_file::TrialFile;
 /// equal `time.dt_ms`), and one `cond_<name> [B]` for each condition (NaN: it does not apply, as a coherence does not to
 /// a catch trial). What lies after `n_steps`, and targets and labels where the mask is 0, may be anything, such as NaN
 /// or -100; numbers that count are at most 1e9. Other types of numbers are converted. Training draws trials with replacement; the trials set aside for
-/// validation are never trained on. Trials have right answers, and so an accuracy, where labels, one-hot targets or two values
+/// validation are never trained on. Trials have correct answers, and so an accuracy, where labels, one-hot targets or two values
 /// of a single output, one below and one above zero, make a choice; time courses have none. The key `choices` overrides this.
 ///
 /// `eval`, `simulate` and `analyze` with other files than the run's (`task.npz.files=["test.npz"]`) take all of their
@@ -45,7 +45,7 @@ pub struct NpzConfig {
     /// out of accuracy. A note names a value or condition that no trial has.
     pub no_answer: BTreeMap<String, Vec<f64>>,
     /// The outputs that are choices, by index or as `"output 0"`: the largest of them at the last time step that counts is the
-    /// choice, or the sign of the only one; a trial is right if it is that of the target there, and has no answer where several
+    /// choice, or the sign of the only one; a trial is correct if it is that of the target there, and has no answer where several
     /// targets are equally large (or the only one is 0). `[]`: no accuracy. Absent: with `labels` every output. With `targets` every
     /// output if they are one-hot at that step (the same high value in one output, the same low value in all others, whichever trial;
     /// all equal: no answer); a single output, by its sign, if it has one value below and one above zero; otherwise none.
@@ -544,7 +544,7 @@ fn nothing_to_train_on(n_trials: usize) -> TaskError {
         }
         _ => TaskError::config(
             "validation_fraction",
-            format!("1 sets all {n_trials} trials aside, so that none is left to train on"),
+            format!("1 sets all {n_trials} trials aside, so none is left to train on"),
         )
         .with_help(
             "a fraction below 1, such as 0.2; `eval` takes all trials of another file by itself",

@@ -17,8 +17,8 @@ use super::trials_from_command::{CommandConfig, TrialsFromCommand, Wording};
 /// makes a whole batch with numpy and is faster. `python -c "import ctrnn; help(ctrnn.Task)"` has the whole description,
 /// `examples/my_task.py` is a task to copy. Everything that is random comes from `rng`.
 ///
-/// Python runs the class in a process of its own, beside training, by the protocol of the task `command`, and with its rule of consent:
-/// see `docs/trust.md`.
+/// Python runs the class in a process of its own, in parallel with training, by the protocol of the task `command`, and with its rule of
+/// consent: see `docs/trust.md`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PythonConfig {

@@ -1,4 +1,4 @@
-//! Accuracy: the fraction of trials whose choice is right, over trials that have a right choice.
+//! Accuracy: the fraction of trials whose choice is correct, over trials that have a correct choice.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -26,17 +26,17 @@ impl Tally {
         self.reaction_steps += answer.reaction_steps.unwrap_or(0) as usize;
     }
 
-    /// Returns the number of right answers.
+    /// Returns the number of correct answers.
     pub fn right(self) -> usize {
         self.right
     }
 
-    /// Returns the number of trials that have a right answer.
+    /// Returns the number of trials that have a correct answer.
     pub fn answered(self) -> usize {
         self.answered
     }
 
-    /// Returns the fraction of right answers; `None` if no trial has a right choice.
+    /// Returns the fraction of correct answers; `None` if no trial has a correct choice.
     pub fn accuracy(self) -> Option<f64> {
         (self.answered > 0).then(|| self.right as f64 / self.answered as f64)
     }
@@ -63,9 +63,9 @@ impl<'a> FromIterator<&'a Answer> for Tally {
 /// Answer of a network in one trial. Kept small, since there may be millions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
-    /// True if the answer was right; `None` if the trial has no right answer.
+    /// True if the answer was correct; `None` if the trial has no correct answer.
     pub is_correct: Option<bool>,
-    /// The right choice; `None` if there is none.
+    /// The correct choice; `None` if there is none.
     pub right: Option<u32>,
     /// The choice made.
     pub chosen: Option<u32>,
@@ -110,7 +110,7 @@ pub(crate) fn answers<B: Backend>(
     task.failure().map_or(Ok(answers), Err)
 }
 
-/// Counts choices made against right choices; `None` if no trial has a right choice among those of the task.
+/// Counts choices made against correct choices; `None` if no trial has a correct choice among those of the task.
 pub(crate) fn confusion(task: &dyn Task, answers: &[Answer]) -> Option<Confusion> {
     let layout = task.layout();
     let choices = layout.alternatives();

@@ -8,7 +8,7 @@ use crate::metric::Metric;
 use crate::settings::TrainSettings;
 
 /// Refuses metrics that can never be measured, for which a run would wait in vain. One look is enough: the validation
-/// trials are the same every time, and whether a trial has a right answer does not depend on the readout.
+/// trials are the same every time, and whether a trial has a correct answer does not depend on the readout.
 pub fn check_metrics(
     settings: &TrainSettings,
     validation: &[ValidationSet],

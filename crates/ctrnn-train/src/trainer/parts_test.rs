@@ -379,7 +379,7 @@ fn accumulated_batches_train_as_one() {
     }
 }
 
-/// Refuses by name terms that are no sums over trials and time steps, and delays in trials that are cut.
+/// Refuses by name terms that are not sums over trials and time steps, and delays in trials that are cut.
 #[test]
 fn indivisible_terms_are_refused() {
     let task = Waves { lengths: vec![6] };

@@ -68,7 +68,7 @@ pub(super) fn reduced_flow(
     let why = if factors.has_full {
         "the full matrix moves the states out of the space of the left vectors".to_owned()
     } else if dynamics.gain.iter().any(|gain| *gain != dynamics.gain[0]) {
-        "the units have different time constants, so that kappa alone does not determine its change"
+        "the units have different time constants, so kappa alone does not determine its change"
             .to_owned()
     } else if dynamics.synapses.is_some() {
         Unsuitable::PlasticSynapses.to_string()
