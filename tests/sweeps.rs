@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use ctrnn_files::{RunFolder, RunJson, RunState};
+use ctrnn_files::{Holder, RunFolder, RunJson, RunLock, RunState};
 
-use crate::project::Project;
+use crate::project::{Answer, Project};
 
 /// A project with a small base configuration, whose trials last a few hundredths of a second.
 fn project() -> Project {
@@ -28,13 +29,19 @@ fn project() -> Project {
 const NEWCOMER: &str = "base = \"base.toml\"\nseeds = 3\n[grid]\n\
     train.optimizer.lr = [1e-3, 3e-3, 1e-2]\nmodel.n_units = [8, 12]\n";
 
+/// Returns the names of the trials of a sweep that have begun.
+fn begun(project: &Project, folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(project.path(folder)).into_iter().flatten();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let runs = paths.filter(|path| path.join("RUN.json").is_file());
+    runs.map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect()
+}
+
 /// Returns, by trial, what is the same to the bit in two equal sweeps: the network, the final metrics and the log without its times.
 fn outcome(project: &Project, folder: &str) -> BTreeMap<String, Vec<Vec<u8>>> {
-    let entries = fs::read_dir(project.path(folder)).unwrap();
-    let runs = entries.map(|entry| entry.unwrap().path());
-    let runs = runs.filter(|path| path.join("RUN.json").is_file());
-    let of = |path: std::path::PathBuf| {
-        let read = |name: &str| fs::read(path.join(name)).unwrap();
+    let of = |trial: String| {
+        let read = |name: &str| project.bytes(format!("{folder}/{trial}/{name}"));
         let metrics = String::from_utf8(read("metrics.csv")).unwrap();
         let metrics = metrics.lines().map(|row| {
             let mut fields: Vec<&str> = row.split(',').collect();
@@ -42,17 +49,14 @@ fn outcome(project: &Project, folder: &str) -> BTreeMap<String, Vec<Vec<u8>>> {
             fields.join(",")
         });
         let metrics = metrics.collect::<Vec<_>>().join("\n").into_bytes();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        (
-            name,
-            vec![
-                read("model/weights.safetensors"),
-                read("result.json"),
-                metrics,
-            ],
-        )
+        let files = vec![
+            read("model/weights.safetensors"),
+            read("result.json"),
+            metrics,
+        ];
+        (trial, files)
     };
-    runs.map(of).collect()
+    begun(project, folder).into_iter().map(of).collect()
 }
 
 /// Asserts that every run of a sweep ended once.
@@ -240,15 +244,6 @@ fn a_failure_stops_no_other_trial() {
         .says(&["1 done, 1 failed"]);
 }
 
-/// Returns the number of trials of a sweep that have begun.
-fn n_begun(project: &Project, folder: &str) -> usize {
-    let entries = fs::read_dir(project.path(folder)).into_iter().flatten();
-    let is_run = |path: &std::path::Path| path.join("RUN.json").is_file();
-    entries
-        .filter(|entry| is_run(&entry.as_ref().unwrap().path()))
-        .count()
-}
-
 /// Kills the driver whenever a further part of the trials has begun, a few milliseconds later each time: in the middle of trials, at their
 /// ends and beginnings. Nothing depends on which.
 fn kills(n_kills: usize, n_seeds: usize) {
@@ -266,7 +261,7 @@ fn kills(n_kills: usize, n_seeds: usize) {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        while n_begun(&project, "sweeps/killed") < (k + 1) * n_trials / (n_kills + 1)
+        while begun(&project, "sweeps/killed").len() < (k + 1) * n_trials / (n_kills + 1)
             && driver.try_wait().unwrap().is_none()
         {
             thread::sleep(Duration::from_millis(5));
@@ -348,6 +343,36 @@ fn children_that_are_killed_are_continued() {
         outcome(&project, "sweeps/killed"),
         outcome(&project, "sweeps/whole")
     );
+}
+
+/// An engine takes exit code 0 for done, so a task waits for a trial that another process trains, and continues it if that process ends early.
+#[test]
+fn a_task_waits_for_a_trial_that_another_process_trains() {
+    let project = project();
+    project.write("s.toml", "base = \"base.toml\"\nseeds = [1]\n");
+    let mut killed = project.command(&["sweep", "run-task", "s.toml", "1", "--retries", "2"]);
+    killed.env("CTRNN_FAIL_POINT", "staged@step-00000020");
+    let killed = Answer::from(killed.output().expect("the program starts"));
+    let killed = killed.exits(3).says(&["0 done, 1 failed"]);
+    let name = begun(&project, "sweeps/s").pop().expect("a trial");
+    let repeat = format!("repeat: train-ctrnn resume sweeps/s/{name}");
+    killed.says(&["its process was killed", &repeat]);
+    let log = project.text(format!("sweeps/s/logs/{name}.log"));
+    assert_eq!(log.matches("$ train-ctrnn ").count(), 3, "{log}");
+
+    let run = project.path(format!("sweeps/s/{name}"));
+    let other = RunLock::acquire(&run, &Holder::this_process("2026-01-01T00:00:00Z")).unwrap();
+    let mut task = project.command(&["sweep", "run-task", "s.toml", "1"]);
+    let mut task = task.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(task.stderr.take().unwrap()).lines();
+    let waits = |line: &String| line.contains("another process trains it; waiting for its end");
+    assert!(lines.any(|line| waits(&line.unwrap())));
+    assert!(task.try_wait().unwrap().is_none());
+    drop(other);
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(task.wait().unwrap().success(), "{rest:?}");
+    assert!(rest.iter().any(|line| line.starts_with("1 done, 0 failed")));
+    each_is_done_once(&project, "sweeps/s", 1);
 }
 
 /// One TERM, or the USR2 of Slurm's time limits, stops the driver and its children, which save; the same command goes on.
