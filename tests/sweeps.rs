@@ -419,3 +419,63 @@ fn a_sweep_that_is_stopped_goes_on_later() {
     assert_eq!(driver.wait().unwrap().code(), Some(75));
     assert_eq!(states(), ["stopped", "stopped"]);
 }
+
+/// A job script runs without Slurm, too: each task of the array has its part of the missing trials, and asks to be requeued at its time limit.
+#[test]
+fn a_job_script_runs_the_missing_trials() {
+    let project = project();
+    let submit = |file: &str| {
+        let words = ["sweep", "submit", file, "--slurm", "--dry-run", "--json"];
+        let packed = ["--pack=2", "--cpus=2", "--at-once=5"];
+        let options = ["--", "--account=lab", "--time=1:00:00"];
+        let answer = project.run(&[&words[..], &packed, &options].concat());
+        let answer = answer.exits(0).json();
+        answer["wrote"].as_str().map(str::to_owned)
+    };
+    project.write("scontrol", "#!/bin/sh\necho \"$@\" > requeued\nexit 1\n"); // refuses, so that the script ends at once
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(project.path("scontrol"), executable).unwrap();
+    let task = |script: &str, number: &str| {
+        let mut command = Command::new("bash");
+        let path = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}", project.path("").display()));
+        command.env("SLURM_ARRAY_JOB_ID", "7");
+        command.env("SLURM_ARRAY_TASK_ID", number);
+        command.env("HOME", project.home()).arg(script);
+        command.current_dir(project.path("")).stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+
+    project.write("s.toml", "base = \"base.toml\"\nseeds = 3\n");
+    let script = submit("s.toml").expect("a script");
+    let text = project.text(&script);
+    for line in [
+        "#SBATCH --array=1-2%5",
+        "#SBATCH --cpus-per-task=2",
+        "#SBATCH --requeue",
+        "#SBATCH --account=lab\n#SBATCH --time=1:00:00",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    assert!(task(&script, "2").wait().unwrap().success());
+    each_is_done_once(&project, "sweeps/s", 1);
+    let script = submit("s.toml").expect("a script");
+    assert!(project.text(&script).contains("--array=1-1%5"));
+    assert!(task(&script, "1").wait().unwrap().success());
+    each_is_done_once(&project, "sweeps/s", 3);
+    assert_eq!(submit("s.toml"), None);
+
+    project.write(
+        "long.toml",
+        "base = \"base.toml\"\n[grid]\ntrain.steps = [1000000]\n",
+    );
+    let mut limited = task(&submit("long.toml").expect("a script"), "1");
+    while begun(&project, "sweeps/long").is_empty() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let id = limited.id().to_string();
+    let sent = Command::new("kill").args(["-s", "USR1", &id]).status();
+    assert!(sent.unwrap().success());
+    assert_eq!(limited.wait().unwrap().code(), Some(75));
+    assert_eq!(project.text("requeued"), "requeue 7_1\n");
+}
