@@ -96,6 +96,16 @@ fn a_newcomer_needs_two_commands() {
         .exits(0);
     assert_eq!(project.text("means.csv").lines().count(), 7);
 
+    let page = ["sweep", "report", "lr.toml", "-o", "lr.html"];
+    project.run(&page).exits(0);
+    let page = project.text("lr.html");
+    for part in ["<!DOCTYPE html>", "<svg", "train.optimizer.lr", "0.003"] {
+        assert!(page.contains(part), "{part}");
+    }
+    let links = page.matches("http:").count() + page.matches("https:").count();
+    let names = page.matches("http://www.w3.org/2000/svg").count();
+    assert_eq!(links, names, "nothing is loaded from elsewhere");
+
     // Every run is what training it alone gives.
     let alone = [
         "train",
@@ -118,6 +128,28 @@ fn a_newcomer_needs_two_commands() {
         project.text("alone/result.json"),
         project.text(format!("sweeps/lr/{name}/result.json"))
     );
+}
+
+/// The total is the sum over trials; on several processes it is a share, or the longest trial.
+#[test]
+fn a_check_gives_the_cost_of_each_trial() {
+    let project = project();
+    project.write("lr.toml", NEWCOMER);
+    let check = ["sweep", "check", "lr.toml", "--jobs", "4", "--json"];
+    let cost = project.run(&check).exits(0).json();
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    let trials = cost["trials"].as_array().unwrap();
+    let seconds: Vec<f64> = trials.iter().map(|own| number(&own["seconds"])).collect();
+    assert_eq!(seconds.len(), 18);
+    assert!(seconds.iter().all(|&s| s > 0.0), "{cost}");
+    let total: f64 = seconds.iter().sum();
+    assert!((number(&cost["total_s"]) / total - 1.0).abs() < 1e-9);
+    let longest = seconds.iter().copied().fold(0.0, f64::max);
+    let expected = (total / 4.0).max(longest);
+    assert!((number(&cost["on_jobs_s"]) / expected - 1.0).abs() < 1e-9);
+    assert!(!project.path("sweeps").exists(), "nothing is written");
+    let text = project.run(&["sweep", "check", "lr.toml"]).exits(0).stdout;
+    assert!(text.contains("18 trials into sweeps/lr"), "{text}");
 }
 
 #[test]
