@@ -166,6 +166,18 @@ fn python_recomputes_the_monitors() {
     assert!(status.expect("Python starts").success());
 }
 
+/// Accuracies by two crossed conditions, with and without a perturbation in a window, recomputed from states.
+#[test]
+#[ignore = "needs Python with numpy"]
+fn python_recomputes_the_accuracies_of_eval() {
+    let project = Project::new();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/evaluation.py");
+    let mut command = python();
+    command.args([script, env!("CARGO_BIN_EXE_train-ctrnn")]);
+    let status = command.current_dir(project.path(".")).status();
+    assert!(status.expect("Python starts").success());
+}
+
 /// numpy alone, by `ctrnn_io`, and torch where it is installed, by the exported module: many networks, 1000 time steps each.
 #[test]
 #[ignore = "needs Python with numpy"]

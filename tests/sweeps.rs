@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use ctrnn_files::{RunFolder, RunJson, RunState};
+use ctrnn_files::{Holder, RunFolder, RunJson, RunLock, RunState};
 
-use crate::project::Project;
+use crate::project::{Answer, Project};
 
 /// A project with a small base configuration, whose trials last a few hundredths of a second.
 fn project() -> Project {
@@ -28,13 +29,19 @@ fn project() -> Project {
 const NEWCOMER: &str = "base = \"base.toml\"\nseeds = 3\n[grid]\n\
     train.optimizer.lr = [1e-3, 3e-3, 1e-2]\nmodel.n_units = [8, 12]\n";
 
+/// Returns the names of the trials of a sweep that have begun.
+fn begun(project: &Project, folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(project.path(folder)).into_iter().flatten();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let runs = paths.filter(|path| path.join("RUN.json").is_file());
+    runs.map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect()
+}
+
 /// Returns, by trial, what is the same to the bit in two equal sweeps: the network, the final metrics and the log without its times.
 fn outcome(project: &Project, folder: &str) -> BTreeMap<String, Vec<Vec<u8>>> {
-    let entries = fs::read_dir(project.path(folder)).unwrap();
-    let runs = entries.map(|entry| entry.unwrap().path());
-    let runs = runs.filter(|path| path.join("RUN.json").is_file());
-    let of = |path: std::path::PathBuf| {
-        let read = |name: &str| fs::read(path.join(name)).unwrap();
+    let of = |trial: String| {
+        let read = |name: &str| project.bytes(format!("{folder}/{trial}/{name}"));
         let metrics = String::from_utf8(read("metrics.csv")).unwrap();
         let metrics = metrics.lines().map(|row| {
             let mut fields: Vec<&str> = row.split(',').collect();
@@ -42,17 +49,14 @@ fn outcome(project: &Project, folder: &str) -> BTreeMap<String, Vec<Vec<u8>>> {
             fields.join(",")
         });
         let metrics = metrics.collect::<Vec<_>>().join("\n").into_bytes();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        (
-            name,
-            vec![
-                read("model/weights.safetensors"),
-                read("result.json"),
-                metrics,
-            ],
-        )
+        let files = vec![
+            read("model/weights.safetensors"),
+            read("result.json"),
+            metrics,
+        ];
+        (trial, files)
     };
-    runs.map(of).collect()
+    begun(project, folder).into_iter().map(of).collect()
 }
 
 /// Asserts that every run of a sweep ended once.
@@ -92,6 +96,16 @@ fn a_newcomer_needs_two_commands() {
         .exits(0);
     assert_eq!(project.text("means.csv").lines().count(), 7);
 
+    let page = ["sweep", "report", "lr.toml", "-o", "lr.html"];
+    project.run(&page).exits(0);
+    let page = project.text("lr.html");
+    for part in ["<!DOCTYPE html>", "<svg", "train.optimizer.lr", "0.003"] {
+        assert!(page.contains(part), "{part}");
+    }
+    let links = page.matches("http:").count() + page.matches("https:").count();
+    let names = page.matches("http://www.w3.org/2000/svg").count();
+    assert_eq!(links, names, "nothing is loaded from elsewhere");
+
     // Every run is what training it alone gives.
     let alone = [
         "train",
@@ -114,6 +128,28 @@ fn a_newcomer_needs_two_commands() {
         project.text("alone/result.json"),
         project.text(format!("sweeps/lr/{name}/result.json"))
     );
+}
+
+/// The total is the sum over trials; on several processes it is a share, or the longest trial.
+#[test]
+fn a_check_gives_the_cost_of_each_trial() {
+    let project = project();
+    project.write("lr.toml", NEWCOMER);
+    let check = ["sweep", "check", "lr.toml", "--jobs", "4", "--json"];
+    let cost = project.run(&check).exits(0).json();
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    let trials = cost["trials"].as_array().unwrap();
+    let seconds: Vec<f64> = trials.iter().map(|own| number(&own["seconds"])).collect();
+    assert_eq!(seconds.len(), 18);
+    assert!(seconds.iter().all(|&s| s > 0.0), "{cost}");
+    let total: f64 = seconds.iter().sum();
+    assert!((number(&cost["total_s"]) / total - 1.0).abs() < 1e-9);
+    let longest = seconds.iter().copied().fold(0.0, f64::max);
+    let expected = (total / 4.0).max(longest);
+    assert!((number(&cost["on_jobs_s"]) / expected - 1.0).abs() < 1e-9);
+    assert!(!project.path("sweeps").exists(), "nothing is written");
+    let text = project.run(&["sweep", "check", "lr.toml"]).exits(0).stdout;
+    assert!(text.contains("18 trials into sweeps/lr"), "{text}");
 }
 
 #[test]
@@ -240,15 +276,6 @@ fn a_failure_stops_no_other_trial() {
         .says(&["1 done, 1 failed"]);
 }
 
-/// Returns the number of trials of a sweep that have begun.
-fn n_begun(project: &Project, folder: &str) -> usize {
-    let entries = fs::read_dir(project.path(folder)).into_iter().flatten();
-    let is_run = |path: &std::path::Path| path.join("RUN.json").is_file();
-    entries
-        .filter(|entry| is_run(&entry.as_ref().unwrap().path()))
-        .count()
-}
-
 /// Kills the driver whenever a further part of the trials has begun, a few milliseconds later each time: in the middle of trials, at their
 /// ends and beginnings. Nothing depends on which.
 fn kills(n_kills: usize, n_seeds: usize) {
@@ -266,7 +293,7 @@ fn kills(n_kills: usize, n_seeds: usize) {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        while n_begun(&project, "sweeps/killed") < (k + 1) * n_trials / (n_kills + 1)
+        while begun(&project, "sweeps/killed").len() < (k + 1) * n_trials / (n_kills + 1)
             && driver.try_wait().unwrap().is_none()
         {
             thread::sleep(Duration::from_millis(5));
@@ -350,6 +377,36 @@ fn children_that_are_killed_are_continued() {
     );
 }
 
+/// An engine takes exit code 0 for done, so a task waits for a trial that another process trains, and continues it if that process ends early.
+#[test]
+fn a_task_waits_for_a_trial_that_another_process_trains() {
+    let project = project();
+    project.write("s.toml", "base = \"base.toml\"\nseeds = [1]\n");
+    let mut killed = project.command(&["sweep", "run-task", "s.toml", "1", "--retries", "2"]);
+    killed.env("CTRNN_FAIL_POINT", "staged@step-00000020");
+    let killed = Answer::from(killed.output().expect("the program starts"));
+    let killed = killed.exits(3).says(&["0 done, 1 failed"]);
+    let name = begun(&project, "sweeps/s").pop().expect("a trial");
+    let repeat = format!("repeat: train-ctrnn resume sweeps/s/{name}");
+    killed.says(&["its process was killed", &repeat]);
+    let log = project.text(format!("sweeps/s/logs/{name}.log"));
+    assert_eq!(log.matches("$ train-ctrnn ").count(), 3, "{log}");
+
+    let run = project.path(format!("sweeps/s/{name}"));
+    let other = RunLock::acquire(&run, &Holder::this_process("2026-01-01T00:00:00Z")).unwrap();
+    let mut task = project.command(&["sweep", "run-task", "s.toml", "1"]);
+    let mut task = task.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(task.stderr.take().unwrap()).lines();
+    let waits = |line: &String| line.contains("another process trains it; waiting for its end");
+    assert!(lines.any(|line| waits(&line.unwrap())));
+    assert!(task.try_wait().unwrap().is_none());
+    drop(other);
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(task.wait().unwrap().success(), "{rest:?}");
+    assert!(rest.iter().any(|line| line.starts_with("1 done, 0 failed")));
+    each_is_done_once(&project, "sweeps/s", 1);
+}
+
 /// One TERM, or the USR2 of Slurm's time limits, stops the driver and its children, which save; the same command goes on.
 #[test]
 fn a_sweep_that_is_stopped_goes_on_later() {
@@ -393,4 +450,64 @@ fn a_sweep_that_is_stopped_goes_on_later() {
     project.run(&["sweep", "cancel", "s.toml"]).exits(0);
     assert_eq!(driver.wait().unwrap().code(), Some(75));
     assert_eq!(states(), ["stopped", "stopped"]);
+}
+
+/// A job script runs without Slurm, too: each task of the array has its part of the missing trials, and asks to be requeued at its time limit.
+#[test]
+fn a_job_script_runs_the_missing_trials() {
+    let project = project();
+    let submit = |file: &str| {
+        let words = ["sweep", "submit", file, "--slurm", "--dry-run", "--json"];
+        let packed = ["--pack=2", "--cpus=2", "--at-once=5"];
+        let options = ["--", "--account=lab", "--time=1:00:00"];
+        let answer = project.run(&[&words[..], &packed, &options].concat());
+        let answer = answer.exits(0).json();
+        answer["wrote"].as_str().map(str::to_owned)
+    };
+    project.write("scontrol", "#!/bin/sh\necho \"$@\" > requeued\nexit 1\n"); // refuses, so that the script ends at once
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(project.path("scontrol"), executable).unwrap();
+    let task = |script: &str, number: &str| {
+        let mut command = Command::new("bash");
+        let path = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}", project.path("").display()));
+        command.env("SLURM_ARRAY_JOB_ID", "7");
+        command.env("SLURM_ARRAY_TASK_ID", number);
+        command.env("HOME", project.home()).arg(script);
+        command.current_dir(project.path("")).stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+
+    project.write("s.toml", "base = \"base.toml\"\nseeds = 3\n");
+    let script = submit("s.toml").expect("a script");
+    let text = project.text(&script);
+    for line in [
+        "#SBATCH --array=1-2%5",
+        "#SBATCH --cpus-per-task=2",
+        "#SBATCH --requeue",
+        "#SBATCH --account=lab\n#SBATCH --time=1:00:00",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    assert!(task(&script, "2").wait().unwrap().success());
+    each_is_done_once(&project, "sweeps/s", 1);
+    let script = submit("s.toml").expect("a script");
+    assert!(project.text(&script).contains("--array=1-1%5"));
+    assert!(task(&script, "1").wait().unwrap().success());
+    each_is_done_once(&project, "sweeps/s", 3);
+    assert_eq!(submit("s.toml"), None);
+
+    project.write(
+        "long.toml",
+        "base = \"base.toml\"\n[grid]\ntrain.steps = [1000000]\n",
+    );
+    let mut limited = task(&submit("long.toml").expect("a script"), "1");
+    while begun(&project, "sweeps/long").is_empty() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let id = limited.id().to_string();
+    let sent = Command::new("kill").args(["-s", "USR1", &id]).status();
+    assert!(sent.unwrap().success());
+    assert_eq!(limited.wait().unwrap().code(), Some(75));
+    assert_eq!(project.text("requeued"), "requeue 7_1\n");
 }

@@ -178,11 +178,13 @@ impl Courses {
         }
         panel.time_axis();
         self.epochs.mark(panel);
-        if is_named {
-            panel.title(match self.statement() {
-                Some(_) => format!("{}, areas: s.e.m.", self.title()),
-                None => self.title(),
-            });
+    }
+
+    /// Returns the title of coordinates over time: the grouping variable, the numbers of trials, and what areas are.
+    pub fn title_over_time(&self) -> String {
+        match self.statement() {
+            Some(_) => format!("{}; areas: s.e.m.", self.title()),
+            None => self.title(),
         }
     }
 }

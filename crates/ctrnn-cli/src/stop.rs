@@ -12,6 +12,11 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::failure::{Failure, IO};
 use crate::threads::not_started;
 
+/// Signals within this time of each other are one request: a scheduler sends its signal to every process of a job, of which
+/// a driver and a job script pass it on to their children.
+#[cfg(unix)]
+const TOGETHER: Duration = Duration::from_millis(200);
+
 /// Requests to stop a run: by a signal or the time limit.
 pub struct StopRequests {
     signal: Arc<AtomicUsize>,
@@ -21,8 +26,8 @@ pub struct StopRequests {
 }
 
 impl StopRequests {
-    /// Starts to listen. The first Ctrl-C or TERM requests a stop, the second one stops at once with exit code 130 or
-    /// 143. A signal that was ignored when this process started stays ignored.
+    /// Starts to listen. The first Ctrl-C or TERM requests a stop, a second one more than 0.2 s later stops at
+    /// once with exit code 130 or 143. A signal that was ignored when this process started stays ignored.
     ///
     /// # Errors
     /// If the operating system refuses.
@@ -58,7 +63,6 @@ impl StopRequests {
 
     #[cfg(unix)]
     fn count(&self) -> std::io::Result<()> {
-        use std::io::Read;
         use std::os::unix::net::UnixStream;
         let (mut received, sent) = UnixStream::pair()?;
         for signal in [
@@ -74,7 +78,8 @@ impl StopRequests {
         }
         let counted = Arc::clone(&self.n_signals);
         let count = move || {
-            while received.read_exact(&mut [0]).is_ok() {
+            let mut last = None;
+            while is_requested(&mut received, &mut last) {
                 counted.fetch_add(1, Ordering::Relaxed);
             }
         };
@@ -171,6 +176,18 @@ fn is_ignored(_: i32) -> bool {
     false
 }
 
+/// Waits for a signal, of which `received` has a byte each, that is not part of the request at `last`; false if none can come.
+#[cfg(unix)]
+fn is_requested(received: &mut impl std::io::Read, last: &mut Option<Instant>) -> bool {
+    while received.read_exact(&mut [0]).is_ok() {
+        if last.is_none_or(|last| last.elapsed() > TOGETHER) {
+            *last = Some(Instant::now());
+            return true;
+        }
+    }
+    false
+}
+
 /// Starts a thread that waits for the second signal, updates `RUN.json` and ends the process. A third signal ends it
 /// immediately.
 #[cfg(unix)]
@@ -179,7 +196,6 @@ fn stop_at_the_second(
     exit_code: u8,
     run: Arc<OnceLock<RunFolder>>,
 ) -> std::io::Result<()> {
-    use std::io::Read;
     use std::os::unix::net::UnixStream;
     use std::sync::atomic::AtomicBool;
     let is_ending = Arc::new(AtomicBool::new(false));
@@ -191,7 +207,8 @@ fn stop_at_the_second(
     let (mut received, sent) = UnixStream::pair()?;
     signal_hook::low_level::pipe::register(signal, sent)?; // a byte for each signal
     let wait = move || {
-        if received.read_exact(&mut [0; 2]).is_ok() {
+        let mut last = None;
+        if (0..2).all(|_| is_requested(&mut received, &mut last)) {
             is_ending.store(true, Ordering::Relaxed);
             if let Some(run) = run.get() {
                 let reason = format!("stopped at once by a second {}", name(signal));
@@ -221,4 +238,19 @@ fn stop_at_the_second(
 
 fn name(signal: i32) -> String {
     signal_hook::low_level::signal_name(signal).map_or_else(|| signal.to_string(), str::to_owned)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_at_one_time_are_one_request() {
+        let mut last = None;
+        let mut three = &[0; 3][..];
+        assert!(is_requested(&mut three, &mut last));
+        assert!(!is_requested(&mut three, &mut last));
+        last = Instant::now().checked_sub(2 * TOGETHER);
+        assert!(is_requested(&mut &[0][..], &mut last));
+    }
 }

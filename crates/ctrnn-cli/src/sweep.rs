@@ -55,7 +55,7 @@ pub fn run(args: &SweepArgs, registry: &Registry, terminal: &Terminal) -> Result
             sweep.record(new_base.new_base)?;
             remove_cancel(&sweep)?;
             let trials: Vec<&Trial> = sweep.trials.iter().collect();
-            return run_pool(&sweep, &trials, (pool, *again, true), registry, terminal);
+            return run_pool(&sweep, &trials, pool, *again, registry, terminal);
         }
         SweepCommand::RunTask {
             place,
@@ -66,7 +66,7 @@ pub fn run(args: &SweepArgs, registry: &Registry, terminal: &Terminal) -> Result
             sweep.record(false)?;
             let trials = trials.iter().map(|word| sweep.trial(word));
             let trials = trials.collect::<Result<Vec<_>, _>>()?;
-            return run_pool(&sweep, &trials, (pool, false, false), registry, terminal);
+            return run_pool(&sweep, &trials, pool, false, registry, terminal);
         }
         SweepCommand::Status { place } => {
             status(&open_runs(place, registry, terminal)?, terminal)?;
@@ -123,24 +123,22 @@ fn open_runs(
     open(place, registry, terminal)
 }
 
-/// Runs trials by a pool of processes. `wanted` holds its settings, whether trials whose training failed are tried again, and
-/// whether trials that another process runs are waited for.
+/// Runs trials by a pool of processes; with `again`, trials whose training failed are tried again.
 fn run_pool(
     sweep: &Sweep,
     trials: &[&Trial],
-    wanted: (&PoolArgs, bool, bool),
+    args: &PoolArgs,
+    again: bool,
     registry: &Registry,
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
-    let (args, again, waits) = wanted;
     let stop = StopRequests::counting(args.max_time)?;
     let settings = Settings {
         program: this_program()?,
         jobs: threads::elsewhere(args.jobs),
         retries: args.retries,
         memory_mib: machine::available_mib(),
-        waits_for_others: waits,
-        counts_others: waits && std::env::var_os("SLURM_JOB_ID").is_none(),
+        counts_others: std::env::var_os("SLURM_JOB_ID").is_none(),
     };
     terminal.say(format!(
         "{} into {}, {} at a time",

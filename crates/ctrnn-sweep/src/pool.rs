@@ -31,9 +31,6 @@ pub struct Settings {
     pub retries: u32,
     /// MiB of memory that all processes together may take; unlimited if unknown.
     pub memory_mib: Option<f64>,
-    /// True if the pool waits for trials that other processes run, and continues them if those end early; otherwise they
-    /// are left to these processes.
-    pub waits_for_others: bool,
     /// True if trials that other drivers on this machine run count as processes of the pool.
     pub counts_others: bool,
 }
@@ -87,7 +84,7 @@ pub struct PoolEnd<'a> {
     pub is_stopped: bool,
 }
 
-/// A pool of processes that runs the trials of a sweep.
+/// A pool of processes that runs the trials of a sweep. It waits for trials that other processes run, and continues them if those end early.
 pub struct Pool<'a> {
     sweep: &'a Sweep,
     settings: Settings,
@@ -141,9 +138,12 @@ impl<'a> Pool<'a> {
     pub fn run(mut self, watch: &mut dyn Watch) -> Result<PoolEnd<'a>, SweepError> {
         let (mut n_stops, mut shown, mut looked) = (0, None::<Instant>, Instant::now());
         let mut error = None;
+        for &(trial, _) in &self.elsewhere {
+            watch.event(&Event::Elsewhere(trial));
+        }
         loop {
             self.reap(watch);
-            if self.settings.waits_for_others && looked.elapsed() >= POLL_OTHERS {
+            if looked.elapsed() >= POLL_OTHERS {
                 looked = Instant::now();
                 self.look_at_others();
             }
@@ -159,7 +159,10 @@ impl<'a> Pool<'a> {
                 }
             } else if let Err(failed) = self.fill(watch) {
                 error = Some(failed);
-            } else if self.running.is_empty() && self.waiting.is_empty() && !self.awaits_others() {
+            } else if self.running.is_empty()
+                && self.waiting.is_empty()
+                && self.elsewhere.is_empty()
+            {
                 break;
             }
             if shown.is_none_or(|shown| shown.elapsed() >= SHOW_EVERY) {
@@ -177,10 +180,6 @@ impl<'a> Pool<'a> {
             Some(error) => Err(error),
             None => Ok(self.end),
         }
-    }
-
-    fn awaits_others(&self) -> bool {
-        self.settings.waits_for_others && !self.elsewhere.is_empty()
     }
 
     /// Starts as many trials as there is room for.

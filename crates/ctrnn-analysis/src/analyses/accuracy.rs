@@ -25,6 +25,8 @@ pub struct Accuracy {
     pub conditions: Vec<Condition>,
     /// Chance level, if it is known.
     pub chance: Option<f64>,
+    /// True for a mixture of tasks, whose chance level is the mean of those of its tasks.
+    pub is_mixture: bool,
 }
 
 /// Accuracy at each level of a condition.
@@ -87,6 +89,7 @@ impl Answer for Accuracy {
         Ok(Self {
             conditions,
             chance: study.task.chance(),
+            is_mixture: !study.task.mixed_tasks().is_empty(),
             is_correct,
         })
     }
@@ -212,7 +215,11 @@ impl Accuracy {
 
     /// Returns the title of a figure with these numbers of trials.
     fn title(&self, counts: &str) -> String {
-        let chance = self.chance.map_or("", |_| "; dashed: chance");
+        let chance = match (self.chance, self.is_mixture) {
+            (None, _) => "",
+            (Some(_), false) => "; dashed: chance",
+            (Some(_), true) => "; dashed: mean chance of the tasks",
+        };
         format!("{counts}; bars: 95 % intervals{chance}")
     }
 

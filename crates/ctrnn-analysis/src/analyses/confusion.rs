@@ -3,7 +3,7 @@
 use ndarray::{Array2, Array3};
 
 use super::{Answer, NoOptions, Unsuitable};
-use crate::groups::{BY_NAMES, MOST_GROUP_PANELS};
+use crate::groups::{BY_NAMES, MOST_GROUP_PANELS, numbers};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, Ticks, panel_mm};
 use crate::text::spoken;
 use crate::{ArrayDoc, Arrays, Study};
@@ -127,6 +127,10 @@ impl Answer for Confusion {
         let mut columns = vec![side; n_columns];
         columns.push(BAR_MM);
         let mut figure = Figure::new(&columns, &vec![side; shown.len().div_ceil(IN_A_ROW)]);
+        figure.title = numbers(shown.iter().map(|(_, counts)| counts.sum() as usize));
+        if self.choices.len() <= MOST_NUMBERS {
+            figure.title += "; in cells: trials";
+        }
         for (k, (name, counts)) in shown.into_iter().enumerate() {
             let panel = figure.cell(k / IN_A_ROW, k % IN_A_ROW).title(name);
             self.draw(panel, counts, side);

@@ -525,6 +525,9 @@ impl LowRank {
         for r in 0..n {
             let panel = figure.cell(0, 2 + r).y_label(&format!("kappa {}", r + 1));
             self.courses.draw_over_time(panel, r, r + 1 == n);
+            if r + 1 == n {
+                panel.title(self.courses.title_over_time());
+            }
         }
         figure
     }

@@ -174,6 +174,7 @@ impl Answer for StateSpace {
             n
         };
         let mut time = Figure::new(&vec![40.0; n], &[30.0]);
+        time.title = self.courses.title_over_time();
         for k in 0..n {
             let panel = time.cell(0, k).y_label(&format!("PC {}", k + 1));
             self.courses.draw_over_time(panel, k, k + 1 == n);

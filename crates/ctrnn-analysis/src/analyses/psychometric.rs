@@ -258,6 +258,9 @@ impl Psychometric {
         let curves = || self.curves.iter().flatten();
         let levels = curves().flat_map(Curve::shown);
         let mut title = format!("{}; bars: 95 % intervals", numbers(levels.map(|l| l.n)));
+        if self.curves.iter().any(|curves| curves.len() > 1) {
+            title += "; points of the curves side by side";
+        }
         if curves().any(|curve| curve.fits[0].is_none()) {
             title += "; no fit: steeper than the levels, or too few of them";
         }

@@ -447,3 +447,49 @@ impl RateMaps {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No shuffle tunes a place cell as well, many tune a unit at random as well, and all a constant one.
+    #[test]
+    fn shuffles_tell_place_cells_from_chance() {
+        const N_STATES: usize = 3000;
+        const N_SHUFFLES: usize = 40;
+        let drawn = |which: u64| -> Array1<f64> {
+            let mut rng = Rng::new(Key::new(3, Stream::Eval, PURPOSE), which, 0);
+            (0..N_STATES).map(|_| rng.uniform_in(0.0, 1.0)).collect()
+        };
+        let path = [drawn(0), drawn(1)];
+        let positions = Array2::from_shape_fn((N_STATES, 2), |(t, k)| path[k][t]);
+        let visits = Visits::of(positions.view(), [0.0, 1.0], 12, 1.0);
+        let distance = |t: usize| (path[0][t] - 0.3).powi(2) + (path[1][t] - 0.6).powi(2);
+        let place_cell = (0..N_STATES).map(|t| (-distance(t) / 0.05).exp());
+        let units = [
+            place_cell.collect(),
+            drawn(2),
+            Array1::from_elem(N_STATES, 0.5),
+        ];
+        for is_signed in [false, true] {
+            let shuffles = Shuffles {
+                visits: &visits,
+                is_signed,
+                n_states: N_STATES,
+                seed: 1,
+            };
+            let observed = units.each_ref().map(|rates| {
+                if is_signed {
+                    visits.variance_explained(rates.view())
+                } else {
+                    visits.map(rates.view()).information()
+                }
+            });
+            let p = shuffles.p_values(N_SHUFFLES, &observed, |unit| units[unit].clone());
+            assert!((p[0] - 1.0 / 41.0).abs() < 1e-12, "{p:?}");
+            assert!(p[1] > LEVEL && p[2] == 1.0, "{p:?}");
+            let rotated = shuffles.rotated(0, &units[0], 7);
+            assert!((rotated.sum() - units[0].sum()).abs() < 1e-9 && rotated != units[0]);
+        }
+    }
+}

@@ -204,7 +204,7 @@ impl TaskVariance {
         let mut figure = Figure::new(&[70.0, BAR_MM], &[height_mm]);
         figure
             .cell(0, 0)
-            .x_label("unit (sorted by cluster)")
+            .x_label("unit (sorted by cluster, from 0)")
             .matrix(&values, [0.0, 1.0], ColourMap::Blues)
             .y_ticks(Ticks::named(&names))
             .extend(edges);

@@ -63,7 +63,7 @@ pub enum SweepCommand {
         #[command(flatten)]
         new_base: NewBase,
     },
-    /// Run some trials: for cluster engines.
+    /// Run some trials, for cluster engines; the exit code is 0 if all of them are done, also by another process, which is waited for.
     RunTask {
         #[command(flatten)]
         place: SweepPlace,

@@ -108,7 +108,11 @@ impl Watch for Display<'_> {
             Event::Done(trial, time) => ("done", trial, format!("in {}", clock(*time))),
             Event::Again(trial, reason) => ("interrupted", trial, reason.clone()),
             Event::Failed(trial, reason) => ("failed", trial, reason.clone()),
-            Event::Elsewhere(trial) => ("elsewhere", trial, "another process trains it".to_owned()),
+            Event::Elsewhere(trial) => (
+                "elsewhere",
+                trial,
+                "another process trains it; waiting for its end".to_owned(),
+            ),
         };
         if let Some(bar) = self
             .bars
