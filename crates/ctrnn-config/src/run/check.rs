@@ -65,6 +65,7 @@ impl Check<'_> {
         self.check_something_is_trained(&config.train, &model);
         self.check_groups(&config.train, &model);
         let objective = self.objective(&config.train.loss, loss, &model, clock);
+        self.check_recordings(&config, &model, task.as_ref());
         self.check_python_terms(&config.train, &objective);
         self.check_recompute(&config.train, &objective);
         let term_programs = self.agreed_programs(&config.train, programs);
