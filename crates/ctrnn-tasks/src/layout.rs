@@ -20,11 +20,7 @@ pub struct Layout {
 }
 
 /// Returns true for 0, which stands for a key that is left out.
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde asks for"
-)]
-const fn is_zero(n: &usize) -> bool {
+fn is_zero(n: &usize) -> bool {
     *n == 0
 }
 

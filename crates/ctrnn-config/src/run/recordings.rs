@@ -2,13 +2,24 @@
 
 use ctrnn_model::CtrnnConfig;
 use ctrnn_tasks::{Task, counted};
-use ctrnn_train::{RateError, RecordedUnits, UnitRates};
+use ctrnn_train::{RateError, RecordedUnits, TrainConfig, UnitRates};
 
 use super::check::Check;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::run_config::RunConfig;
 
 const UNITS: &str = "train.loss.unit_rates.units";
+
+/// Returns a note on recordings to which nothing is fitted.
+pub(super) fn unfitted_recordings(train: &TrainConfig, task: &dyn Task) -> Vec<String> {
+    match task.layout().recorded {
+        recorded if recorded > 0 && train.loss.unit_rates.is_none() => vec![format!(
+            "the trials have unit_targets of {}, to which nothing is fitted without train.loss.unit_rates",
+            counted(recorded, "unit")
+        )],
+        _ => Vec::new(),
+    }
+}
 
 impl Check<'_> {
     /// Checks that the recorded units exist, that the trials have their recordings, and that teacher forcing can force them.
