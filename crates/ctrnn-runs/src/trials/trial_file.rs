@@ -529,6 +529,7 @@ impl TrialFile {
             return None;
         }
         let name = match self.target_kind {
+            TargetKind::Values if self.recordings.is_some() => "unit_targets",
             TargetKind::Values => "targets",
             TargetKind::Classes => "labels",
         };
