@@ -25,6 +25,8 @@ const MAX_CLASSES: u32 = 4096;
 /// Largest magnitude of inputs, targets and mask weights: their squares and products, summed over a batch and all
 /// parameters, stay far below the largest single-precision number.
 const MAX_VALUE: f32 = 1e9;
+/// Arrays of a trial file, besides its conditions.
+const ARRAYS: &str = "inputs, labels, targets, mask, unit_targets, unit_mask, n_steps, dt_ms";
 /// Number of values that are checked together.
 const AT_ONCE: usize = 1 << 16;
 
@@ -64,24 +66,13 @@ impl<'a> Reader<'a> {
     }
 
     fn check_names(&self, names: &[String]) -> Result<(), TaskError> {
-        let known = [
-            "inputs",
-            "labels",
-            "targets",
-            "mask",
-            "unit_targets",
-            "unit_mask",
-            "n_steps",
-            "dt_ms",
-        ];
-        let is_known = |name: &&String| known.contains(&name.as_str()) || name.starts_with("cond_");
+        let is_known = |name: &&String| {
+            ARRAYS.split(", ").any(|known| known == *name) || name.starts_with("cond_")
+        };
         match names.iter().find(|name| !is_known(name)) {
             None => Ok(()),
             Some(name) => {
-                let help = format!(
-                    "a file of trials may hold {} and cond_<name>",
-                    known.join(", ")
-                );
+                let help = format!("a file of trials may hold {ARRAYS} and cond_<name>");
                 Err(self
                     .error(format!("array {name:?} is not part of a file of trials"))
                     .with_help(help))
