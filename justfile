@@ -87,6 +87,7 @@ data:
     python3 tests/golden/make_ctrnn.py
     python3 configs/data/make_trials.py
     python3 configs/data/make_connectivity.py
+    python3 configs/data/make_recordings.py
 
 # Store runs of this version as fixtures, which every later version must read (once per version)
 fixture:

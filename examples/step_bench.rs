@@ -150,6 +150,7 @@ impl<B: TrainingBackend> Bench<B> {
             within_sum: (n_steps * n_trials) as f64,
             n_steps: vec![n_steps; n_trials],
             counted_trials: n_trials,
+            recordings: None,
         };
         Ok(Self {
             network,

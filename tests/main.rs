@@ -62,6 +62,7 @@ mod populations;
 mod programs;
 mod project;
 mod python_files;
+mod recordings;
 mod runs;
 mod simulation;
 mod stacks;

@@ -522,3 +522,93 @@ fn inputs_of_a_simulation_take_as_much_memory_as_their_file() {
         );
     }
 }
+
+/// NaN, infinities and labels that are no classes, after the end of a trial and under a mask of 0, train byte for byte like zeros there;
+/// inside a trial they are refused with trial and time step.
+#[test]
+fn what_does_not_count_trains_like_zeros() {
+    let project = Project::new();
+    let ends: [i64; 6] = [2, 4, 3, 4, 2, 3];
+    let within = |b: usize, t: usize| (t as i64) < ends[b];
+    let counts = |b: usize, t: usize| within(b, t) && (b + t) % 3 != 0;
+    // Returns an array `[trial, time, width]` with `other` where `is_kept` is false.
+    let filled = |width: usize, other: f32, is_kept: &dyn Fn(usize, usize) -> bool| {
+        let value = |k: usize| {
+            let (b, t) = (k / (4 * width), k / width % 4);
+            let value = ((b * 7 + k * 3) % 5) as f32 / 2.0;
+            if is_kept(b, t) { value } else { other }
+        };
+        Array::f32(&[6, 4, width], (0..24 * width).map(value).collect())
+    };
+    let mask = |other: f32| {
+        let value = |k: usize| match (within(k / 4, k % 4), counts(k / 4, k % 4)) {
+            (false, _) => other,
+            (true, counts) => f32::from(u8::from(counts)),
+        };
+        Array::f32(&[6, 4], (0..24).map(value).collect())
+    };
+    let labels = |other: f32| {
+        let value = |k: usize| {
+            if counts(k / 4, k % 4) {
+                (k % 2) as f32
+            } else {
+                other
+            }
+        };
+        Array::f32(&[6, 4], (0..24).map(value).collect())
+    };
+    let n_steps = || ("n_steps", Array::i64(&[6], ends.to_vec()));
+    let inputs = |other: f32| ("inputs", filled(2, other, &within));
+    // All runs read a file of this name, since weight files hold a digest of the configuration.
+    let train = |run: &str| {
+        let arguments = [
+            &files("trials.npz"),
+            "train.steps=5",
+            "task.npz.validation_fraction=0.34",
+        ];
+        project.train(run, &arguments)
+    };
+    for name in ["targets", "labels"] {
+        for (run, other) in [
+            ("zeros", 0.0),
+            ("nan", f32::NAN),
+            ("inf", f32::NEG_INFINITY),
+        ] {
+            let target = if name == "targets" {
+                filled(2, other, &counts)
+            } else {
+                labels(other)
+            };
+            let arrays = [
+                inputs(other),
+                (name, target),
+                ("mask", mask(other)),
+                n_steps(),
+            ];
+            project.write_arrays("trials.npz", arrays);
+            train(&format!("{name}_{run}")).exits(0);
+        }
+        for other in ["nan", "inf"] {
+            project.assert_same_run(&format!("{name}_zeros"), &format!("{name}_{other}"));
+        }
+    }
+    let inside = |b: usize, t: usize| within(b, t) && (b, t) != (3, 2);
+    let broken = [
+        [
+            ("inputs", filled(2, f32::NAN, &inside)),
+            ("targets", filled(2, 0.0, &within)),
+        ],
+        [
+            inputs(0.0),
+            ("targets", filled(2, f32::NAN, &|b, t| (b, t) != (1, 1))),
+        ],
+    ];
+    let says = [
+        "inputs holds NaN at trial 3, time step 2",
+        "targets holds NaN at trial 1, time step 1",
+    ];
+    for ([a, b], says) in broken.into_iter().zip(says) {
+        project.write_arrays("trials.npz", [a, b, ("mask", mask(0.0)), n_steps()]);
+        train("broken").exits(4).says(&[says, "help:"]);
+    }
+}

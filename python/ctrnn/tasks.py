@@ -33,7 +33,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Arrays that a trial may have: name to the dimensions of each, of which the first is time.
-_OF_A_TRIAL = {"inputs": "[time, input]", "targets": "[time, output]", "labels": "[time]", "mask": "[time] or [time, output]"}
+_OF_A_TRIAL = {
+    "inputs": "[time, input]",
+    "targets": "[time, output]",
+    "labels": "[time]",
+    "mask": "[time] or [time, output]",
+    "unit_targets": "[time, unit]",
+}
 
 
 class Clock:
@@ -72,6 +78,8 @@ class Task:
         does not apply to a trial.
     gives_labels : bool
         True if trials have `labels`, the class at each time step, in place of `targets`.
+    recorded : int
+        Number of units whose recorded rates are in the `unit_targets` of a trial, for `train.loss.unit_rates`; 0 without recordings.
     """
 
     inputs: typing.Sequence[str] = ()
@@ -79,6 +87,7 @@ class Task:
     choices: typing.Sequence[str] | None = None
     conditions: typing.Mapping[str, typing.Sequence[float]] | typing.Sequence[typing.Mapping[str, float]] = {}
     gives_labels: bool = False
+    recorded: int = 0
 
     def trial(self, condition: dict[str, float], rng: np.random.Generator, clock: Clock) -> Any:
         """Makes one trial.
@@ -97,6 +106,7 @@ class Task:
         tuple or dict
             `(inputs, targets)`, `(inputs, targets, mask)`, or a dict of the arrays `inputs` [time, input], `targets` [time, output] or
             `labels` [time], and `mask` [time] or [time, output] (0: does not count; absent: everything counts). Trials may differ in length.
+            Recordings are in the dict as `unit_targets` [time, unit], in which NaN means missing.
         """
         raise NotImplementedError(f"{type(self).__name__} has neither `trial` nor `trials`")
 
@@ -208,6 +218,8 @@ class Task:
             "target": "classes" if self.gives_labels else "values",
             "is_correct": type(self).is_correct is not Task.is_correct,
         }
+        if self.recorded:
+            layout["recorded"] = int(self.recorded)
         return layout if self.choices is None else {**layout, "choices": list(self.choices)}
 
     def _checked(self, made, method, n_trials=None):
@@ -220,11 +232,13 @@ class Task:
             kind = f"a tuple of {len(made)}" if isinstance(made, tuple) else type(made).__name__
             raise TypeError(f"{where} returned {kind}; expected (inputs, {target}), (inputs, {target}, mask) or a dict of arrays")
         made = {name: value for name, value in made.items() if value is not None}
-        known = {"inputs", target, "mask"} | ({"n_steps"} if n_trials is not None else set())
+        recordings = {"unit_targets"} if self.recorded else set()
+        known = {"inputs", target, "mask"} | recordings | ({"n_steps"} if n_trials is not None else set())
         if unknown := set(made) - known:
             raise ValueError(f"{where} returned {sorted(unknown)[0]!r}; expected only {', '.join(sorted(known))}")
-        if missing := {"inputs", target} - set(made):
-            raise ValueError(f"{where} returned no {sorted(missing)[0]}; expected inputs and {target}")
+        wanted = {"inputs", target} | recordings
+        if missing := wanted - set(made):
+            raise ValueError(f"{where} returned no {sorted(missing)[0]}; expected {' and '.join(sorted(wanted))}")
         arrays = {name: _numbers(value, f"{name} of {where}", name in ("labels", "n_steps")) for name, value in made.items()}
         first = () if n_trials is None else (n_trials,)
         inputs = arrays["inputs"]
@@ -236,6 +250,7 @@ class Task:
             "targets": [(*time, len(self.outputs))],
             "labels": [time],
             "mask": [time, (*time, len(self.outputs))],
+            "unit_targets": [(*time, self.recorded)],
             "n_steps": [first],
         }
         for name, array in arrays.items():

@@ -132,6 +132,16 @@ class Serving(unittest.TestCase):
         np.testing.assert_array_equal(made[1]["inputs"], np.full((4, 5, 1), 2.0))
         self.assertEqual(set(made[1]), {"inputs", "targets"})
 
+    def test_recordings_are_announced_and_sent(self):
+        trial = "{'inputs': np.ones((3, 1)), 'targets': np.zeros((3, 1)), 'unit_targets': np.array([[1, np.nan]] * 3)}"
+        text = mine(trial).replace('inputs = ["u"]', 'inputs = ["u"]\n        recorded = 2')
+        hello, made = answers(text, {"hello": True}, {"seed": 1, "step": 2, "n_trials": 4, "balanced": True})
+        self.assertEqual(hello[0]["recorded"], 2)
+        np.testing.assert_array_equal(made[1]["unit_targets"], np.full((4, 3, 2), [1, np.nan]))
+        missing = text.replace(", 'unit_targets': np.array([[1, np.nan]] * 3)", "")
+        self.assertIn("Mine.trial returned no unit_targets; expected inputs and targets and unit_targets", error_of(missing))
+        self.assertIn("unit_targets of Mine.trial have shape (3, 2); expected (3, 1)", error_of(text.replace("recorded = 2", "recorded = 1")))
+
     def test_arguments_are_checked(self):
         text = mine("np.ones((3, 1)), np.zeros((3, 1))")
         for arguments, expected in [

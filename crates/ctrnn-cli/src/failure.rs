@@ -233,7 +233,9 @@ impl From<TrainError> for Failure {
             TrainError::Indivisible(_) => {
                 "remove train.truncate_steps and train.accumulate, or the terms"
             }
-            TrainError::EmptyMask(_) => "mask must be above 0 where outputs count",
+            TrainError::EmptyMask(_) => {
+                "mask must be above 0 where outputs count; trials that have recordings alone are fitted by train.loss.unit_rates"
+            }
             TrainError::OptimizerState(_) => {
                 "resume with the optimizer with which the run was trained; a new run that begins from another one needs the same train.optimizer, or leaves out --with-optimizer"
             }

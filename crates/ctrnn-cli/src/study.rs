@@ -579,6 +579,7 @@ fn no_trials(run: &Run) -> TrialBatch {
         inputs: Vec::new(),
         target: Target::Values(Vec::new()),
         mask: Mask::Steps(Vec::new()),
+        unit_targets: Vec::new(),
         n_steps: Vec::new(),
         conditions: Vec::new(),
         correct: Vec::new(),

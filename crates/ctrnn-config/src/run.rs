@@ -6,6 +6,7 @@ mod connectivity;
 mod interventions;
 mod layers;
 mod python_terms;
+mod recordings;
 mod rule;
 mod stages;
 mod task;

@@ -789,7 +789,7 @@ mod tests {
         let problem = explain(schema(&registry), "train.learning_rate").unwrap_err();
         insta::assert_snapshot!(problem.render(false), @r#"
         error[C001]: unknown key train.learning_rate
-        help: did you mean "train.optimizer.lr"? Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, continual, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, rule, schedule, stage, steps, stop, truncate_steps, truncate_stride
+        help: did you mean "train.optimizer.lr"? Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, continual, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, rule, schedule, stage, steps, stop, teacher_forcing, truncate_steps, truncate_stride
         "#);
     }
 }

@@ -44,6 +44,7 @@ mod connectivity;
 mod delays;
 mod error;
 mod feedback;
+mod forcing;
 mod fused_ops;
 mod host_sweep;
 mod init;
@@ -93,6 +94,7 @@ pub use ctrnn_kernels::{
 };
 pub use error::ModelError;
 pub use feedback::{FEEDBACK, Feedback};
+pub use forcing::Forcing;
 pub use fused_ops::FusedOps;
 pub use host_sweep::{HostState, HostSweep};
 pub use initial_state::{FirstValues, InitialState, NormalValues};

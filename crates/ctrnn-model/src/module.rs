@@ -141,21 +141,30 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
         let n = self.config.n_units;
         let diagonal = (0..n * n).map(|k| f32::from(u8::from(k % (n + 1) == 0)));
         let ones = TensorData::new(diagonal.collect::<Vec<f32>>(), [n, n]);
-        let drive = drive.swap_dims(0, 1);
-        let ones: Tensor<B, 2> = host_tensor(ones, &self.device());
-        let (inputs, w_in) = match self.config.n_inputs {
-            0 => (drive, ones),
-            _ => (
-                Tensor::cat(vec![tensor(sweep.operands.inputs), drive], 2),
-                Tensor::cat(vec![tensor(sweep.operands.w_in), ones], 1),
-            ),
-        };
-        sweep.operands.inputs = primitive(inputs);
-        sweep.operands.w_in = primitive(w_in);
+        let ones = host_tensor(ones, &self.device());
+        self.add_inputs(&mut sweep, drive.swap_dims(0, 1), ones);
         Trajectory {
             below,
             ..trajectory(B::sweep(sweep))
         }
+    }
+
+    /// Adds inputs `[T,B,K]` with weights `[N,K]` to those of a sweep of the last layer.
+    pub(crate) fn add_inputs(
+        &self,
+        sweep: &mut SweepTensors<B>,
+        further: Tensor<B, 3>,
+        weights: Tensor<B, 2>,
+    ) {
+        let (inputs, w_in) = match self.config.n_inputs {
+            0 => (further, weights),
+            _ => (
+                Tensor::cat(vec![tensor(sweep.operands.inputs.clone()), further], 2),
+                Tensor::cat(vec![tensor(sweep.operands.w_in.clone()), weights], 1),
+            ),
+        };
+        sweep.operands.inputs = primitive(inputs);
+        sweep.operands.w_in = primitive(w_in);
     }
 }
 

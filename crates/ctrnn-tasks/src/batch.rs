@@ -23,6 +23,8 @@ pub struct TrialBatch {
     pub target: Target,
     /// Mask, `[B, T]` or `[B, T, O]`.
     pub mask: Mask,
+    /// Recorded rates (or spike counts) of K units, `[B, T, K]`; NaN where one is missing. Empty without recordings.
+    pub unit_targets: Vec<f32>,
     /// Number of time steps of each trial, `[B]`.
     pub n_steps: Vec<usize>,
     /// Names of the conditions' values, each with its value in every trial, `[B]`.
@@ -103,6 +105,7 @@ impl TrialBatch {
                 Mask::Steps(_) => Mask::Steps(Vec::with_capacity(capacity)),
                 Mask::Outputs(_) => Mask::Outputs(Vec::with_capacity(capacity * trial.n_outputs)),
             },
+            unit_targets: Vec::new(),
             n_steps: Vec::with_capacity(n_trials),
             conditions: names
                 .map(|name| (name, Vec::with_capacity(n_trials)))
@@ -127,6 +130,7 @@ impl TrialBatch {
             }
             _ => unreachable!("masks of one kind"),
         }
+        self.unit_targets.extend_from_slice(&trial.unit_targets);
         for ((_, column), (_, value)) in self.conditions.iter_mut().zip(&trial.condition) {
             column.push(*value);
         }
@@ -141,6 +145,9 @@ impl TrialBatch {
     fn pad(&mut self) {
         let (n_steps, max_steps) = (&self.n_steps, self.max_steps);
         pad(&mut self.inputs, n_steps, max_steps, self.n_inputs);
+        let n_rows: usize = n_steps.iter().sum();
+        let n_recorded = self.unit_targets.len() / n_rows.max(1);
+        pad(&mut self.unit_targets, n_steps, max_steps, n_recorded);
         match &mut self.target {
             Target::Values(values) => pad(values, n_steps, max_steps, self.n_outputs),
             Target::Classes(classes) => pad(classes, n_steps, max_steps, 1),
@@ -160,7 +167,9 @@ impl TrialBatch {
         let own_names = trial.condition.iter().map(|(name, _)| name);
         let same = (self.n_inputs, self.n_outputs) == (trial.n_inputs, trial.n_outputs)
             && kind(&self.target, &self.mask) == kind(&trial.target, &trial.mask)
-            && names.clone().eq(own_names.clone());
+            && names.clone().eq(own_names.clone())
+            && self.unit_targets.is_empty()
+                == (self.n_trials == 0 || trial.unit_targets.is_empty());
         assert!(
             same,
             "trials of a batch should agree in inputs, outputs, whether targets are classes, whether the mask is by output, and \
@@ -178,6 +187,12 @@ impl TrialBatch {
                 own_names.collect::<Vec<_>>()
             ),
         );
+    }
+
+    /// Returns the number K of recorded units; 0 without recordings.
+    #[must_use]
+    pub fn n_recorded(&self) -> usize {
+        self.unit_targets.len() / (self.n_trials * self.max_steps).max(1)
     }
 
     /// Returns some of the trials as a batch, in the given order.
@@ -242,6 +257,7 @@ impl TrialBatch {
                 Mask::Steps(all) => Mask::Steps(self.rows(all, b, 1).to_vec()),
                 Mask::Outputs(all) => Mask::Outputs(self.rows(all, b, self.n_outputs).to_vec()),
             },
+            unit_targets: self.rows(&self.unit_targets, b, self.n_recorded()).to_vec(),
             condition: self.conditions.iter().map(value).collect(),
             correct: self.correct[b],
             timeline: self.timelines[b].clone(),
@@ -329,6 +345,7 @@ mod tests {
             for by_output in [false, true] {
                 let trials = [2, 5, 3].map(|n_steps| {
                     let mut trial = trial(n_steps, target);
+                    trial.unit_targets = (0..3 * n_steps).map(|i| i as f32 + 0.5).collect();
                     if by_output {
                         trial.mask = Mask::Outputs((0..2 * n_steps).map(|i| i as f32).collect());
                     }

@@ -70,6 +70,7 @@ impl Plan {
                 outputs: all_outputs,
                 target,
                 choices,
+                recorded: 0, // a mixture has units of no single task
             },
             columns,
         }
@@ -189,6 +190,7 @@ impl Columns {
                 Mask::Steps(mask) => Mask::Steps(mask.clone()),
                 Mask::Outputs(mask) => Mask::Outputs(gather(mask)),
             },
+            unit_targets: Vec::new(),
             condition: condition.values.clone(),
             correct: trial.correct.and_then(place),
             timeline: trial.timeline.clone(),

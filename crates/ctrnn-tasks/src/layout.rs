@@ -14,6 +14,14 @@ pub struct Layout {
     /// Indices of the outputs that are choices: the largest of them is the choice. The sign of a single one is the choice. Empty
     /// for a task without choices.
     pub choices: Vec<usize>,
+    /// Number of recorded units whose rates trials have ([`Trial::unit_targets`](crate::Trial)); 0 without recordings.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub recorded: usize,
+}
+
+/// Returns true for 0, which stands for a key that is left out.
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// The kind of targets, which decides the default loss.
@@ -35,6 +43,7 @@ impl Layout {
             outputs: outputs.map(str::to_owned).to_vec(),
             target: TargetKind::Values,
             choices: if O == 1 { Vec::new() } else { (0..O).collect() },
+            recorded: 0,
         }
     }
 
@@ -86,6 +95,7 @@ impl Layout {
                 1 => Vec::new(),
                 n => (0..n).collect(),
             },
+            recorded: 0,
         }
     }
 

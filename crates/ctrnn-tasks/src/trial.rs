@@ -42,6 +42,8 @@ pub struct Trial {
     pub target: Target,
     /// Mask, `[T]` or `[T, O]`.
     pub mask: Mask,
+    /// Recorded rates (or spike counts) of K units after each time step, `[T, K]`; NaN where one is missing. Empty without recordings.
+    pub unit_targets: Vec<f32>,
     /// Names and values of the trial's condition.
     pub condition: Vec<(String, f64)>,
     /// The output that is the correct choice. If the sign of a single output is the choice, 0 for negative and 1 for
@@ -68,6 +70,7 @@ impl Trial {
                 TargetKind::Classes => Target::Classes(vec![0; n_steps]),
             },
             mask: Mask::Steps(vec![1.0; n_steps]),
+            unit_targets: Vec::new(),
             condition: condition.values.clone(),
             correct: None,
             timeline,

@@ -28,6 +28,30 @@ pub struct Batch<B: Backend> {
     pub n_steps: Vec<usize>,
     /// Number of trials whose mask is not zero everywhere.
     pub counted_trials: usize,
+    /// Recorded rates of some units, if the trials have them.
+    pub recordings: Option<Recordings<B>>,
+}
+
+/// Recorded rates (or spike counts) of K units, time-major `[T,B,K]`.
+#[derive(Clone, Debug)]
+pub struct Recordings<B: Backend> {
+    /// The rate after each time step; 0 where it is missing.
+    pub rates: Tensor<B, 3>,
+    /// Indicator of the entries that were recorded: 0 where one is missing, and in the padding.
+    pub observed: Tensor<B, 3>,
+    /// Number of entries that were recorded; in a part of a batch, that of the whole batch.
+    pub n_observed: f64,
+}
+
+impl<B: Backend> Recordings<B> {
+    /// Applies a function to both tensors.
+    fn map<C: Backend>(&self, change: impl Fn(&Tensor<B, 3>) -> Tensor<C, 3>) -> Recordings<C> {
+        Recordings {
+            rates: change(&self.rates),
+            observed: change(&self.observed),
+            n_observed: self.n_observed,
+        }
+    }
 }
 
 impl<B: Backend> Batch<B> {
@@ -45,7 +69,19 @@ impl<B: Backend> Batch<B> {
             Mask::Outputs(mask) => (mask, trials.n_outputs),
         };
         let masked = time_major(mask, mask_width);
+        let recordings = observed(trials).map(|observed| {
+            let recorded = trials.unit_targets.iter().zip(&observed);
+            let rates: Vec<f32> = recorded
+                .map(|(&rate, &is_observed)| if is_observed == 0.0 { 0.0 } else { rate })
+                .collect();
+            Recordings {
+                rates: time_major(&rates, trials.n_recorded()),
+                n_observed: observed.iter().map(|&x| f64::from(x)).sum(),
+                observed: time_major(&observed, trials.n_recorded()),
+            }
+        });
         Self {
+            recordings,
             inputs: time_major(&trials.inputs, trials.n_inputs).swap_dims(0, 1),
             targets,
             mask_of_trials: masked.clone(),
@@ -94,6 +130,7 @@ impl<B: Backend> Batch<B> {
             mask_of_trials: of_trials(self.mask_of_trials.clone()),
             within: some(&self.within),
             n_steps: lengths.map(within).collect(),
+            recordings: self.recordings.as_ref().map(|all| all.map(some)),
             ..*self
         }
     }
@@ -114,8 +151,27 @@ impl<B: Backend> Batch<B> {
             within_sum: batch.within_sum,
             n_steps: batch.n_steps.clone(),
             counted_trials: batch.counted_trials,
+            recordings: batch.recordings.as_ref().map(|all| all.map(tensor)),
         }
     }
+}
+
+/// Returns the indicator of the recorded entries, `[trial, time, unit]`; `None` without recordings.
+fn observed(trials: &TrialBatch) -> Option<Vec<f32>> {
+    let row = trials.max_steps * trials.n_recorded();
+    if row == 0 {
+        return None;
+    }
+    let of_trials = trials.unit_targets.chunks_exact(row).zip(&trials.n_steps);
+    let observed = of_trials.flat_map(|(rates, n_steps)| {
+        let end = n_steps * trials.n_recorded();
+        let is_observed = move |(k, rate): (usize, &f32)| k < end && !rate.is_nan();
+        rates
+            .iter()
+            .enumerate()
+            .map(move |entry| f32::from(u8::from(is_observed(entry))))
+    });
+    Some(observed.collect())
 }
 
 /// Returns the indicator of the time steps within the trials (0 in the padding), `[time, trial]`.

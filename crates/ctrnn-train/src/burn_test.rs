@@ -24,6 +24,7 @@ fn trial(target: &Target, mask: &Mask, n_outputs: usize) -> Trial {
         outputs: (0..n_outputs).map(|k| k.to_string()).collect(),
         target: TargetKind::Values,
         choices: (0..n_outputs).collect(),
+        recorded: 0,
     };
     let mut timeline = Timeline::default();
     let n_steps = match (target, mask) {

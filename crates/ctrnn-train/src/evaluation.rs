@@ -459,17 +459,18 @@ pub(crate) fn evaluate_terms<B: RecurrenceBackend>(
             });
         }
     }
-    if weight_sum == 0.0 {
+    if weight_sum == 0.0 && scored.objective.fitted_rates().is_none() {
         return Err(TrainError::EmptyMask(
             "the trials of the evaluation".to_owned(),
         ));
     }
     let of_all = penalties.iter().zip(statistics.into_iter().flatten());
     let values = of_all.map(|(penalty, all)| penalty.of(all).into_scalar().elem::<f64>());
-    let terms: Vec<f64> = std::iter::once(loss_sum / weight_sum)
-        .chain(values)
-        .chain(further)
-        .collect();
+    let loss = match weight_sum {
+        0.0 => 0.0, // trials of which the rates alone were recorded
+        _ => loss_sum / weight_sum,
+    };
+    let terms: Vec<f64> = std::iter::once(loss).chain(values).chain(further).collect();
     let dt_ms = network.config().dt_ms;
     let all = answered.iter().collect::<Tally>().score(dt_ms);
     let (by, unscored) = scores(&conditions, &answered, dt_ms);

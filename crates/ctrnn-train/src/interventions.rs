@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::perturbation::{Kind, Perturbation, UnitGroups, WordError, Written};
+use crate::teacher_forcing::ForcedTrials;
 
 /// Layers of the stream of choices: trials that are perturbed, and units that are left out.
 const TRIALS: u32 = 0;
@@ -145,10 +146,14 @@ impl Default for NoiseSchedule {
 impl NoiseSchedule {
     /// Returns the factor at a step of a run or stage of `n_steps`, both counted from 0.
     pub fn factor(&self, step: u64, n_steps: u64) -> f64 {
-        let steps = self.steps.unwrap_or(n_steps).max(1);
-        let part = (step as f64 / steps as f64).min(1.0);
-        self.from + (self.to - self.from) * part
+        linear([self.from, self.to], step, self.steps.unwrap_or(n_steps))
     }
+}
+
+/// Returns the value at a step of a course that goes linearly from one value to another over `n_steps`, and stays there.
+pub(crate) fn linear([from, to]: [f64; 2], step: u64, n_steps: u64) -> f64 {
+    let part = (step as f64 / n_steps.max(1) as f64).min(1.0);
+    from + (to - from) * part
 }
 
 /// Perturbations of the trials of a batch.
@@ -158,6 +163,8 @@ pub(crate) struct Interventions {
     pub groups: Vec<(Perturbation, Vec<usize>)>,
     /// Timelines of all trials.
     pub timelines: Vec<Timeline>,
+    /// Teacher forcing, if there is any; no trial is perturbed then.
+    pub forced: Option<ForcedTrials>,
 }
 
 impl Interventions {
@@ -196,6 +203,7 @@ impl Interventions {
         Self {
             groups: groups.into_iter().map(of_group).collect(),
             timelines: trials.timelines.clone(),
+            forced: None,
         }
     }
 }

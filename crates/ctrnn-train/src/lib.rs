@@ -57,9 +57,10 @@ mod optimizer;
 pub mod perturbation;
 mod ranking;
 mod settings;
+mod teacher_forcing;
 mod trainer;
 
-pub use batch::Batch;
+pub use batch::{Batch, Recordings};
 pub use condition_states::{
     condition_numbers, conditions_of_states, first_nonfinite, first_untrained,
     with_states_of_conditions,
@@ -80,6 +81,7 @@ pub use objective::config::{
     Loss, LossConfig, Normalisation, Omega, On, Pairing, PerMatrix, PopulationKl, PythonTerm,
     RateSpread, RateTarget, Spread, StatePrediction,
 };
+pub use objective::unit_rates::{FittedRates, RateError, RateOutput, RecordedUnits, UnitRates};
 pub use objective::{LossInputs, Objective, Part, Penalty};
 pub use observer::{
     Best, Confusion, Counters, EvalReport, GroupScore, Observer, SavedState, Score, Snapshot,
@@ -95,4 +97,5 @@ pub use settings::{
     Carried, CheckpointConfig, DEFAULT_DT_MS, Dealing, DivergenceConfig, OnError, StageConfig,
     StageSettings, StopConfig, TrainConfig, TrainSettings, ValidateConfig, ValidationSetConfig,
 };
+pub use teacher_forcing::TeacherForcing;
 pub use trainer::{Ending, LastGoodState, Overflow, StopRequest, Trainer, check_metrics};

@@ -4,6 +4,7 @@ pub mod config;
 mod inputs;
 pub(crate) mod loss;
 pub(crate) mod penalty;
+pub(crate) mod unit_rates;
 mod vanishing_gradient;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::objective::config::{Loss, Normalisation, Omega};
 pub use inputs::LossInputs;
 pub use penalty::{Part, Penalty};
 
+use crate::objective::unit_rates::FittedRates;
 use crate::objective::vanishing_gradient::Sensitivity;
 
 /// The objective: a loss and its penalties, with all settings resolved.
@@ -106,6 +108,14 @@ impl Objective {
         let penalties = self.penalties.iter().filter(|penalty| !penalty.is_sum());
         let omega = self.omega.map(|_| OMEGA.to_owned());
         penalties.map(Penalty::name).chain(omega).collect()
+    }
+
+    /// Returns the term that fits rates to recordings, if there is one.
+    pub(crate) fn fitted_rates(&self) -> Option<&FittedRates> {
+        self.penalties.iter().find_map(|penalty| match penalty {
+            Penalty::UnitRates(fitted) => Some(fitted),
+            _ => None,
+        })
     }
 
     /// Returns true if a term depends on the weights at step 0 and does not have them yet.

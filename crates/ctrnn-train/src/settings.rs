@@ -18,6 +18,7 @@ use crate::objective::{
 };
 use crate::online::config::Rule;
 use crate::optimizer::config::{Groups, Optimizer, Schedule};
+use crate::teacher_forcing::TeacherForcing;
 
 /// Default length of a time step, in ms.
 pub const DEFAULT_DT_MS: f64 = 20.0;
@@ -145,6 +146,10 @@ pub struct TrainConfig {
     /// unless the stage carries the schedule. Validation and `eval` have the noise of `model.noise` itself. Absent: it stays as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise_schedule: Option<NoiseSchedule>,
+    /// Teacher forcing of the recorded units of `loss.unit_rates`: `{ strength = 1, steps = 1000 }`. It begins again in each stage, unless
+    /// the stage carries the schedule. Absent: the network runs freely.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher_forcing: Option<TeacherForcing>,
     /// Parameters with a learning rate or a weight decay of their own, by their names in weight files:
     /// `groups = { recurrent.weight = { lr = 1e-4, weight_decay = 1e-3 }, initial_state = { lr = 0 } }`.
     #[serde(skip_serializing_if = "Groups::is_empty")]
@@ -187,6 +192,7 @@ impl Default for TrainConfig {
             perturbation: Vec::new(),
             dropout: 0.0,
             noise_schedule: None,
+            teacher_forcing: None,
             groups: Groups::default(),
             loss: LossConfig::default(),
             stop: None,

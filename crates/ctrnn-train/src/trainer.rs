@@ -355,6 +355,9 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         let batch = Batch::<B>::new(&trials, &self.network.device());
         self.has_padding |= batch.is_padded();
         let pass = self.pass(self.counters.step, &trials)?;
+        if let Some(fitted) = self.minimised.objective.fitted_rates() {
+            fitted.check_counts(&trials)?;
+        }
         self.interventions = self.draw_interventions(&trials);
         if self.settings.train.rule.is_least_squares() {
             return self.learn_by_least_squares(trials, &batch, &pass);
@@ -528,7 +531,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         if !every.into_iter().any(|every| self.is_due_at(step, every)) {
             return Ok(None);
         }
-        if batch.mask_sum == 0.0 {
+        if batch.mask_sum == 0.0 && self.minimised.objective.fitted_rates().is_none() {
             return Err(TrainError::EmptyMask(format!("the batch of step {step}")));
         }
         let number = |tensor: &Tensor<B::InnerBackend, 1>| tensor.clone().into_scalar().elem();

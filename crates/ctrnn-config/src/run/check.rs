@@ -5,6 +5,7 @@ use ctrnn_tasks::{Clock, Layout, Programs, RefusedValue, Registry, TargetKind, T
 use ctrnn_train::{Loss, sizes_of};
 
 use super::Run;
+use super::recordings::unfitted_recordings;
 use super::trained_on::TrainedOn;
 use crate::conformance::InputFile;
 use crate::covariance;
@@ -66,6 +67,7 @@ impl Check<'_> {
         self.check_something_is_trained(&config.train, &model);
         self.check_groups(&config.train, &model);
         let objective = self.objective(&config.train.loss, loss, &model, clock);
+        self.check_recordings(&config, &model, task.as_ref());
         self.check_python_terms(&config.train, &objective);
         self.check_recompute(&config.train, &objective);
         let term_programs = self.agreed_programs(&config.train, programs);
@@ -78,6 +80,7 @@ impl Check<'_> {
         if !self.problems.is_empty() {
             return None; // values can be written out for networks that are in order
         }
+        let notes = unfitted_recordings(&config.train, task.as_ref());
         let model = model.written_out();
         config.task = [(entry.name.clone(), table)].into();
         config.train.loss.name = Some(loss);
@@ -104,7 +107,7 @@ impl Check<'_> {
             term_programs,
             perturbations,
             config,
-            notes: Vec::new(),
+            notes,
             input_files: Vec::new(),
             stages: Vec::new(),
             set_tasks: Vec::new(),

@@ -189,6 +189,12 @@ fn of_every_rule(train: &TrainConfig, objective: &Objective, model: &CtrnnConfig
             "runs the network as it is, with constant noise",
             "remove train.noise_schedule",
         ),
+        (
+            train.teacher_forcing.is_some(),
+            key("train.teacher_forcing"),
+            "runs the network freely",
+            "remove train.teacher_forcing",
+        ),
     ]
 }
 

@@ -56,7 +56,7 @@ sigma_rec = 0.1
           |
         3 | learning_rate = 1e-3
           | ^^^^^^^^^^^^^
-        help: did you mean "train.optimizer.lr"? Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, continual, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, rule, schedule, stage, steps, stop, truncate_steps, truncate_stride
+        help: did you mean "train.optimizer.lr"? Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, continual, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, rule, schedule, stage, steps, stop, teacher_forcing, truncate_steps, truncate_stride
 
         error[C001]: unknown key model.sigma_rec
          --> run.toml:5:1
@@ -111,7 +111,7 @@ rate_target = { rate = 0.1 }
           |
         4 | rate_l3 = 1e-3
           | ^^^^^^^
-        help: did you mean "rate_l1" or "rate_l2"? Keys of [train.loss]: areas, hebbian, name, normalisation, omega, population_kl, projections, python, rate_entropy, rate_l1, rate_l2, rate_spread, rate_target, state_prediction, weight_deviation, weight_l1, weight_l2
+        help: did you mean "rate_l1" or "rate_l2"? Keys of [train.loss]: areas, hebbian, name, normalisation, omega, population_kl, projections, python, rate_entropy, rate_l1, rate_l2, rate_spread, rate_target, state_prediction, unit_rates, weight_deviation, weight_l1, weight_l2
 
         error[C004]: train.loss.rate_l2 = -1 must be at least 0
          --> run.toml:5:11
@@ -230,7 +230,7 @@ bias = { recurrent = 1 }
           |
         2 | train = 5
           |         ^ expected a table
-        help: Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, continual, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, rule, schedule, stage, steps, stop, truncate_steps, truncate_stride
+        help: Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, continual, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, rule, schedule, stage, steps, stop, teacher_forcing, truncate_steps, truncate_stride
 
         error[C002]: task.go_nogo.fixation_ms must be a number or a table, but is the string "long"
          --> run.toml:4:15
@@ -1672,14 +1672,14 @@ fn unknown_keys_in_overrides() {
           |
         1 | train.batchsize=3
           |       ^^^^^^^^^
-        help: did you mean "batch_size"? Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, continual, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, rule, schedule, stage, steps, stop, truncate_steps, truncate_stride
+        help: did you mean "batch_size"? Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, continual, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, rule, schedule, stage, steps, stop, teacher_forcing, truncate_steps, truncate_stride
 
         error[C001]: unknown key train.stpo
          --> command line:1:2
           |
         1 | ~train.stpo
           |  ^^^^^^^^^^
-        help: did you mean "stop"? Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, continual, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, rule, schedule, stage, steps, stop, truncate_steps, truncate_stride
+        help: did you mean "stop"? Keys of [train]: accumulate, batch_size, clip_grad_norm, clip_grad_norm_per_tensor, clip_grad_value, continual, divergence, dropout, freeze, groups, log_every, loss, noise_schedule, optimizer, perturbation, recompute, rule, schedule, stage, steps, stop, teacher_forcing, truncate_steps, truncate_stride
 
         error[C001]: unknown key task.go_nogo.coherences
          --> command line:1:14

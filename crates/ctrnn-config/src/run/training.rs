@@ -81,7 +81,7 @@ impl Check<'_> {
                 "train.loss.{term} is not a sum over trials and time steps, so {key} cannot split a batch"
             );
             let problem = Diagnostic::new(Code::Training, message).help(format!(
-                "remove {key} or the penalty; weight_l1, weight_l2, weight_deviation, rate_l1, rate_l2 and rate_entropy are sums"
+                "remove {key} or the penalty; weight_l1, weight_l2, weight_deviation, rate_l1, rate_l2, rate_entropy and unit_rates are sums"
             ));
             self.report(problem, &[(&format!("train.loss.{term}"), ""), (key, "")]);
         }

@@ -338,6 +338,7 @@ impl Run {
             ("hebbian", loss.hebbian),
             ("state_prediction", loss.state_prediction.map(|p| p.weight)),
             ("omega", loss.omega.map(|p| p.weight)),
+            ("unit_rates", loss.unit_rates.as_ref().map(|p| p.weight)),
         ];
         for (key, weight) in others {
             if weight == Some(0.0) {

@@ -3,6 +3,8 @@
 //! They stay in memory in the types of the file. Values after the end of a trial (`n_steps`) or under a mask of 0 are
 //! ignored: they may be anything, and are 0 in the extracted trials.
 
+mod recordings;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, Seek};
 use std::ops::{Range, RangeInclusive};
@@ -14,6 +16,8 @@ use ctrnn_files::{Dtype, FileError, FormatError, PackedArray};
 use ctrnn_tasks::{Clock, Layout, Mask, Target, TargetKind, TaskError, Timeline, Trial};
 
 use crate::trials::decimal::decimal;
+use recordings::UnitRecordings;
+
 use crate::trials::remedies::{numbers_of, numbers_of_objects, reshaping, unreadable};
 
 /// Largest number of classes. Each class is an output, so a larger label is assumed to be a mistake.
@@ -21,6 +25,8 @@ const MAX_CLASSES: u32 = 4096;
 /// Largest magnitude of inputs, targets and mask weights: their squares and products, summed over a batch and all
 /// parameters, stay far below the largest single-precision number.
 const MAX_VALUE: f32 = 1e9;
+/// Arrays of a trial file, besides its conditions.
+const ARRAYS: &str = "inputs, labels, targets, mask, unit_targets, unit_mask, n_steps, dt_ms";
 /// Number of values that are checked together.
 const AT_ONCE: usize = 1 << 16;
 
@@ -60,15 +66,13 @@ impl<'a> Reader<'a> {
     }
 
     fn check_names(&self, names: &[String]) -> Result<(), TaskError> {
-        let known = ["inputs", "labels", "targets", "mask", "n_steps", "dt_ms"];
-        let is_known = |name: &&String| known.contains(&name.as_str()) || name.starts_with("cond_");
+        let is_known = |name: &&String| {
+            ARRAYS.split(", ").any(|known| known == *name) || name.starts_with("cond_")
+        };
         match names.iter().find(|name| !is_known(name)) {
             None => Ok(()),
             Some(name) => {
-                let help = format!(
-                    "a file of trials may hold {} and cond_<name>",
-                    known.join(", ")
-                );
+                let help = format!("a file of trials may hold {ARRAYS} and cond_<name>");
                 Err(self
                     .error(format!("array {name:?} is not part of a file of trials"))
                     .with_help(help))
@@ -135,6 +139,7 @@ pub(crate) struct TrialFile {
     inputs: PackedArray,
     target: PackedArray,
     mask: Option<PackedArray>,
+    recordings: Option<UnitRecordings>,
 }
 
 impl std::fmt::Debug for TrialFile {
@@ -167,8 +172,10 @@ impl TrialFile {
         check_axes(&reader, inputs.shape())?;
         let n_steps = read_n_steps(&reader, sizes)?;
         let conditions = take_conditions(&mut reader, n_trials)?;
+        reader.add_silent_output(sizes)?;
         let (target_kind, target, n_outputs) = take_target(&mut reader, sizes)?;
         let mask = take_mask(&mut reader, sizes, target_kind, n_outputs)?;
+        let recordings = UnitRecordings::take(&mut reader, sizes)?;
         let mut file = Self {
             path: reader.path.to_owned(),
             key: reader.key,
@@ -184,9 +191,11 @@ impl TrialFile {
             inputs,
             target,
             mask,
+            recordings,
         };
         file.check_inputs()?;
         file.check_mask()?;
+        file.check_recordings()?;
         match target_kind {
             TargetKind::Values => file.check_targets()?,
             TargetKind::Classes => file.classes = file.counted_classes()?,
@@ -242,6 +251,7 @@ impl TrialFile {
                 }
                 Some(mask) => Mask::Steps(self.floats(mask, b, 1)),
             },
+            unit_targets: self.unit_targets(b),
             condition: self.conditions.iter().map(value).collect(),
             correct: None,
             timeline,
@@ -438,7 +448,7 @@ impl TrialFile {
                 .iter()
                 .any(|&weight| weight > 0.0)
         };
-        if (0..self.n_trials).any(counts) {
+        if self.recordings.is_some() || (0..self.n_trials).any(counts) {
             Ok(())
         } else {
             Err(self.error("mask is 0 everywhere, so no output counts in the loss"))
@@ -510,6 +520,7 @@ impl TrialFile {
             return None;
         }
         let name = match self.target_kind {
+            TargetKind::Values if self.recordings.is_some() => "unit_targets",
             TargetKind::Values => "targets",
             TargetKind::Classes => "labels",
         };
@@ -594,10 +605,12 @@ fn input_shape(reader: &Reader, shape: &[usize]) -> Result<[usize; 3], TaskError
 /// Checks the order of the axes of the inputs against arrays whose axes are known.
 fn check_axes(reader: &Reader, inputs: &[usize]) -> Result<(), TaskError> {
     let shape = |name: &str| reader.arrays.get(name).map(PackedArray::shape);
-    let rows = ["labels", "targets", "mask"].into_iter().find_map(|name| {
-        let shape = shape(name)?.get(..2)?;
-        Some((name, [shape[0], shape[1]]))
-    });
+    let rows = ["labels", "targets", "mask", "unit_targets"]
+        .into_iter()
+        .find_map(|name| {
+            let shape = shape(name)?.get(..2)?;
+            Some((name, [shape[0], shape[1]]))
+        });
     let mut columns = reader.arrays.iter().filter(|(name, array)| {
         (*name == "n_steps" || name.starts_with("cond_")) && array.shape().len() == 1
     });
@@ -707,7 +720,9 @@ fn take_target(
             }
         }
         [None, None] => {
-            Err(reader.error("has neither labels [trial, time] nor targets [trial, time, output]"))
+            Err(reader.error(
+                "has neither labels [trial, time] nor targets [trial, time, output], nor unit_targets [trial, time, unit]",
+            ))
         }
         [Some(_), Some(_)] => {
             Err(reader.error("has both labels and targets; keep the one that is to be learned"))

@@ -32,7 +32,7 @@ use crate::trials::trial_file::{Reader, TrialFile};
 /// `{"id": 1, "hello": true, "dt_ms": 20.0}`; its answer names the channels: `{"id": 1, "inputs": ["fixation", "u"], "outputs": ["left",
 /// "right"]}`, with `"target": "classes"` if it will send labels, and `"choices": ["left", "right"]` for the outputs that
 /// are choices (a single one chooses by its sign, `[]` is none; absent: what the key `choices` of the task `npz` says, by 64 trials
-/// that are asked for beforehand); `"is_correct": true` if it decides which answers are correct. Each further line asks for a batch: `{"id": 2, "seed": 123, "step": 7, "n_trials": 64, "dt_ms": 20.0, "balanced": false}`. Its
+/// that are asked for beforehand); `"is_correct": true` if it decides which answers are correct; `"recorded": K` if trials have `unit_targets` of K units. Each further line asks for a batch: `{"id": 2, "seed": 123, "step": 7, "n_trials": 64, "dt_ms": 20.0, "balanced": false}`. Its
 /// answer is `{"id": 2, "bytes": N}`, a line feed, and N bytes: an npz file as the task `npz` reads it. The same seed and step must
 /// give the same batch, so the first one is asked for twice and compared; `seed` differs between training and validation;
 /// `balanced` asks for every condition in turn. `{"error": "why"}` ends the run with that message.
@@ -151,6 +151,9 @@ struct Hello {
     choices: Option<Vec<String>>,
     #[serde(default)]
     is_correct: bool,
+    /// Number of units in `unit_targets`.
+    #[serde(default)]
+    recorded: usize,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -362,7 +365,8 @@ impl TrialsFromCommand {
         /// Allowance in numbers per trial, for conditions and the like, and in bytes for names and headers.
         const BESIDES: [u64; 2] = [1000, 1 << 20];
         let (inputs, outputs) = (self.layout.inputs.len(), self.layout.outputs.len());
-        let channels = (inputs + 2 * outputs + 1) as u64; // targets or labels, and a mask for each output
+        // Targets or labels, and a mask for each output; rates of units, and a mask for each.
+        let channels = (inputs + 2 * outputs + 1 + 2 * self.layout.recorded) as u64;
         let of_trial = channels * u64::from(self.config.max_steps) + BESIDES[0];
         (n_trials as u64).saturating_mul(8 * of_trial) + BESIDES[1]
     }
@@ -591,6 +595,12 @@ impl TrialsFromCommand {
                 "gave {}, but named {n_outputs}",
                 counted(file.n_outputs, "output")
             )
+        } else if file.n_recorded() != self.layout.recorded {
+            let (found, named) = (file.n_recorded(), self.layout.recorded);
+            format!(
+                "gave unit_targets of {}, but announced {named} as \"recorded\"",
+                counted(found, "unit")
+            )
         } else {
             return Ok(());
         };
@@ -619,6 +629,7 @@ impl Hello {
                 HelloTarget::Classes => TargetKind::Classes,
             },
             choices,
+            recorded: self.recorded,
         };
         check_layout(&layout).map(|()| layout)
     }
@@ -663,7 +674,7 @@ fn first_twice<T: PartialEq>(values: &[T]) -> Option<&T> {
     found.map(|(_, value)| value)
 }
 
-/// Returns true if two batches are equal. NaN, a condition that does not apply, equals itself here.
+/// Returns true if two batches are equal. NaN, a condition that does not apply or a missing rate, equals itself here.
 fn is_same(a: &TrialBatch, b: &TrialBatch) -> bool {
     let bits = |batch: &TrialBatch| -> Vec<(String, Vec<u64>)> {
         let columns = batch.conditions.iter();
@@ -676,11 +687,16 @@ fn is_same(a: &TrialBatch, b: &TrialBatch) -> bool {
             })
             .collect()
     };
+    let rates = |batch: &TrialBatch| -> Vec<u32> {
+        let rates = batch.unit_targets.iter();
+        rates.map(|rate| rate.to_bits()).collect()
+    };
     let rest = |batch: &TrialBatch| TrialBatch {
         conditions: Vec::new(),
+        unit_targets: Vec::new(),
         ..batch.clone()
     };
-    bits(a) == bits(b) && rest(a) == rest(b)
+    bits(a) == bits(b) && rates(a) == rates(b) && rest(a) == rest(b)
 }
 
 /// Returns the bytes of all arrays of an answer. An array with an unreadable header counts as 0, because reading it

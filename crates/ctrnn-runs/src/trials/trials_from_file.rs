@@ -24,7 +24,9 @@ use crate::trials::trial_file::TrialFile;
 /// then cross-entropy) or `targets [B,T,O]` f32 (the loss is then the mean squared error). Optional: `mask [B,T]` or
 /// `[B,T,O]` (0: does not count; absent: everything counts), `n_steps [B]` (the length of each trial), `dt_ms` (must
 /// equal `time.dt_ms`), and one `cond_<name> [B]` for each condition (NaN: it does not apply, as a coherence does not to
-/// a catch trial). What lies after `n_steps`, and targets and labels where the mask is 0, may be anything, such as NaN
+/// a catch trial). For networks that are fitted to recordings (`train.loss.unit_rates`): `unit_targets [B,T,K]`, the rates or spike
+/// counts of K units after each time step, in which NaN means missing, and `unit_mask [B,T,K]` (0: missing, 1: counts). A file of
+/// recordings may leave labels and targets out; it then has one output, which counts nowhere. What lies after `n_steps`, and targets and labels where the mask is 0, may be anything, such as NaN
 /// or -100; numbers that count are at most 1e9. Other types of numbers are converted. Training draws trials with replacement; the trials set aside for
 /// validation are never trained on. Trials have correct answers, and so an accuracy, where labels, one-hot targets or two values
 /// of a single output, one below and one above zero, make a choice; time courses have none. The key `choices` overrides this.
@@ -604,6 +606,7 @@ fn file_fits(
 fn layout(file: &TrialFile, n_outputs: usize) -> Layout {
     Layout {
         choices: Vec::new(),
+        recorded: file.n_recorded(),
         ..Layout::numbered(file.n_inputs, n_outputs, file.target_kind)
     }
 }
@@ -631,6 +634,12 @@ fn agree(file: &TrialFile, first: &TrialFile) -> Result<(), TaskError> {
         )
     } else if file.is_masked_by_output() != first.is_masked_by_output() {
         "one has a mask per output, the other has not".to_owned()
+    } else if file.n_recorded() != first.n_recorded() {
+        format!(
+            "{} in unit_targets against {}",
+            counted(file.n_recorded(), "unit"),
+            first.n_recorded()
+        )
     } else if names(file) != names(first) {
         format!("conditions {:?} against {:?}", names(file), names(first))
     } else {

@@ -10,6 +10,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::objective::unit_rates::UnitRates;
+
 /// The objective of training: a loss, and penalties with their coefficients.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -61,6 +63,9 @@ pub struct LossConfig {
     /// Penalty on the change of rates over a time lag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_prediction: Option<StatePrediction>,
+    /// Fits the rates of recorded units to the `unit_targets` of the trials: `{ units = [0, 3, 7] }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit_rates: Option<UnitRates>,
     /// Penalties on the rates of the units of single areas, by the name of the area: `areas = { motor = { rate_l2 = 1e-3 } }`.
     #[serde(skip_serializing_if = "Named::is_empty")]
     pub areas: Named<AreaPenalties>,

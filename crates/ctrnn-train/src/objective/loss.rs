@@ -74,7 +74,11 @@ impl Loss {
         outputs: Tensor<B, 3>,
         batch: &Batch<B>,
     ) -> Tensor<B, 1> {
-        self.sum(normalisation, outputs, batch) / self.weight(normalisation, batch)
+        let sum = self.sum(normalisation, outputs, batch);
+        match self.weight(normalisation, batch) {
+            0.0 => sum, // 0: trials of which the rates alone were recorded
+            weight => sum / weight,
+        }
     }
 
     /// Sums the weighted loss terms of a batch, `[1]`; the loss is this sum divided by [`Loss::weight`].

@@ -16,6 +16,7 @@ use crate::objective::config::{
     RateTarget,
 };
 use crate::objective::inputs::LossInputs;
+use crate::objective::unit_rates::FittedRates;
 pub(crate) use formulas::Statistic;
 
 /// A penalty with its coefficient; for the formulas, see the fields of [`LossConfig`].
@@ -35,6 +36,8 @@ pub enum Penalty {
     Hebbian(f64),
     /// The coefficient, and the lag in time steps.
     StatePrediction(f64, usize),
+    /// The error of the rates of recorded units.
+    UnitRates(FittedRates),
     /// A penalty on a part of the network, after the path of the part in [`LossConfig`].
     OfPart(String, Part, Box<Self>),
 }
@@ -67,7 +70,12 @@ impl LossConfig {
             self.state_prediction
                 .map(|p| Penalty::StatePrediction(p.weight, lag)),
         ];
+        let fitted = self
+            .unit_rates
+            .as_ref()
+            .and_then(|own| own.of_network(network));
         let of_network = of_network.into_iter().flatten();
+        let of_network = of_network.chain(fitted.map(Penalty::UnitRates));
         let of_areas = self.areas.iter().flat_map(|(name, own)| {
             let part = network.area_units(name).map(Part::Units);
             on_part(format!("areas.{name}"), part, own.penalties())
@@ -138,6 +146,7 @@ impl Penalty {
             Self::PopulationKl(_) => "population_kl",
             Self::Hebbian(_) => "hebbian",
             Self::StatePrediction(..) => "state_prediction",
+            Self::UnitRates(_) => "unit_rates",
         };
         key.to_owned()
     }
@@ -155,7 +164,7 @@ impl Penalty {
     pub(crate) fn is_sum(&self) -> bool {
         match self {
             Self::OfPart(_, _, penalty) => penalty.is_sum(),
-            Self::RateL1(_) | Self::RateL2(_) | Self::RateEntropy(_) => true,
+            Self::RateL1(_) | Self::RateL2(_) | Self::RateEntropy(_) | Self::UnitRates(_) => true,
             _ => !self.needs_rates(),
         }
     }
@@ -183,12 +192,12 @@ impl Penalty {
         self.of(self.statistics(inputs))
     }
 
-    /// Computes the means on which the penalty depends, for each layer on which it acts: all of them, but for `population_kl`, which
-    /// compares units of the last one.
+    /// Computes the means on which the penalty depends, for each layer on which it acts: all of them, but for `population_kl` and
+    /// `unit_rates`, which concern units of the last one.
     pub(crate) fn statistics<B: Backend>(&self, inputs: &LossInputs<B>) -> Vec<Statistic<B>> {
         let n_layers = inputs.network.n_layers();
         let first = match self {
-            Self::PopulationKl(_) => n_layers - 1,
+            Self::PopulationKl(_) | Self::UnitRates(_) => n_layers - 1,
             _ => 0,
         };
         let layers = inputs.network.layers().enumerate().skip(first);
@@ -248,6 +257,7 @@ impl Penalty {
                 formulas::hebbian(rates(), layer.effective_weights(Matrix::Recurrent), batch)
             }
             Self::StatePrediction(_, lag) => formulas::state_prediction(rates(), batch, *lag),
+            Self::UnitRates(fitted) => fitted.statistic(rates(), batch),
         }
     }
 
@@ -274,6 +284,7 @@ impl Penalty {
                 formulas::rate_spread(statistic, spread.measure) * spread.weight
             }
             Self::PopulationKl(groups) => formulas::population_kl(statistic) * groups.weight,
+            Self::UnitRates(fitted) => statistic.one() * fitted.config.weight,
         }
     }
 }

@@ -553,6 +553,7 @@ fn the_inner_backend_gives_the_same_values() {
         mask_of_trials: case.batch.mask_of_trials.clone().inner(),
         mask_sum: case.batch.mask_sum,
         within: case.batch.within.clone().inner(),
+        recordings: None,
         within_sum: case.batch.within_sum,
         n_steps: case.batch.n_steps.clone(),
         counted_trials: case.batch.counted_trials,

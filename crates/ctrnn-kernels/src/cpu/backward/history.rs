@@ -121,8 +121,10 @@ impl<'a, E: Element> History<'a, E> {
                     continue;
                 }
                 let place = t * trials + trial;
-                let now = &self.plan.sweep.operands.inputs[place * inputs..][..inputs];
-                self.inputs.set_rows(row, now, inputs);
+                if m < active {
+                    let now = &self.plan.sweep.operands.inputs[place * inputs..][..inputs];
+                    self.inputs.set_rows(row, now, inputs);
+                }
                 if let Some(gradient) = self.plan.upstream.outputs {
                     let own = if m < active {
                         &gradient[place * outputs..][..outputs]
