@@ -530,7 +530,7 @@ fn what_does_not_count_trains_like_zeros() {
     let project = Project::new();
     let ends: [i64; 6] = [2, 4, 3, 4, 2, 3];
     let within = |b: usize, t: usize| (t as i64) < ends[b];
-    let counts = |b: usize, t: usize| within(b, t) && (b + t) % 3 != 0;
+    let counts = |b: usize, t: usize| within(b, t) && !(b + t).is_multiple_of(3);
     // Returns an array `[trial, time, width]` with `other` where `is_kept` is false.
     let filled = |width: usize, other: f32, is_kept: &dyn Fn(usize, usize) -> bool| {
         let value = |k: usize| {

@@ -564,7 +564,11 @@ fn decide(
     };
     Ok(match decided {
         Decided::Run(run) => Values::Run(Box::new(Run {
-            notes: run.task.notes(),
+            notes: [
+                run.task.notes(),
+                recordings::unfitted_recordings(&run.config.train, run.task.as_ref()),
+            ]
+            .concat(),
             input_files: found.files,
             document,
             ..*run

@@ -5,7 +5,6 @@ use ctrnn_tasks::{Clock, Layout, Programs, RefusedValue, Registry, TargetKind, T
 use ctrnn_train::{Loss, sizes_of};
 
 use super::Run;
-use super::recordings::unfitted_recordings;
 use super::trained_on::TrainedOn;
 use crate::conformance::InputFile;
 use crate::covariance;
@@ -80,7 +79,6 @@ impl Check<'_> {
         if !self.problems.is_empty() {
             return None; // values can be written out for networks that are in order
         }
-        let notes = unfitted_recordings(&config.train, task.as_ref());
         let model = model.written_out();
         config.task = [(entry.name.clone(), table)].into();
         config.train.loss.name = Some(loss);
@@ -107,7 +105,7 @@ impl Check<'_> {
             term_programs,
             perturbations,
             config,
-            notes,
+            notes: Vec::new(),
             input_files: Vec::new(),
             stages: Vec::new(),
             set_tasks: Vec::new(),
