@@ -170,7 +170,7 @@ fn what_a_rule_cannot_do_is_refused_by_name() {
                 "model.short_term_plasticity=half",
                 "model.activation=relu",
             ],
-            "no synapses with a state of their own",
+            "does not support synapses with a state of their own",
         ),
         (&["train.loss.rate_l2=0.1"], "not penalties"),
         (&["train.recompute=true"], "nothing to recompute"),
