@@ -500,14 +500,14 @@ impl<'a, E: Element> TileJob<'a, E> {
         }
         let every = kept_every(self.plan.sweep.delays);
         let [kept_u, kept_x] = &mut self.kept_synapses;
-        let longest = self.tile.longest();
-        clear_from(&mut self.rates, longest + 1, |t| match t {
+        let (longest, n_trials) = (self.tile.longest(), self.tile.len());
+        clear_from(&mut self.rates, [longest + 1, n_trials], |t| match t {
             0 => self.tile.len(), // the initial state
             t => self.tile.active(t - 1),
         });
         let kept = longest.div_ceil(every);
-        clear_from(kept_u, kept, |k| self.tile.active(k * every));
-        clear_from(kept_x, kept, |k| self.tile.active(k * every));
+        clear_from(kept_u, [kept, n_trials], |k| self.tile.active(k * every));
+        clear_from(kept_x, [kept, n_trials], |k| self.tile.active(k * every));
         for rows in [
             &mut self.responses,
             &mut self.potentials,
@@ -515,16 +515,26 @@ impl<'a, E: Element> TileJob<'a, E> {
             &mut self.utilisation,
             &mut self.resources,
         ] {
-            clear_from(rows, longest, |t| self.tile.active(t));
+            clear_from(rows, [longest, n_trials], |t| self.tile.active(t));
         }
     }
 }
 
 /// Writes zeros to the rows of the first `times` times, at each from the row whose number `first` returns.
-fn clear_from<E: Element>(rows: &mut Rows<'_, E>, times: usize, first: impl Fn(usize) -> usize) {
+fn clear_from<E: Element>(
+    rows: &mut Rows<'_, E>,
+    [times, n_trials]: [usize; 2],
+    first: impl Fn(usize) -> usize,
+) {
     let Some(rows) = rows else { return };
     for t in 0..times {
-        for row in &mut rows.at(t)[first(t)..] {
+        let chunks = rows.at(t);
+        if let [whole] = chunks {
+            let width = whole.len() / n_trials;
+            whole[first(t) * width..].fill(E::default());
+            continue;
+        }
+        for row in &mut chunks[first(t)..] {
             row.fill(E::default());
         }
     }
@@ -561,15 +571,24 @@ impl<E: Element> Readout<'_, E> {
             rows = &self.noisy_rates[..rates.len()];
         }
         let n_rows = rates.len() / stride;
+        let Some(places) = to else { return };
+        let is_whole = places.is_whole();
+        let out = if is_whole {
+            &mut *places.at(t)[0]
+        } else {
+            &mut *self.outputs
+        };
         dots::<S>(
             &plan.w_out,
             plan.sweep.operands.bias_out,
             rows,
             [width, stride],
-            &mut self.outputs,
+            out,
             n_rows,
         );
-        let outputs = &self.outputs[..n_rows * shape.outputs];
-        write_rows_of::<S>(to, t, outputs, shape.outputs);
+        if !is_whole {
+            let outputs = &self.outputs[..n_rows * shape.outputs];
+            write_rows_of::<S>(to, t, outputs, [shape.outputs; 2]);
+        }
     }
 }

@@ -6,27 +6,32 @@ use crate::workspace::{Scratch, Workspace};
 /// A tile's part of a record, if it is recorded.
 pub(crate) type Rows<'a, E> = Option<TileRows<'a, E>>;
 
-/// A tile's part of a buffer `[time, trial, width]`.
+/// A tile's part of a buffer `[time, trial, width]`, in chunks: all rows of a time where the trials stand one after another in the batch,
+/// otherwise one row each.
 pub(crate) struct TileRows<'a, E> {
-    rows: Vec<&'a mut [E]>,
-    trials: usize,
+    chunks: Vec<&'a mut [E]>,
+    per_time: usize,
 }
 
 impl<'a, E> TileRows<'a, E> {
-    /// Returns empty rows for `times` times of a tile.
-    pub(crate) fn new(trials: usize, times: usize) -> Self {
+    /// Returns empty chunks, `per_time` for each time.
+    pub(crate) fn new(times: usize, per_time: usize) -> Self {
+        let chunks = std::iter::repeat_with(Default::default);
         Self {
-            rows: std::iter::repeat_with(Default::default)
-                .take(times * trials)
-                .collect(),
-            trials,
+            chunks: chunks.take(times * per_time).collect(),
+            per_time,
         }
     }
 
-    /// Returns the rows of all trials at a time.
+    /// Returns the chunks of a time.
     #[inline(always)]
     pub(crate) fn at(&mut self, time: usize) -> &mut [&'a mut [E]] {
-        &mut self.rows[time * self.trials..][..self.trials]
+        &mut self.chunks[time * self.per_time..][..self.per_time]
+    }
+
+    /// Returns true if the rows of a time are one chunk.
+    pub(crate) const fn is_whole(&self) -> bool {
+        self.per_time == 1
     }
 }
 
@@ -69,19 +74,22 @@ pub(crate) fn write_rows<S: Simd>(
     rows: &[S::Elem],
     units: usize,
 ) {
-    write_rows_of::<S>(to, t, rows, padded(units));
+    write_rows_of::<S>(to, t, rows, [padded(units), units]);
 }
 
-/// Copies the front of rows that are `stride` numbers apart to the places of a tile's first trials at time `t`, if they are recorded.
+/// Copies the front of rows that are `stride` numbers apart to the places, `width` numbers each, of a tile's first trials at time `t`, if
+/// they are recorded.
 #[inline(always)]
 pub(crate) fn write_rows_of<S: Simd>(
     to: &mut Rows<'_, S::Elem>,
     t: usize,
     rows: &[S::Elem],
-    stride: usize,
+    [stride, width]: [usize; 2],
 ) {
-    if let Some(to) = to {
-        for (place, row) in to.at(t).iter_mut().zip(rows.chunks_exact(stride)) {
+    let Some(to) = to else { return };
+    let mut rows = rows.chunks_exact(stride);
+    for chunk in to.at(t) {
+        for (place, row) in chunk.chunks_exact_mut(width).zip(&mut rows) {
             copy_row::<S>(place, row);
         }
     }

@@ -29,6 +29,8 @@ struct Trial {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tile<'a> {
     trials: &'a [Trial],
+    /// True if the trials stand one after another in the batch.
+    is_adjacent: bool,
 }
 
 impl Tile<'_> {
@@ -46,7 +48,10 @@ impl Tile<'_> {
     /// Returns the number of trials that have a time step `t`; they are the first rows.
     #[inline(always)]
     pub(crate) fn active(&self, t: usize) -> usize {
-        self.trials.iter().take_while(|trial| t < trial.end).count()
+        match self.trials {
+            [.., last] if t < last.end => self.len(),
+            trials => trials.iter().take_while(|trial| t < trial.end).count(),
+        }
     }
 
     /// Returns true if all trials end together.
@@ -69,17 +74,12 @@ impl Tile<'_> {
         n: usize,
         copy: &'r mut [E],
     ) -> &'r [E] {
-        let row = |trial: &Trial| &buffer[(t * trials + trial.number) * width..][..width];
-        let own = &self.trials[..n];
-        if let [first, .., last] = own
-            && first.number + n == last.number + 1
-            && own.is_sorted_by_key(|trial| trial.number)
-        {
-            return &buffer[(t * trials + first.number) * width..][..n * width];
+        if self.is_adjacent {
+            return &buffer[(t * trials + self.trial(0)) * width..][..n * width];
         }
         if width > 0 {
-            for (to, trial) in copy.chunks_exact_mut(width).zip(own) {
-                to.copy_from_slice(row(trial));
+            for (to, trial) in copy.chunks_exact_mut(width).zip(&self.trials[..n]) {
+                to.copy_from_slice(&buffer[(t * trials + trial.number) * width..][..width]);
             }
         }
         &copy[..n * width]
@@ -119,7 +119,11 @@ impl Tiles {
 
     /// Returns the tiles, that with the longest trial first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Tile<'_>> {
-        self.trials.chunks(self.size).map(|trials| Tile { trials })
+        let follows = |pair: &[Trial]| pair[1].number == pair[0].number + 1;
+        self.trials.chunks(self.size).map(move |trials| Tile {
+            trials,
+            is_adjacent: trials.windows(2).all(follows),
+        })
     }
 
     /// Splits a buffer `[time, trial, width]` by tiles; without a buffer every part is `None`.
@@ -134,15 +138,22 @@ impl Tiles {
         };
         let n_trials = self.trials.len();
         let times = buffer.len() / (n_trials * width);
-        let rows_of = |tile: Tile<'_>| TileRows::new(tile.len(), times);
+        let chunk_len = |tile: Tile<'_>| if tile.is_adjacent { tile.len() } else { 1 };
+        let rows_of = |tile: Tile<'_>| TileRows::new(times, tile.len() / chunk_len(tile));
         let mut parts: Vec<TileRows<'a, E>> = self.iter().map(rows_of).collect();
-        let mut places = vec![(0, 0); n_trials];
-        for (k, trial) in self.trials.iter().enumerate() {
-            places[trial.number] = (k / self.size, k % self.size);
+        // The chunks of a time, each with its number of trials, its tile and its place there.
+        let mut chunks = Vec::new();
+        for (k, tile) in self.iter().enumerate() {
+            let len = chunk_len(tile);
+            let firsts = (0..tile.len()).step_by(len).enumerate();
+            chunks.extend(firsts.map(|(place, m)| (tile.trial(m), [len * width, k, place])));
         }
-        for (t, rows) in buffer.chunks_exact_mut(n_trials * width).enumerate() {
-            for (row, &(tile, m)) in rows.chunks_exact_mut(width).zip(&places) {
-                parts[tile].at(t)[m] = row;
+        chunks.sort_unstable();
+        for (t, mut rows) in buffer.chunks_exact_mut(n_trials * width).enumerate() {
+            for &(_, [len, tile, place]) in &chunks {
+                let (own, rest) = rows.split_at_mut(len);
+                parts[tile].at(t)[place] = own;
+                rows = rest;
             }
         }
         let parts: Vec<_> = parts.into_iter().map(Some).collect();
@@ -207,8 +218,8 @@ mod tests {
         let mut buffer: Vec<usize> = (0..20).collect(); // two times, ten trials of one unit: tiles of 8 and 2
         let tiles = Tiles::new(&shape(10, 1), None);
         let mut second = tiles.split(Some(&mut buffer), 1).nth(1).flatten().unwrap();
-        assert_eq!(second.at(0), [&[8], &[9]]);
-        assert_eq!(second.at(1), [&[18], &[19]]);
+        assert_eq!(second.at(0), [&[8, 9]]);
+        assert_eq!(second.at(1), [&[18, 19]]);
     }
 
     /// Ten trials of 9 - k / 2 time steps, and one of none: the longest tile first, and those that go on are its first rows.

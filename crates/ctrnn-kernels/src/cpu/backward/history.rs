@@ -43,6 +43,8 @@ pub(super) struct History<'a, E: Element> {
     before: (Scratch<'a, E>, Scratch<'a, E>),
     /// Gradients with respect to the readout.
     outputs: Block<'a, E>,
+    /// Inputs of a time step and gradients with respect to its readout, where those of the tile do not stand together in the batch.
+    gathered: [Scratch<'a, E>; 2],
 }
 
 impl<'a, E: Element> History<'a, E> {
@@ -85,6 +87,8 @@ impl<'a, E: Element> History<'a, E> {
                 workspace.zeros(tile.len() * shape.rank),
             ),
             outputs: Block::matrix::<S>(workspace, rows, shape.outputs),
+            gathered: [shape.inputs, shape.outputs]
+                .map(|width| workspace.zeros(tile.len() * width)),
         }
     }
 
@@ -112,27 +116,25 @@ impl<'a, E: Element> History<'a, E> {
         } = self.plan.sweep.shape;
         for t in times.start..=times.end {
             let first = (t - times.start) * self.n_rows;
-            let active = self.tile.active(t);
             for m in 0..self.n_rows {
-                let (trial, row) = (self.tile.trial(m), first + m);
-                let rates = self.plan.row(self.plan.saved.rates, t, trial);
-                self.rates.set_row::<S>(row, rates);
-                if t == times.end {
-                    continue;
-                }
-                let place = t * trials + trial;
-                if m < active {
-                    let now = &self.plan.sweep.operands.inputs[place * inputs..][..inputs];
-                    self.inputs.set_rows(row, now, inputs);
-                }
-                if let Some(gradient) = self.plan.upstream.outputs {
-                    let own = if m < active {
-                        &gradient[place * outputs..][..outputs]
-                    } else {
-                        &self.plan.zeros[..outputs]
-                    };
-                    self.outputs.set_rows(row, own, outputs);
-                }
+                let rates = self.plan.row(self.plan.saved.rates, t, self.tile.trial(m));
+                self.rates.set_row::<S>(first + m, rates);
+            }
+            if t == times.end {
+                continue;
+            }
+            let (active, [now, gradients]) = (self.tile.active(t), &mut self.gathered);
+            let all = self.plan.sweep.operands.inputs;
+            let now = self.tile.gather(all, [t, trials, inputs], active, now);
+            self.inputs.set_rows(first, now, inputs);
+            let Some(all) = self.plan.upstream.outputs else {
+                continue;
+            };
+            let gradients = (self.tile).gather(all, [t, trials, outputs], active, gradients);
+            self.outputs.set_rows(first, gradients, outputs);
+            for row in first + active..first + self.n_rows {
+                self.outputs
+                    .set_rows(row, &self.plan.zeros[..outputs], outputs);
             }
         }
     }

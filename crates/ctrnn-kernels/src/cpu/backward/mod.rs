@@ -460,17 +460,26 @@ impl<'a, E: Element> TileJob<'a, E> {
         n_rows: usize,
     ) {
         let Shape { units, inputs, .. } = self.plan.sweep.shape;
-        if self.inputs.is_some() {
-            dots::<S>(
-                &self.plan.w_in,
-                &self.plan.zeros[..inputs],
-                &adjoint.drive,
-                [units.next_multiple_of(S::LANES), padded(units)],
-                &mut adjoint.inputs,
-                n_rows,
-            );
+        let Some(places) = &mut self.inputs else {
+            return;
+        };
+        let is_whole = places.is_whole();
+        let out = if is_whole {
+            &mut *places.at(t)[0]
+        } else {
+            &mut *adjoint.inputs
+        };
+        dots::<S>(
+            &self.plan.w_in,
+            &self.plan.zeros[..inputs],
+            &adjoint.drive,
+            [units.next_multiple_of(S::LANES), padded(units)],
+            out,
+            n_rows,
+        );
+        if !is_whole {
             let rows = &adjoint.inputs[..n_rows * inputs];
-            write_rows_of::<S>(&mut self.inputs, t, rows, inputs);
+            write_rows_of::<S>(&mut self.inputs, t, rows, [inputs; 2]);
         }
     }
 
