@@ -124,6 +124,7 @@ fn sweep<B: Backend>(case: &Case) -> SweepTensors<B> {
         record: Record::ALL,
         recompute: false,
         delays: None,
+        lengths: Vec::new(),
     }
 }
 
