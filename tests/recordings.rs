@@ -201,7 +201,7 @@ fn fits_resume_to_the_bit() {
     assert!(free != forced && free.is_finite() && forced.is_finite());
 }
 
-/// What NaN takes out of `unit_targets` is not there: any other number under a `unit_mask` of 0 gives the same run.
+/// Missing entries are those that NaN marks in `unit_targets`: any other number under a `unit_mask` of 0 gives the same run.
 #[test]
 fn missing_entries_are_nan_or_masked() {
     let project = project();

@@ -41,7 +41,7 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
         forward: &Forward<B>,
     ) -> Trajectory<B> {
         self.check_forcible();
-        if !forward.lengths.is_empty() && !B::ends_trials() {
+        if forward.runs_by_length(&inputs) {
             return run_by_length(&inputs, forward, |trials, inputs, forward| {
                 let [_, length, _] = inputs.dims();
                 let rates = forcing.rates.clone().narrow(0, trials.start, trials.len());

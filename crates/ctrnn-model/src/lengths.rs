@@ -6,8 +6,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::{
-    CtrnnConfig, CtrnnModule, Forward, LayerStart, Noise, NoiseAddress, Trajectory, UnitState,
-    cat_rows, host_tensor, map_rows, noise_sources,
+    CtrnnConfig, CtrnnModule, Forward, LayerStart, Noise, NoiseAddress, RecurrenceBackend,
+    Trajectory, UnitState, cat_rows, host_tensor, map_rows, noise_sources,
 };
 
 impl<B: Backend> Noise<B> {
@@ -235,6 +235,18 @@ impl<B: Backend> Forward<B> {
             initial_state: last,
             ..self
         }
+    }
+}
+
+impl<B: RecurrenceBackend> Forward<B> {
+    /// Returns true if the trials of `inputs [trial, time, ..]` have lengths of their own and the backend's sweep does not end them, so
+    /// that [`run_by_length`] does.
+    ///
+    /// # Panics
+    /// If there is not one length for each trial, or a length is not from 1 to the number of time steps.
+    pub(crate) fn runs_by_length(&self, inputs: &Tensor<B, 3>) -> bool {
+        assert_lengths(self, inputs);
+        !self.lengths.is_empty() && !B::ends_trials()
     }
 }
 

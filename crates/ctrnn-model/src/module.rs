@@ -104,8 +104,7 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
     /// # Panics
     /// If a shape disagrees with the network's.
     pub fn forward(&self, inputs: Tensor<B, 3>, forward: &Forward<B>) -> Trajectory<B> {
-        assert_lengths(forward, &inputs);
-        if !forward.lengths.is_empty() && !B::ends_trials() {
+        if forward.runs_by_length(&inputs) {
             return run_by_length(&inputs, forward, |_, inputs, forward| {
                 self.forward(inputs, forward)
             });
@@ -128,8 +127,7 @@ impl<B: RecurrenceBackend> CtrnnModule<B> {
         drive: Tensor<B, 3>,
         forward: &Forward<B>,
     ) -> Trajectory<B> {
-        assert_lengths(forward, &inputs);
-        if !forward.lengths.is_empty() && !B::ends_trials() {
+        if forward.runs_by_length(&inputs) {
             return run_by_length(&inputs, forward, |trials, inputs, forward| {
                 let [_, length, _] = inputs.dims();
                 let drive = drive.clone().narrow(0, trials.start, trials.len());

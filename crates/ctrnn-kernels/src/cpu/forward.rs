@@ -4,7 +4,7 @@ use super::activation::for_activation;
 use super::bands::{BandProduct, Bands, Columns, Past};
 use super::noise::Noise;
 use super::rows::{
-    Rows, add_noise, add_products, padded_rows, transposed_rows, write_rows, write_rows_of,
+    Rows, add_noise, add_products, padded_rows, transposed_rows, write_dots, write_rows,
 };
 use super::synapses::{SynapseState, Synapses, kept_every, kept_synapses};
 use super::tile::{Tile, Tiles, for_each};
@@ -571,24 +571,15 @@ impl<E: Element> Readout<'_, E> {
             rows = &self.noisy_rates[..rates.len()];
         }
         let n_rows = rates.len() / stride;
-        let Some(places) = to else { return };
-        let is_whole = places.is_whole();
-        let out = if is_whole {
-            &mut *places.at(t)[0]
-        } else {
-            &mut *self.outputs
-        };
-        dots::<S>(
-            &plan.w_out,
-            plan.sweep.operands.bias_out,
+        let matrix = [&*plan.w_out, plan.sweep.operands.bias_out];
+        write_dots::<S>(
+            to,
+            t,
+            &mut self.outputs,
+            matrix,
             rows,
             [width, stride],
-            out,
             n_rows,
         );
-        if !is_whole {
-            let outputs = &self.outputs[..n_rows * shape.outputs];
-            write_rows_of::<S>(to, t, outputs, [shape.outputs; 2]);
-        }
     }
 }

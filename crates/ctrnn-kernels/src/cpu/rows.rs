@@ -1,6 +1,6 @@
 //! Arithmetic on the padded rows of a tile.
 
-use crate::simd::{Element, GROUP, Simd, each_vector, groups, groups_mut, padded};
+use crate::simd::{Element, GROUP, Simd, dots, each_vector, groups, groups_mut, padded};
 use crate::workspace::{Scratch, Workspace};
 
 /// A tile's part of a record, if it is recorded.
@@ -80,7 +80,7 @@ pub(crate) fn write_rows<S: Simd>(
 /// Copies the front of rows that are `stride` numbers apart to the places, `width` numbers each, of a tile's first trials at time `t`, if
 /// they are recorded.
 #[inline(always)]
-pub(crate) fn write_rows_of<S: Simd>(
+fn write_rows_of<S: Simd>(
     to: &mut Rows<'_, S::Elem>,
     t: usize,
     rows: &[S::Elem],
@@ -92,6 +92,32 @@ pub(crate) fn write_rows_of<S: Simd>(
         for (place, row) in chunk.chunks_exact_mut(width).zip(&mut rows) {
             copy_row::<S>(place, row);
         }
+    }
+}
+
+/// Computes the [`dots`] of `n_rows` rows with a matrix, on top of `start`, at the places of a tile's first trials at time `t`, if they are
+/// recorded: straight there, or by way of `copy` where the places are apart.
+#[inline(always)]
+pub(crate) fn write_dots<S: Simd>(
+    to: &mut Rows<'_, S::Elem>,
+    t: usize,
+    copy: &mut [S::Elem],
+    [matrix, start]: [&[S::Elem]; 2],
+    rows: &[S::Elem],
+    sizes: [usize; 2],
+    n_rows: usize,
+) {
+    let Some(places) = to else { return };
+    let is_whole = places.is_whole();
+    let out = if is_whole {
+        &mut *places.at(t)[0]
+    } else {
+        &mut *copy
+    };
+    dots::<S>(matrix, start, rows, sizes, out, n_rows);
+    if !is_whole {
+        let width = start.len();
+        write_rows_of::<S>(to, t, &copy[..n_rows * width], [width; 2]);
     }
 }
 

@@ -141,7 +141,7 @@ impl Tiles {
         let chunk_len = |tile: Tile<'_>| if tile.is_adjacent { tile.len() } else { 1 };
         let rows_of = |tile: Tile<'_>| TileRows::new(times, tile.len() / chunk_len(tile));
         let mut parts: Vec<TileRows<'a, E>> = self.iter().map(rows_of).collect();
-        // The chunks of a time, each with its number of trials, its tile and its place there.
+        // The chunks of a time by their first trials, each with its length, its tile and its place there.
         let mut chunks = Vec::new();
         for (k, tile) in self.iter().enumerate() {
             let len = chunk_len(tile);

@@ -9,7 +9,7 @@ mod sums;
 use super::activation::for_activation;
 use super::bands::BandProduct;
 use super::noise::Noise;
-use super::rows::{Rows, add, add_products, write_rows, write_rows_of};
+use super::rows::{Rows, add, add_products, write_dots, write_rows};
 use super::synapses::StepGradients;
 use super::tile::{Tile, Tiles, for_each};
 use crate::Activation;
@@ -460,27 +460,15 @@ impl<'a, E: Element> TileJob<'a, E> {
         n_rows: usize,
     ) {
         let Shape { units, inputs, .. } = self.plan.sweep.shape;
-        let Some(places) = &mut self.inputs else {
-            return;
-        };
-        let is_whole = places.is_whole();
-        let out = if is_whole {
-            &mut *places.at(t)[0]
-        } else {
-            &mut *adjoint.inputs
-        };
-        dots::<S>(
-            &self.plan.w_in,
-            &self.plan.zeros[..inputs],
+        write_dots::<S>(
+            &mut self.inputs,
+            t,
+            &mut adjoint.inputs,
+            [&*self.plan.w_in, &self.plan.zeros[..inputs]],
             &adjoint.drive,
             [units.next_multiple_of(S::LANES), padded(units)],
-            out,
             n_rows,
         );
-        if !is_whole {
-            let rows = &adjoint.inputs[..n_rows * inputs];
-            write_rows_of::<S>(&mut self.inputs, t, rows, [inputs; 2]);
-        }
     }
 
     fn add_output_bias(&self, sums: &mut [E]) {
