@@ -181,6 +181,12 @@ table! {
         utilisation: [steps, trials, synapses],
         /// Resources `x [T, B, N]`.
         resources: [steps, trials, synapses],
+        /// Sum of each unit's rates over the time steps of all trials, `[N]`.
+        rate_sums: [units],
+        /// Sum of their absolute values, `[N]`.
+        rate_sizes: [units],
+        /// Sum of their squares, `[N]`.
+        rate_squares: [units],
         ;
         /// State after the last time step.
         final_state,
@@ -226,6 +232,13 @@ impl<E> GradientSlices<'_, E> {
 
 /// Gradients of a loss with respect to the results of a forward sweep; `None` where the loss does not use a result.
 pub type UpstreamSlices<'a, E> = SweepResults<Option<&'a [E]>>;
+
+impl<T: Copy> SweepResults<T> {
+    /// Returns the sums of the rates, of their absolute values and of their squares.
+    pub const fn moments(&self) -> [T; 3] {
+        [self.rate_sums, self.rate_sizes, self.rate_squares]
+    }
+}
 
 impl<E> UpstreamSlices<'_, E> {
     pub(crate) fn assert_lens(&self, shape: &Shape) {

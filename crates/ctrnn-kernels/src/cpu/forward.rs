@@ -2,6 +2,7 @@
 
 use super::activation::for_activation;
 use super::bands::{BandProduct, Bands, Columns, Past};
+use super::moments::{self, Moments, TileMoments};
 use super::noise::Noise;
 use super::rows::{
     Rows, add_noise, add_products, padded_rows, transposed_rows, write_dots, write_rows,
@@ -36,6 +37,8 @@ pub struct TrajectorySlices<'a, E> {
     /// Utilisation and resources that the backward sweep needs: those before every few time steps
     /// ([`kept_synapses`](crate::kept_synapses)).
     pub kept_synapses: Option<[&'a mut [E]; 2]>,
+    /// Sums of each unit's rates, of their absolute values and of their squares, `[N]`, over the time steps of all trials.
+    pub moments: Option<[&'a mut [E]; 3]>,
     /// State after the last time step.
     pub final_state: UnitState<Option<&'a mut [E]>>,
 }
@@ -50,6 +53,7 @@ impl<E> Default for TrajectorySlices<'_, E> {
             utilisation: None,
             resources: None,
             kept_synapses: None,
+            moments: None,
             final_state: UnitState::default(),
         }
     }
@@ -58,7 +62,12 @@ impl<E> Default for TrajectorySlices<'_, E> {
 impl<E> TrajectorySlices<'_, E> {
     fn assert_lens(&self, sweep: &SweepSlices<'_, E>) {
         let (shape, form) = (&sweep.shape, sweep.form);
+        let moments = self.moments.as_ref();
+        let moment = |k: usize| moments.map(|moments| &*moments[k]);
         let results = SweepResults {
+            rate_sums: moment(0),
+            rate_sizes: moment(1),
+            rate_squares: moment(2),
             outputs: self.outputs.as_deref(),
             rates: None, // has a row more
             potentials: self.potentials.as_deref(),
@@ -115,12 +124,17 @@ pub(crate) fn forward<E: Element>(
             utilisation: utilisation.next().flatten(),
             resources: resources.next().flatten(),
             kept_synapses: [kept_u.next().flatten(), kept_x.next().flatten()],
+            moments: (trajectory.moments.as_ref())
+                .map(|_| TileMoments::new(workspace, shape.units)),
             final_state: final_state.each_mut().map(|rows| rows.next().flatten()),
         })
         .collect();
-    for_each(jobs, |job: TileJob<'_, E>| {
-        E::dispatch(workspace.path(), job);
+    let moments = for_each(jobs, |job: TileJob<'_, E>| {
+        E::dispatch(workspace.path(), job)
     });
+    if let Some(to) = trajectory.moments {
+        moments::write(moments.into_iter().flatten(), to);
+    }
 }
 
 /// Part of the forward sweep that all tiles share: weights and vectors in the layout of the path, padded with zeros.
@@ -202,6 +216,7 @@ struct TileJob<'a, E: Element> {
     utilisation: Rows<'a, E>,
     resources: Rows<'a, E>,
     kept_synapses: [Rows<'a, E>; 2],
+    moments: Option<TileMoments<'a, E>>,
     final_state: UnitState<Rows<'a, E>>,
 }
 
@@ -241,10 +256,11 @@ fn seen<'s, E: Element>(synapses: &'s Option<SynapseState<'_, E>>, rates: &'s [E
 }
 
 impl<E: Element> Job<E> for TileJob<'_, E> {
-    type Output = ();
+    /// Sums of the rates, if they are wanted.
+    type Output = Option<Moments<Vec<f64>>>;
 
     #[inline(always)]
-    fn run<S: Simd<Elem = E>>(mut self) {
+    fn run<S: Simd<Elem = E>>(mut self) -> Self::Output {
         let sweep = self.plan.sweep;
         let Shape {
             trials,
@@ -274,13 +290,17 @@ impl<E: Element> Job<E> for TileJob<'_, E> {
                 Form::Voltage => self.update_potentials::<S>(&mut state, noise, t, n_rows),
                 Form::Rate => self.update_rates::<S>(&mut state, noise, t, n_rows),
             }
+            let rates = &state.rates[..n_rows * padded(units)];
+            if let Some(moments) = &mut self.moments {
+                moments.add::<S>(rates);
+            }
             if self.outputs.is_some() {
-                let rates = &state.rates[..n_rows * padded(units)];
                 readout.write::<S>(self.plan, rates, t, &mut self.outputs);
             }
         }
         self.write_final_state::<S>(&state);
         self.clear_padding();
+        self.moments.map(TileMoments::totals)
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod backward;
 mod bands;
 pub(crate) mod draw;
 pub(crate) mod forward;
+pub(crate) mod moments;
 mod noise;
 pub(crate) mod recompute;
 mod rows;

@@ -51,6 +51,8 @@ pub struct SegmentSlices<'a, E> {
     pub states: UnitState<&'a mut [E]>,
     /// Readout `[T, B, O]`.
     pub outputs: &'a mut [E],
+    /// Sums of each unit's rates, of their absolute values and of their squares, `[N]`.
+    pub moments: Option<[&'a mut [E]; 3]>,
     /// State after the last time step.
     pub final_state: UnitState<&'a mut [E]>,
 }
@@ -72,6 +74,8 @@ pub(crate) fn forward_keeping_states<E: Element>(
     }
     let lens = UnitState::lens(shape);
     let outputs_len = shape.trials * shape.outputs;
+    let mut moments =
+        (to.moments.as_ref()).map(|all| all.each_ref().map(|sums| workspace.zeros(sums.len())));
     for (k, times) in segments(shape, segment).enumerate() {
         let places = to.states.each_mut().zip(to.final_state.each_mut());
         let places = places.zip(lens);
@@ -82,10 +86,19 @@ pub(crate) fn forward_keeping_states<E: Element>(
         let now = places.each_ref().map(|(now, _)| *now);
         let part = TrajectorySlices {
             outputs: Some(&mut to.outputs[times.start * outputs_len..times.end * outputs_len]),
+            moments: (moments.as_mut()).map(|all| all.each_mut().map(|sums| &mut **sums)),
             final_state: places.map(|(_, next)| Some(next)),
             ..TrajectorySlices::default()
         };
         forward(&sweep.during(times, now), part, workspace);
+        if let (Some(totals), Some(moments)) = (&mut to.moments, &moments) {
+            for (totals, sums) in totals.iter_mut().zip(moments) {
+                match k {
+                    0 => totals.copy_from_slice(sums),
+                    _ => add(totals, sums),
+                }
+            }
+        }
     }
 }
 
@@ -203,7 +216,7 @@ fn upstream_during<'a, E>(
         potentials: part(upstream.potentials, shape.units),
         utilisation: part(upstream.utilisation, shape.synapses),
         resources: part(upstream.resources, shape.synapses),
-        final_state: upstream.final_state,
+        ..*upstream
     }
 }
 

@@ -26,10 +26,11 @@ fn check(kind: Kind, path: KernelPath, segment: Option<usize>) {
     network.lengths = lengths(&kind.shape);
     let together = network.forward(&workspace);
     let gradients = match segment {
-        Some(segment) => network.recomputed(segment, &workspace).2,
+        Some(segment) => network.recomputed(segment, &workspace).1,
         None => network.gradients(&together, &workspace),
     };
     let mut sums = gradients.each_ref().map(|all| vec![0.0; all.len()]);
+    let mut moments = together.moments.each_ref().map(|all| vec![0.0; all.len()]);
     for (trial, &end) in network.lengths.iter().enumerate() {
         let row = |all: &[f64], times, until| rows(all, times, &kind.shape, trial, until);
         if end == 0 {
@@ -62,6 +63,11 @@ fn check(kind: Kind, path: KernelPath, segment: Option<usize>) {
         for (all, alone) in states.iter().zip(alone.final_state.each_ref().into_array()) {
             assert_eq!(&row(all, 1, 1)[0], alone);
         }
+        for (sums, own) in moments.iter_mut().zip(&alone.moments) {
+            for (sum, own) in sums.iter_mut().zip(own) {
+                *sum += own;
+            }
+        }
         let found = own.gradients(&alone, &workspace);
         for (k, name) in names().iter().enumerate() {
             let (of_trial, limit) = match *name {
@@ -82,6 +88,9 @@ fn check(kind: Kind, path: KernelPath, segment: Option<usize>) {
             };
             assert_close(name, &of_trial, &found[k], limit, &kind, path);
         }
+    }
+    for (found, expected) in together.moments.iter().zip(&moments) {
+        assert_close("moments", found, expected, 1e-12, &kind, path);
     }
     for (k, name) in names().iter().enumerate() {
         if !["inputs", "activity", "utilisation", "resources"].contains(name) {

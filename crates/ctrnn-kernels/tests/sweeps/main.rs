@@ -198,6 +198,9 @@ fn forward_is_the_reference<E: SweepElement>(kind: Kind, path: KernelPath, limit
     close("outputs", &results.outputs, &expected.outputs);
     close("utilisation", &results.utilisation, &expected.utilisation);
     close("resources", &results.resources, &expected.resources);
+    for (found, expected) in results.moments.iter().zip(&expected.moments) {
+        close("moments", found, expected);
+    }
     let states = results.final_state.zip(expected.final_state);
     for (found, expected) in states.into_array() {
         close("final states", &found, &expected);
@@ -236,9 +239,12 @@ fn recomputing_changes_nothing() {
                 let network = Network::random(kind);
                 let kept = network.forward(&workspace);
                 let expected = network.gradients(&kept, &workspace);
-                let (outputs, final_state, gradients) = network.recomputed(segment, &workspace);
-                assert_eq!(outputs, kept.outputs);
-                assert_eq!(final_state, kept.final_state);
+                let (results, gradients) = network.recomputed(segment, &workspace);
+                assert_eq!(results.outputs, kept.outputs);
+                assert_eq!(results.final_state, kept.final_state);
+                for (found, expected) in results.moments.iter().zip(&kept.moments) {
+                    assert_close("moments", found, expected, 1e-13, &kind, path);
+                }
                 for ((name, found), expected) in names().iter().zip(&gradients).zip(&expected) {
                     assert_close(name, found, expected, 1e-13, &kind, path);
                 }

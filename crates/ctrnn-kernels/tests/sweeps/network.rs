@@ -69,6 +69,11 @@ pub fn names() -> [&'static str; OPERANDS] {
     Operands::NAMES.into_array()
 }
 
+/// Names of the results that a loss has coefficients for, in the order of [`SweepResults`].
+fn names_of_results() -> [&'static str; RESULTS] {
+    SweepResults::NAMES.into_array()
+}
+
 /// Results of a sweep, in the order of the loss's coefficients.
 pub struct Results<E> {
     pub rates: Vec<E>,
@@ -77,6 +82,8 @@ pub struct Results<E> {
     pub outputs: Vec<E>,
     pub utilisation: Vec<E>,
     pub resources: Vec<E>,
+    /// Sums of rates, of their absolute values and of their squares.
+    pub moments: [Vec<E>; 3],
     /// Utilisation and resources that the backward sweep needs; not of the reference.
     pub kept_synapses: [Vec<E>; 2],
     pub final_state: UnitState<Vec<E>>,
@@ -92,6 +99,7 @@ impl<E: Copy + Default> Results<E> {
             outputs: zeros(shape.steps * shape.trials * shape.outputs),
             utilisation: zeros(shape.steps * shape.trials * shape.synapses),
             resources: zeros(shape.steps * shape.trials * shape.synapses),
+            moments: [(); 3].map(|()| zeros(shape.units)),
             kept_synapses: [const { Vec::new() }; 2],
             final_state: UnitState::lens(shape).map(zeros),
         }
@@ -139,6 +147,8 @@ impl Network<f64> {
         let mut between = |count: usize, low: f64, high: f64| -> Vec<f64> {
             (0..count).map(|_| own.uniform_in(low, high)).collect()
         };
+        let mut further = Rng::new(Key::new(3, Stream::Weights, 0), n as u64, t as u64);
+        let mut moments = || (0..n).map(|_| further.uniform_in(-0.3, 0.3)).collect();
         let delay = |k: usize| kind.delays.of(n, k / n, k % n);
         Self {
             kind,
@@ -173,6 +183,9 @@ impl Network<f64> {
                 normals(t * b * n, 0.3),
                 between(t * b * s, -0.5, 0.5),
                 between(t * b * s, -0.5, 0.5),
+                moments(),
+                moments(),
+                moments(),
                 normals(b * n, 1.0),
                 between(b * s, -1.0, 1.0),
                 between(b * s, -1.0, 1.0),
@@ -222,8 +235,13 @@ impl Network<f64> {
         alone.eps = of_trial(&self.eps, all_steps);
         alone.xi = of_trial(&self.xi, all_steps);
         for (k, own) in alone.upstream.iter_mut().enumerate() {
-            let is_final = k + 3 >= RESULTS;
-            *own = of_trial(own, if is_final { 1 } else { all_steps });
+            match names_of_results()[k] {
+                "activity" | "utilisation" | "resources" if k + 3 >= RESULTS => {
+                    *own = of_trial(own, 1);
+                }
+                "rate_sums" | "rate_sizes" | "rate_squares" => {}
+                _ => *own = of_trial(own, all_steps),
+            }
         }
         alone
     }
@@ -351,6 +369,11 @@ impl Network<f64> {
             }
             results.final_state.activity[trial * units..][..units].copy_from_slice(&state);
         }
+        for (k, &r) in results.rates[trials * units..].iter().enumerate() {
+            for (sums, value) in results.moments.iter_mut().zip([r, r.abs(), r * r]) {
+                sums[k % units] += value;
+            }
+        }
         let last = (steps - 1) * n_synapses..;
         results.final_state.utilisation = results.utilisation[last.clone()].to_vec();
         results.final_state.resources = results.resources[last].to_vec();
@@ -361,7 +384,11 @@ impl Network<f64> {
     pub fn loss(&self) -> f64 {
         let results = self.reference();
         let after_start = self.kind.shape.trials * self.kind.shape.units;
+        let [rate_sums, rate_sizes, rate_squares] = &results.moments;
         let values = SweepResults {
+            rate_sums: &rate_sums[..],
+            rate_sizes,
+            rate_squares,
             outputs: &results.outputs[..],
             rates: &results.rates[after_start..],
             potentials: &results.potentials,
@@ -419,6 +446,7 @@ impl<E: SweepElement> Network<E> {
             utilisation: Some(&mut results.utilisation),
             resources: Some(&mut results.resources),
             kept_synapses: Some(results.kept_synapses.each_mut().map(Vec::as_mut_slice)),
+            moments: Some(results.moments.each_mut().map(Vec::as_mut_slice)),
             final_state: (results.final_state.each_mut()).map(|state| Some(&mut state[..])),
         };
         forward(&self.sweep(), trajectory, workspace);
@@ -438,28 +466,28 @@ impl<E: SweepElement> Network<E> {
         })
     }
 
-    /// Outputs, final state and every gradient by way of recomputation.
+    /// Outputs, moments of the rates, final state and every gradient by way of recomputation.
     pub fn recomputed(
         &self,
         segment: usize,
         workspace: &Workspace<E>,
-    ) -> (Vec<E>, UnitState<Vec<E>>, [Vec<E>; OPERANDS]) {
+    ) -> (Results<E>, [Vec<E>; OPERANDS]) {
         let shape = &self.kind.shape;
         let zeros = |n| vec![E::default(); n];
         let mut states = kept_states(shape, segment).map(zeros);
-        let mut outputs = zeros(shape.steps * shape.trials * shape.outputs);
-        let mut final_state = UnitState::lens(shape).map(zeros);
+        let mut results = Results::zeros(shape);
         let places = SegmentSlices {
             states: states.each_mut().map(Vec::as_mut_slice),
-            outputs: &mut outputs,
-            final_state: final_state.each_mut().map(Vec::as_mut_slice),
+            outputs: &mut results.outputs,
+            moments: Some(results.moments.each_mut().map(Vec::as_mut_slice)),
+            final_state: results.final_state.each_mut().map(Vec::as_mut_slice),
         };
         forward_keeping_states(&self.sweep(), segment, places, workspace);
         let gradients = self.gradients_by(|sweep, upstream, gradients| {
             let states = states.each_ref().map(Vec::as_slice);
             backward_recomputing(sweep, segment, states, upstream, gradients, workspace);
         });
-        (outputs, final_state, gradients)
+        (results, gradients)
     }
 
     fn gradients_by(

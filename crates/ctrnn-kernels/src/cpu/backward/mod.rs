@@ -346,6 +346,18 @@ impl<'a, E: Element> TileJob<'a, E> {
         });
     }
 
+    /// Adds the gradients that a loss has for the rates of a trial after step `t`, and for their sums.
+    #[inline(always)]
+    fn add_upstream_rates<S: Simd<Elem = E>>(&self, rates: &mut [E], t: usize, trial: usize) {
+        let plan = self.plan;
+        if let Some(gradient) = plan.upstream.rates {
+            add(rates, plan.row(gradient, t, trial));
+        }
+        if let Some(moments) = &plan.moments {
+            moments.add_to::<S>(rates, plan.row(plan.saved.rates, t + 1, trial));
+        }
+    }
+
     /// Takes one step of the voltage form: from the gradients of the rates after a step to those of its (scaled) drive, which are
     /// those of the potentials, and of the potentials before it along the leak.
     ///
@@ -370,9 +382,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             let rates = &mut adjoint.rates[row.clone()];
             let carry = &mut adjoint.carry.activity[row.clone()];
             let drive = &mut adjoint.drive[row.clone()];
-            if let Some(gradient) = plan.upstream.rates {
-                add(rates, plan.row(gradient, t, trial));
-            }
+            self.add_upstream_rates::<S>(rates, t, trial);
             if let Some(gradient) = plan.upstream.potentials {
                 add(carry, plan.row(gradient, t, trial));
             }
@@ -419,9 +429,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             let drive = &mut adjoint.drive[row.clone()];
             let responses = plan.row(all_responses, t, trial);
             add(rates, carry);
-            if let Some(gradient) = plan.upstream.rates {
-                add(rates, plan.row(gradient, t, trial));
-            }
+            self.add_upstream_rates::<S>(rates, t, trial);
             let (from, to) = (groups(rates), groups_mut(drive));
             let carry = groups_mut(carry);
             each_vector!(S, decay.len(), |g, lane| {

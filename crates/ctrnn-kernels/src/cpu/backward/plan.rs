@@ -1,6 +1,7 @@
 //! Part of the backward sweep that all tiles share.
 
 use crate::cpu::bands::{Bands, Columns};
+use crate::cpu::moments::MomentGradients;
 use crate::cpu::rows::{padded_rows, transposed_rows};
 use crate::cpu::synapses::{Synapses, kept_synapses};
 use crate::operands::{GradientSlices, UpstreamSlices, assert_len};
@@ -112,6 +113,8 @@ pub(super) struct Plan<'a, E: Element> {
     pub(super) decay: Scratch<'a, E>,
     pub(super) gain: Scratch<'a, E>,
     pub(super) zeros: Scratch<'a, E>,
+    /// Gradients with respect to the sums of rates, if the loss has any.
+    pub(super) moments: Option<MomentGradients<'a, E>>,
 }
 
 pub(super) struct MakePlan<'a, E: Element> {
@@ -170,6 +173,7 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             }),
             decay: padded_rows(workspace, sweep.operands.decay, units),
             gain: padded_rows(workspace, sweep.operands.gain, units),
+            moments: MomentGradients::new(self.upstream, units, workspace),
             zeros: workspace.zeros(padded(units).max(inputs).max(rank).max(outputs)),
         }
     }
