@@ -1,20 +1,22 @@
 //! Times the sweeps alone: one forward and one backward sweep with the gradients of every weight.
 //!
 //! ```text
-//! cargo run --release -p ctrnn-kernels --example sweep_bench -- [seconds per shape] [activation] [sigma=S] [rank=R] [shortest=F] [plastic] [f64] [shape...]
+//! cargo run --release -p ctrnn-kernels --example sweep_bench -- [seconds per shape] [activation] [sigma=S] [rank=R] [shortest=F] [plastic] [moments] [omega] [f64] [shape...]
 //! ```
 //!
 //! A shape is a letter of the table or `B,T,N,I,O`. With `rank=R` the recurrent matrix is the product of two factors of that rank;
 //! `plastic` gives the synapses short-term plasticity; with `shortest=F` trials end after F T to T time steps, evenly spread and in no
-//! order, and the sum of their lengths is printed beside that of whole trials. `RAYON_NUM_THREADS` sets the threads, `CTRNN_KERNEL` the path. It prints
+//! order, and the sum of their lengths is printed beside that of whole trials; `moments` sums the rates of each unit and takes gradients of
+//! the sums back; `omega` computes the vanishing-gradient penalty. `RAYON_NUM_THREADS` sets the threads, `CTRNN_KERNEL` the path. It prints
 //! the fastest and the median of the repetitions in ms, forward and backward apart, and the GFLOP/s of the fastest.
 
 use std::time::{Duration, Instant};
 
 use ctrnn_kernels::{
-    Activation, DrawAddress, Form, GradientSlices, KernelPath, NoiseSource, NoiseTarget, Operands,
-    Saved, Shape, SweepElement, SweepSlices, SynapseConstants, TrajectorySlices, TrialLengths,
-    UnitState, UpstreamSlices, Workspace, backward, forward, kept_synapses,
+    Activation, DrawAddress, Form, GradientSlices, KernelPath, NoiseSource, NoiseTarget, OmegaTerm,
+    Operands, Saved, Shape, SweepElement, SweepSlices, SynapseConstants, TrajectorySlices,
+    TrialLengths, UnitState, UpstreamSlices, Workspace, backward, backward_with_omega, forward,
+    kept_synapses,
 };
 use ctrnn_random::{Key, Rng, Stream};
 
@@ -34,6 +36,7 @@ fn main() {
     let mut limit = Duration::from_secs(1);
     let (mut activation, mut sigma, mut rank) = (Activation::Relu, 0.0, 0);
     let (mut double, mut plastic, mut shortest) = (false, false, 1.0);
+    let mut terms = Terms::default();
     let mut shapes = Vec::new();
     for argument in std::env::args().skip(1) {
         if let Some(a) = Activation::from_name(&argument) {
@@ -42,6 +45,10 @@ fn main() {
             double = true;
         } else if argument == "plastic" {
             plastic = true;
+        } else if argument == "moments" {
+            terms.moments = true;
+        } else if argument == "omega" {
+            terms.omega = true;
         } else if let Some(sizes) = sizes(&argument) {
             shapes.push((argument, sizes));
         } else if let Some(s) = argument.strip_prefix("sigma=") {
@@ -77,11 +84,34 @@ fn main() {
             ..sizes
         };
         if double {
-            bench::<f64>(&name, shape, activation, [sigma, shortest], limit, path);
+            bench::<f64>(
+                &name,
+                shape,
+                activation,
+                [sigma, shortest],
+                terms,
+                limit,
+                path,
+            );
         } else {
-            bench::<f32>(&name, shape, activation, [sigma, shortest], limit, path);
+            bench::<f32>(
+                &name,
+                shape,
+                activation,
+                [sigma, shortest],
+                terms,
+                limit,
+                path,
+            );
         }
     }
+}
+
+/// Terms of the objective that are computed within the sweeps.
+#[derive(Clone, Copy, Default)]
+struct Terms {
+    moments: bool,
+    omega: bool,
 }
 
 fn sizes(argument: &str) -> Option<Shape> {
@@ -139,6 +169,7 @@ fn bench<E: SweepElement>(
     shape: Shape,
     activation: Activation,
     [sigma, shortest]: [f64; 2],
+    terms: Terms,
     limit: Duration,
     path: KernelPath,
 ) {
@@ -226,6 +257,14 @@ fn bench<E: SweepElement>(
     let (mut d_left, mut d_right) = (zeros(left.len()), zeros(right.len()));
     let (mut d_bias, mut d_bias_out, mut d_initial) =
         (zeros(units), zeros(outputs), zeros(initial.len()));
+    let mut moments = [(); 3].map(|()| zeros(units));
+    let of_moments = random(units, 1e-6);
+    let of_moments = terms.moments.then_some(&of_moments[..]);
+    let omega = OmegaTerm {
+        weight: 1e-6,
+        bound: 1e-20,
+        slopes_after: false,
+    };
     let workspace = Workspace::new(path);
     let (mut best, mut totals) = ([f64::INFINITY; 2], Vec::new());
     let start = Instant::now();
@@ -235,6 +274,7 @@ fn bench<E: SweepElement>(
             rates: Some(&mut rates),
             outputs: Some(&mut y),
             kept_synapses: Some([&mut u_kept, &mut x_kept]),
+            moments: (terms.moments).then(|| moments.each_mut().map(Vec::as_mut_slice)),
             ..TrajectorySlices::default()
         };
         forward(&sweep, record, &workspace);
@@ -246,6 +286,9 @@ fn bench<E: SweepElement>(
         };
         let upstream = UpstreamSlices {
             outputs: Some(&dy),
+            rate_sums: of_moments,
+            rate_sizes: of_moments,
+            rate_squares: of_moments,
             ..UpstreamSlices::default()
         };
         let gradients = GradientSlices {
@@ -262,7 +305,11 @@ fn bench<E: SweepElement>(
             },
             ..GradientSlices::default()
         };
-        backward(&sweep, &saved, &upstream, gradients, &workspace);
+        if terms.omega {
+            backward_with_omega(&sweep, &saved, &upstream, gradients, &omega, &workspace);
+        } else {
+            backward(&sweep, &saved, &upstream, gradients, &workspace);
+        }
         let times = [middle - begin, middle.elapsed()].map(|time| time.as_secs_f64() * 1e3);
         best = [best[0].min(times[0]), best[1].min(times[1])];
         totals.push(times[0] + times[1]);

@@ -134,6 +134,7 @@ mod dense;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 mod instruction_set;
+mod omega;
 mod operands;
 mod shape;
 mod simd;
@@ -151,6 +152,7 @@ pub use cpu::synapses::kept_synapses;
 pub use delays::Delays;
 pub use dense::{add_scaled, decay_and_add, subtract_square};
 pub use instruction_set::{KernelPath, KernelPathError};
+pub use omega::OmegaTerm;
 pub use operands::{
     GradientSlices, Operands, SweepResults, SynapseConstants, UnitState, UpstreamSlices,
 };
@@ -158,6 +160,7 @@ pub use shape::Shape;
 pub use simd::Element;
 pub use sweep::{DrawAddress, Form, NoiseSource, NoiseTarget, SweepSlices, TrialLengths};
 pub use sweeps::{
-    SweepElement, backward, backward_recomputing, draw_normals, forward, forward_keeping_states,
+    SweepElement, backward, backward_recomputing, backward_with_omega, draw_normals, forward,
+    forward_keeping_states,
 };
 pub use workspace::Workspace;

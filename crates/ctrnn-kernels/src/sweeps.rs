@@ -3,6 +3,7 @@
 //! Generic functions are compiled by every crate that calls them, and these hold all paths and activations: as methods of
 //! [`SweepElement`] they are compiled once, here, and with the optimisation level of this crate.
 
+use crate::OmegaTerm;
 use crate::cpu::backward::{self, Saved};
 use crate::cpu::draw;
 use crate::cpu::forward::{self, TrajectorySlices};
@@ -36,6 +37,22 @@ pub fn backward<E: SweepElement>(
     workspace: &Workspace<E>,
 ) {
     E::backward(sweep, saved, upstream, gradients, workspace);
+}
+
+/// Runs [`backward()`] and adds the gradient of the vanishing-gradient penalty to that of the recurrent weights; returns the value of
+/// the penalty. The gradients `upstream` are those of the loss whose norm it keeps.
+///
+/// # Panics
+/// As [`backward()`], and if the network has the rate form, factors, plastic synapses or delays.
+pub fn backward_with_omega<E: SweepElement>(
+    sweep: &SweepSlices<'_, E>,
+    saved: &Saved<'_, E>,
+    upstream: &UpstreamSlices<'_, E>,
+    gradients: GradientSlices<'_, E>,
+    omega: &OmegaTerm,
+    workspace: &Workspace<E>,
+) -> f64 {
+    E::backward_with_omega(sweep, saved, upstream, gradients, omega, workspace)
 }
 
 /// Runs [`forward()`] and keeps the state before every `segment`-th time step, for [`backward_recomputing`].
@@ -98,6 +115,16 @@ pub trait SweepElement: Element {
         workspace: &Workspace<Self>,
     );
 
+    /// See [`backward_with_omega`].
+    fn backward_with_omega(
+        sweep: &SweepSlices<'_, Self>,
+        saved: &Saved<'_, Self>,
+        upstream: &UpstreamSlices<'_, Self>,
+        gradients: GradientSlices<'_, Self>,
+        omega: &OmegaTerm,
+        workspace: &Workspace<Self>,
+    ) -> f64;
+
     /// See [`forward_keeping_states`].
     fn forward_keeping_states(
         sweep: &SweepSlices<'_, Self>,
@@ -144,6 +171,17 @@ macro_rules! compiled {
                 workspace: &Workspace<Self>,
             ) {
                 backward::backward(sweep, saved, upstream, gradients, workspace);
+            }
+
+            fn backward_with_omega(
+                sweep: &SweepSlices<'_, Self>,
+                saved: &Saved<'_, Self>,
+                upstream: &UpstreamSlices<'_, Self>,
+                gradients: GradientSlices<'_, Self>,
+                omega: &OmegaTerm,
+                workspace: &Workspace<Self>,
+            ) -> f64 {
+                backward::backward_with_omega(sweep, saved, upstream, gradients, omega, workspace)
             }
 
             fn forward_keeping_states(

@@ -2,6 +2,7 @@
 
 mod lengths;
 mod network;
+mod omega;
 
 use ctrnn_kernels::{
     Activation, DrawAddress, Element, Form, KernelPath, NoiseTarget, Shape, SweepElement,

@@ -3,9 +3,10 @@
 
 use ctrnn_kernels::{
     Activation, Delays, DrawAddress, Element, Form, GradientSlices, NoiseSource, NoiseTarget,
-    Operands, Saved, SegmentSlices, Shape, SweepElement, SweepResults, SweepSlices,
+    OmegaTerm, Operands, Saved, SegmentSlices, Shape, SweepElement, SweepResults, SweepSlices,
     SynapseConstants, TrajectorySlices, TrialLengths, UnitState, UpstreamSlices, Workspace,
-    backward, backward_recomputing, forward, forward_keeping_states, kept_states, kept_synapses,
+    backward, backward_recomputing, backward_with_omega, forward, forward_keeping_states,
+    kept_states, kept_synapses,
 };
 use ctrnn_random::{Key, Rng, Stream, unit_normals};
 
@@ -500,6 +501,25 @@ impl<E: SweepElement> Network<E> {
         let upstream = self.upstream();
         take_back(&self.sweep(), &upstream, gradients);
         arrays
+    }
+
+    /// Value of Omega, and every gradient with its own.
+    pub fn gradients_with_omega(
+        &self,
+        results: &Results<E>,
+        omega: &OmegaTerm,
+        workspace: &Workspace<E>,
+    ) -> (f64, [Vec<E>; OPERANDS]) {
+        let saved = Saved {
+            rates: &results.rates,
+            potentials: Some(&results.potentials),
+            ..Saved::default()
+        };
+        let mut value = 0.0;
+        let gradients = self.gradients_by(|sweep, upstream, gradients| {
+            value = backward_with_omega(sweep, &saved, upstream, gradients, omega, workspace);
+        });
+        (value, gradients)
     }
 
     pub fn upstream(&self) -> UpstreamSlices<'_, E> {

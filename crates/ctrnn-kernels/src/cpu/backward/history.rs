@@ -20,9 +20,9 @@ pub(super) struct History<'a, E: Element> {
     plan: &'a Plan<'a, E>,
     tile: Tile<'a>,
     /// Number of rows for each time step of the block.
-    n_rows: usize,
+    pub(super) n_rows: usize,
     /// Gradients with respect to the drive.
-    drives: Block<'a, E>,
+    pub(super) drives: Block<'a, E>,
     /// Rates before each step, and after the last.
     rates: Block<'a, E>,
     /// Rates that each step takes by the delays above 0, in their order.

@@ -2,6 +2,7 @@
 
 mod history;
 mod later;
+mod omega;
 mod plan;
 mod replay;
 mod sums;
@@ -12,7 +13,6 @@ use super::noise::Noise;
 use super::rows::{Rows, add, add_products, write_dots, write_rows};
 use super::synapses::StepGradients;
 use super::tile::{Tile, Tiles, for_each};
-use crate::Activation;
 use crate::operands::{GradientSlices, UnitState, UpstreamSlices};
 use crate::shape::Shape;
 use crate::simd::{
@@ -20,8 +20,10 @@ use crate::simd::{
 };
 use crate::sweep::{Form, NoiseSource, NoiseTarget, SweepSlices};
 use crate::workspace::{Scratch, Workspace};
+use crate::{Activation, OmegaTerm};
 use history::History;
 use later::LaterDrives;
+use omega::{OmegaSums, TileOmega};
 pub use plan::Saved;
 use plan::{MakePlan, Plan, WantedSums};
 use sums::{Sums, plus, write, zero_sums};
@@ -35,9 +37,44 @@ pub(crate) fn backward<E: Element>(
     sweep: &SweepSlices<'_, E>,
     saved: &Saved<'_, E>,
     upstream: &UpstreamSlices<'_, E>,
-    mut gradients: GradientSlices<'_, E>,
+    gradients: GradientSlices<'_, E>,
     workspace: &Workspace<E>,
 ) {
+    run(sweep, saved, upstream, gradients, None, workspace);
+}
+
+/// Implements [`backward_with_omega`](crate::backward_with_omega) for every path.
+pub(crate) fn backward_with_omega<E: Element>(
+    sweep: &SweepSlices<'_, E>,
+    saved: &Saved<'_, E>,
+    upstream: &UpstreamSlices<'_, E>,
+    gradients: GradientSlices<'_, E>,
+    omega: &OmegaTerm,
+    workspace: &Workspace<E>,
+) -> f64 {
+    let shape = &sweep.shape;
+    assert!(
+        sweep.form == Form::Voltage && shape.rank == 0 && !shape.without_full,
+        "Omega is computed in the voltage form, with a full matrix"
+    );
+    assert!(
+        shape.synapses == 0 && sweep.delays.is_none(),
+        "Omega is computed without plasticity and delays"
+    );
+    let omega = Some(omega);
+    let value = run(sweep, saved, upstream, gradients, omega, workspace);
+    value.expect("computed on request")
+}
+
+/// Runs the backward sweep, and returns the value of Omega if it is requested.
+fn run<E: Element>(
+    sweep: &SweepSlices<'_, E>,
+    saved: &Saved<'_, E>,
+    upstream: &UpstreamSlices<'_, E>,
+    mut gradients: GradientSlices<'_, E>,
+    omega: Option<&OmegaTerm>,
+    workspace: &Workspace<E>,
+) -> Option<f64> {
     sweep.assert_lens();
     saved.assert_lens(sweep, gradients.decay.is_some());
     upstream.assert_lens(&sweep.shape);
@@ -48,6 +85,7 @@ pub(crate) fn backward<E: Element>(
         saved,
         upstream,
         wanted,
+        omega: omega.copied(),
         workspace,
     };
     let tiles = Tiles::new(&sweep.shape, sweep.lengths);
@@ -58,11 +96,17 @@ pub(crate) fn backward<E: Element>(
     let sums = for_each(jobs, |job: TileJob<'_, E>| {
         E::dispatch(workspace.path(), job)
     });
-    let total = sums
-        .into_iter()
-        .reduce(plus)
-        .expect("a batch has at least one tile");
-    write(&total, sweep, gradients);
+    let total = sums.into_iter().reduce(|(sums, omega), (others, other)| {
+        let omega = omega
+            .zip(other.as_ref())
+            .map(|(own, other)| own.plus(other));
+        (plus(sums, others), omega)
+    });
+    let (total, of_omega) = total.expect("a batch has at least one tile");
+    let destinations = gradients.each_mut().map(Option::as_deref_mut);
+    write(&total, sweep, destinations);
+    let (of_omega, term) = of_omega.zip(omega)?;
+    Some(of_omega.finish(term, sweep, gradients.w_rc))
 }
 
 /// Returns the sweep of each tile, with the tile's part of the gradients that are not sums.
@@ -115,10 +159,11 @@ struct Adjoint<'a, E: Element> {
 }
 
 impl<'a, E: Element> Job<E> for TileJob<'a, E> {
-    type Output = Sums<'a, E>;
+    /// Sums of the gradients, and those of Omega if it is requested.
+    type Output = (Sums<'a, E>, Option<OmegaSums<'a, E>>);
 
     #[inline(always)]
-    fn run<S: Simd<Elem = E>>(mut self) -> Sums<'a, E> {
+    fn run<S: Simd<Elem = E>>(mut self) -> Self::Output {
         let plan = self.plan;
         let shape = &plan.sweep.shape;
         let block_steps = (BLOCK_ROWS / self.tile.len()).clamp(1, shape.steps);
@@ -137,6 +182,8 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
         let mut sums = zero_sums(plan.workspace, plan.sweep, plan.wanted);
         let mut adjoint = self.adjoint();
         let mut history = History::new::<S>(plan, self.tile, block_steps, xi.is_some());
+        let mut omega =
+            (plan.omega).map(|term| TileOmega::new::<S>(term, plan, self.tile.len(), block_steps));
         let mut end = self.tile.longest();
         while end > 0 {
             let start = end.saturating_sub(block_steps);
@@ -146,7 +193,8 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
             }
             for t in (start..end).rev() {
                 let n_rows = self.tile.active(t);
-                self.back_to_rates::<S>(&mut adjoint, &history, t, n_rows);
+                let recurrent = omega.as_ref().map(|omega| &*omega.recurrent);
+                self.back_to_rates::<S>(&mut adjoint, &history, recurrent, t, n_rows);
                 let noise = eps.as_mut().map(|eps| eps.at(t));
                 match plan.sweep.form {
                     Form::Voltage => {
@@ -165,15 +213,26 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
                     history.set_kappa_gradients(t - start, &adjoint.kappa);
                 }
                 self.write_inputs::<S>(&mut adjoint, t, n_rows);
+                if let Some(omega) = &mut omega {
+                    let none = [Term::NONE, Term::NONE];
+                    let drives = &*adjoint.drive;
+                    self.product::<S, _>(|_| drives, none, &mut omega.recurrent, n_rows);
+                    let place = [t, (t - start) * history.n_rows, history.n_rows];
+                    omega.visit::<S>(plan, self.tile, drives, place);
+                }
             }
             history.add_weights::<S>(&mut sums, end - start);
+            if let Some(omega) = &mut omega {
+                let rows = (end - start) * history.n_rows;
+                omega.add_weights::<S>(plan, &history.drives, rows);
+            }
             end = start;
         }
         if plan.wanted.bias_out {
             self.add_output_bias(&mut sums.bias_out);
         }
         self.write_initial_state::<S>(&mut adjoint, &history);
-        sums
+        (sums, omega.map(TileOmega::sums))
     }
 }
 
@@ -216,12 +275,14 @@ impl<'a, E: Element> TileJob<'a, E> {
         adjoint
     }
 
-    /// Computes the gradients of the rates after step `t`: from the drives of the next step and from the readout.
+    /// Computes the gradients of the rates after step `t`: from the drives of the next step and from the readout. Where the part from
+    /// the drives is known, it is `recurrent`.
     #[inline(always)]
     fn back_to_rates<S: Simd<Elem = E>>(
         &self,
         adjoint: &mut Adjoint<'_, E>,
         history: &History<'_, E>,
+        recurrent: Option<&[E]>,
         t: usize,
         n_rows: usize,
     ) {
@@ -244,16 +305,21 @@ impl<'a, E: Element> TileJob<'a, E> {
             let others = [kappa, outputs];
             return self.product::<S, _>(of_delay, others, &mut adjoint.rates, n_rows);
         };
-        let others = [kappa, Term::NONE];
-        self.product::<S, _>(of_delay, others, &mut adjoint.transmitted, n_rows);
+        let stride = padded(self.plan.sweep.shape.units);
         S::outlined(Product {
             weights: w_out,
             start: &self.plan.zeros,
             terms: &[outputs],
             out: &mut adjoint.rates,
-            out_stride: padded(self.plan.sweep.shape.units),
+            out_stride: stride,
             n_rows,
         });
+        if let Some(recurrent) = recurrent {
+            add(&mut adjoint.rates[..n_rows * stride], recurrent);
+            return;
+        }
+        let others = [kappa, Term::NONE];
+        self.product::<S, _>(of_delay, others, &mut adjoint.transmitted, n_rows);
         if t + 1 < self.plan.sweep.shape.steps {
             self.back_through_synapses::<S>(adjoint, history, t + 1);
         }

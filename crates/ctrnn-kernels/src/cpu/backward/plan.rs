@@ -1,5 +1,6 @@
 //! Part of the backward sweep that all tiles share.
 
+use crate::OmegaTerm;
 use crate::cpu::bands::{Bands, Columns};
 use crate::cpu::moments::MomentGradients;
 use crate::cpu::rows::{padded_rows, transposed_rows};
@@ -98,6 +99,7 @@ pub(super) struct Plan<'a, E: Element> {
     pub(super) saved: &'a Saved<'a, E>,
     pub(super) upstream: &'a UpstreamSlices<'a, E>,
     pub(super) wanted: WantedSums,
+    pub(super) omega: Option<OmegaTerm>,
     pub(super) workspace: &'a Workspace<E>,
     /// `w_rc` with the scale of the drive, above the right factor divided by N, above `W_out`.
     pub(super) weights: Bands<'a, E>,
@@ -105,7 +107,8 @@ pub(super) struct Plan<'a, E: Element> {
     pub(super) left: Scratch<'a, E>,
     /// Right factor divided by N, transposed: a row for each dimension.
     pub(super) right: Scratch<'a, E>,
-    /// `W_out` alone, for plastic synapses: `W_rc` leads to the transmitted rates, `W_out` to the rates.
+    /// `W_out` alone, for plastic synapses, where `W_rc` leads to the transmitted rates and `W_out` to the rates, and for Omega, which
+    /// needs the product with `W_rc` by itself.
     pub(super) w_out: Option<Packed<'a, E>>,
     pub(super) synapses: Option<Synapses<'a, E>>,
     /// `W_in` with the scale of the drive, transposed: a row for each input.
@@ -122,6 +125,7 @@ pub(super) struct MakePlan<'a, E: Element> {
     pub(super) saved: &'a Saved<'a, E>,
     pub(super) upstream: &'a UpstreamSlices<'a, E>,
     pub(super) wanted: WantedSums,
+    pub(super) omega: Option<OmegaTerm>,
     pub(super) workspace: &'a Workspace<E>,
 }
 
@@ -148,7 +152,7 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
         let depths = [sweep.shape.full_rows(), rank, outputs];
         let weights = Bands::new::<S>(workspace, sweep.delays, Columns::Pre, depths, units, entry);
         let synapses = Synapses::new(sweep, workspace);
-        let w_out = synapses.as_ref().map(|_| {
+        let w_out = (synapses.is_some() || self.omega.is_some()).then(|| {
             Packed::new::<S, 2>(workspace, [0, outputs], units, |_, output, pre| {
                 w.w_out[output * units + pre]
             })
@@ -158,6 +162,7 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             saved: self.saved,
             upstream: self.upstream,
             wanted: self.wanted,
+            omega: self.omega,
             workspace,
             weights,
             w_out,
