@@ -125,6 +125,7 @@ fn sweep<B: Backend>(case: &Case) -> SweepTensors<B> {
         recompute: false,
         delays: None,
         lengths: Vec::new(),
+        omega: None,
     }
 }
 

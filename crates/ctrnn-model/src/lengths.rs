@@ -127,6 +127,7 @@ impl<B: Backend> Trajectory<B> {
             potentials: self.potentials.map(some),
             utilisation: self.utilisation.map(some),
             resources: self.resources.map(some),
+            rate_sums: None,
             final_state: map_rows(self.final_state, |all| all.select(0, numbers.clone())),
             below: (self.below.into_iter())
                 .map(|layer| layer.of_trials(trials))
@@ -157,6 +158,7 @@ impl<B: Backend> Forward<B> {
             below: self.below.iter().map(start).collect(),
             conditions: conditions.unwrap_or_default().to_vec(),
             lengths: Vec::new(),
+            omega: None,
             ..*self
         }
     }
@@ -218,6 +220,7 @@ impl<B: Backend> Forward<B> {
             below: self.below.iter().map(start).collect(),
             conditions: of_trials(&self.conditions),
             lengths: of_trials(&self.lengths),
+            omega: None,
             ..*self
         }
     }
@@ -311,6 +314,7 @@ fn joined<B: Backend>(parts: &[&Trajectory<B>], n_steps: usize) -> Trajectory<B>
         potentials: recorded(|part| &part.potentials),
         utilisation: recorded(|part| &part.utilisation),
         resources: recorded(|part| &part.resources),
+        rate_sums: None,
         final_state: cat_rows(parts.iter().map(|part| part.final_state.clone())),
         below: (0..parts[0].below.len())
             .map(|layer| {

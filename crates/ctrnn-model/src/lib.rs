@@ -89,8 +89,8 @@ pub use connectivity::{Connections, Connectivity, Dale, Matrix, Parametrization,
 pub use ctrnn_kernels::gpu::{Launches, launches};
 pub use ctrnn_kernels::{
     Activation, AdamStep, Ceiling, Delays, DrawAddress, Form, Leak, NoiseSource, NoiseTarget,
-    Operands, PowerLaw, Shape as SweepShape, SweepResults, SynapseConstants, UnitState, add_scaled,
-    decay_and_add, subtract_square,
+    OmegaTerm, Operands, PowerLaw, Shape as SweepShape, SweepResults, SynapseConstants, UnitState,
+    add_scaled, decay_and_add, subtract_square,
 };
 pub use error::ModelError;
 pub use feedback::{FEEDBACK, Feedback};
@@ -124,7 +124,8 @@ pub use summary::{ParameterSummary, Summary};
 pub use synapses::{Synapses, plastic_gradient, scaled_update};
 pub use time_constants::{Integrator, LearnedTimeConstants, LogNormal, PerType, TimeConstants};
 pub use trajectory::{
-    Forward, LayerStart, Noise, NoiseAddress, Record, Trajectory, cat_rows, map_rows,
+    Forward, FusedOmega, LayerStart, Noise, NoiseAddress, RateSums, Record, Trajectory, cat_rows,
+    map_rows,
 };
 pub use violation::{Topic, Violation};
 pub use weight_init::{

@@ -14,9 +14,9 @@ use crate::parameters::{CONDITION_VALUES, constant, host_tensor};
 use crate::step_factors::StepFactors;
 use crate::synapses::Synapses;
 use crate::{
-    CtrnnConfig, Delays, Forward, ModelError, Operands, Record, RecurrenceBackend, ResultTensors,
-    Role, SweepTensors, Trajectory, UnitState, Weights, noise_sources, primitive, recurrence,
-    short_term_plasticity, tensor,
+    CtrnnConfig, Delays, Forward, ModelError, Operands, RateSums, Record, RecurrenceBackend,
+    ResultTensors, Role, SweepTensors, Trajectory, UnitState, Weights, noise_sources, primitive,
+    recurrence, short_term_plasticity, tensor,
 };
 
 /// A leaky recurrent network (equation in the [crate documentation](crate)); made by [`CtrnnConfig::init`] or
@@ -278,6 +278,7 @@ impl<B: Backend> CtrnnModule<B> {
             recompute: forward.recompute,
             delays: self.delays.clone(),
             lengths: forward.lengths.clone(),
+            omega: forward.omega.clone(),
         }
     }
 
@@ -441,15 +442,26 @@ impl<B: Backend> ModuleDisplay for CtrnnModule<B> {
 /// Returns `[trial, time, unit]` views of what a sweep wrote time-major.
 pub(crate) fn trajectory<B: Backend>(results: ResultTensors<B>) -> Trajectory<B> {
     let by_trial = |x| tensor::<B, 3>(x).swap_dims(0, 1);
+    let rate_sums = rate_sums(&results);
     Trajectory {
         outputs: by_trial(results.outputs.expect("a sweep gives outputs")),
         rates: results.rates.map(by_trial),
         potentials: results.potentials.map(by_trial),
         utilisation: results.utilisation.map(by_trial),
         resources: results.resources.map(by_trial),
+        rate_sums,
         final_state: results
             .final_state
             .map(|state| tensor(state.expect("a sweep gives a final state"))),
         below: Vec::new(),
     }
+}
+
+/// Returns the sums of the rates, if the sweep has them.
+fn rate_sums<B: Backend>(results: &ResultTensors<B>) -> Option<RateSums<Tensor<B, 1>>> {
+    Some(RateSums {
+        rates: tensor(results.rate_sums.clone()?),
+        sizes: tensor(results.rate_sizes.clone()?),
+        squares: tensor(results.rate_squares.clone()?),
+    })
 }

@@ -347,6 +347,7 @@ impl<B: Backend> Forward<B> {
                 ..self.record
             },
             recompute: self.recompute,
+            omega: None,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Options and results of a forward pass.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_kernels::UnitState;
+use ctrnn_kernels::{OmegaTerm, UnitState};
 
 use crate::parameters::host_tensor;
 
@@ -31,6 +33,43 @@ pub struct Forward<B: Backend> {
     /// and memory that grows with the square root of T. Gradients are the same to rounding. It has no effect where rates,
     /// potentials or synapses are recorded, and on backends without a fused sweep.
     pub recompute: bool,
+    /// Vanishing-gradient penalty that the backward pass adds; only on backends that [fuse terms](crate::RecurrenceBackend::fuses_terms).
+    pub omega: Option<FusedOmega>,
+}
+
+/// Vanishing-gradient penalty of the last layer of a network, which the backward pass of a sweep computes on its way.
+///
+/// The gradient of the penalty is added to that of the effective recurrent weights. Its `d` is the gradient of everything that the
+/// backward pass starts from, so a loss is to depend on the readout of the pass alone.
+#[derive(Clone, Debug)]
+pub struct FusedOmega {
+    term: OmegaTerm,
+    value: Arc<Mutex<Option<f64>>>,
+}
+
+impl FusedOmega {
+    /// Returns a penalty that has no value yet.
+    #[must_use]
+    pub fn new(term: OmegaTerm) -> Self {
+        Self {
+            term,
+            value: Arc::default(),
+        }
+    }
+
+    /// Returns factor, bound and pairing.
+    pub const fn term(&self) -> &OmegaTerm {
+        &self.term
+    }
+
+    /// Returns the value of the penalty times its factor; `None` until the backward pass has run.
+    pub fn value(&self) -> Option<f64> {
+        *self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set(&self, value: f64) {
+        *self.value.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    }
 }
 
 impl<B: Backend> Default for Forward<B> {
@@ -43,6 +82,7 @@ impl<B: Backend> Default for Forward<B> {
             lengths: Vec::new(),
             record: Record::default(),
             recompute: false,
+            omega: None,
         }
     }
 }
@@ -97,6 +137,9 @@ pub struct Record {
     pub potentials: bool,
     /// Utilisation and resources after every step, where the network has short-term plasticity.
     pub synapses: bool,
+    /// Sums of each unit's rates over trials and time steps; only on backends that
+    /// [fuse terms](crate::RecurrenceBackend::fuses_terms).
+    pub rate_sums: bool,
 }
 
 impl Record {
@@ -105,18 +148,24 @@ impl Record {
         rates: false,
         potentials: false,
         synapses: false,
+        rate_sums: false,
     };
     /// Outputs, final state and firing rates.
     pub const RATES: Self = Self {
         rates: true,
-        potentials: false,
-        synapses: false,
+        ..Self::OUTPUTS
+    };
+    /// Outputs, final state and the sums of the rates.
+    pub const RATE_SUMS: Self = Self {
+        rate_sums: true,
+        ..Self::OUTPUTS
     };
     /// Outputs, final state, firing rates, potentials, utilisation and resources.
     pub const ALL: Self = Self {
         rates: true,
         potentials: true,
         synapses: true,
+        rate_sums: false,
     };
 }
 
@@ -133,10 +182,34 @@ pub struct Trajectory<B: Backend> {
     pub utilisation: Option<Tensor<B, 3>>,
     /// Resources of the synapses `[trial, time, unit]`, if recorded and plastic.
     pub resources: Option<Tensor<B, 3>>,
+    /// Sums of the rates, if recorded.
+    pub rate_sums: Option<RateSums<Tensor<B, 1>>>,
     /// State after the last step `[trial, unit]`: `v` (voltage form) or `r` (rate form), and with short-term plasticity the synapses.
     pub final_state: UnitState<Tensor<B, 2>>,
     /// Trajectories of the layers below the last one, from the inputs up; they have no outputs, `[trial, time, 0]`.
     pub below: Vec<Trajectory<B>>,
+}
+
+/// Sums of each unit's rates over the time steps of all trials, `[unit]`.
+#[derive(Clone, Copy, Debug)]
+pub struct RateSums<T> {
+    /// Sum of the rates.
+    pub rates: T,
+    /// Sum of their absolute values.
+    pub sizes: T,
+    /// Sum of their squares.
+    pub squares: T,
+}
+
+impl<T> RateSums<T> {
+    /// Applies `f` to each sum.
+    pub fn map<U>(self, f: impl Fn(T) -> U) -> RateSums<U> {
+        RateSums {
+            rates: f(self.rates),
+            sizes: f(self.sizes),
+            squares: f(self.squares),
+        }
+    }
 }
 
 impl<B: Backend> Trajectory<B> {

@@ -436,7 +436,7 @@ impl Sweeps {
             record: Record {
                 rates: record.iter().any(|name| name == "rates"),
                 potentials: record.iter().any(|name| name == "potentials"),
-                synapses: false,
+                ..Record::OUTPUTS
             },
             is_tracked,
         };

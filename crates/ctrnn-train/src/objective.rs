@@ -12,7 +12,8 @@ use std::sync::Arc;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor, TensorData};
 use ctrnn_model::{
-    CtrnnModule, Forward, Record, RecurrenceBackend, Trajectory, Weights, host_tensor,
+    CtrnnConfig, CtrnnModule, Forward, FusedOmega, Record, RecurrenceBackend, Trajectory, Weights,
+    host_tensor,
 };
 
 use crate::TrainError;
@@ -101,6 +102,20 @@ impl Objective {
         } else {
             Record::OUTPUTS
         }
+    }
+
+    /// Returns true if the penalties need no more of the rates than their sums over trials and time steps.
+    pub fn sums_suffice(&self) -> bool {
+        self.penalties
+            .iter()
+            .all(|penalty| penalty.is_of_rate_sums() || !penalty.needs_rates())
+    }
+
+    /// Returns true if sweeps compute the vanishing-gradient penalty on their way: the gradient that they take back is that of the loss
+    /// alone, and the recurrent matrix is a parameter of its own.
+    pub fn fuses_omega(&self, network: &CtrnnConfig) -> bool {
+        let is_plain = network.low_rank.is_none() && network.feedback.is_none();
+        self.omega.is_some() && is_plain && !self.penalties.iter().any(Penalty::needs_rates)
     }
 
     /// Returns the names of the terms that are not sums over time steps and trials, so that they cannot be computed in parts of a batch.
@@ -204,7 +219,30 @@ impl<B: AutodiffBackend> Minimised<'_, B> {
 }
 
 impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
-    /// Computes the objective of a batch, given the `trajectory` of its forward pass `forward`.
+    /// Returns the pass with the terms that its sweeps compute on their way, if they can: sums of the rates in place of the rates, and
+    /// the vanishing-gradient penalty, whose value is complete after the backward pass ([`Evaluated::completed`]). Without perturbations
+    /// and with every trial ending at its own length.
+    pub fn fused(&self, network: &CtrnnModule<B>, pass: &Forward<B>) -> Forward<B> {
+        let mut pass = pass.clone();
+        if !B::fuses_terms() || !self.custom.is_empty() {
+            return pass;
+        }
+        let objective = &self.objective;
+        if pass.record.rates && objective.sums_suffice() {
+            pass.record = Record {
+                rates: false,
+                rate_sums: true,
+                ..pass.record
+            };
+        }
+        if objective.fuses_omega(network.config()) {
+            pass.omega = (objective.omega).map(|omega| FusedOmega::new(omega.term()));
+        }
+        pass
+    }
+
+    /// Computes the objective of a batch, given the `trajectory` of its forward pass `forward`; without the vanishing-gradient penalty
+    /// where the backward pass computes it.
     ///
     /// # Errors
     /// If a custom term cannot be computed.
@@ -226,9 +264,9 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
         let inputs = LossInputs::new(network, trajectory.clone(), batch).in_training();
         let mut terms = vec![loss(inputs.outputs.clone())];
         terms.extend(penalties.iter().map(|penalty| penalty.value(&inputs)));
-        if let Some(omega) = omega {
+        if let Some(omega) = omega.filter(|_| forward.omega.is_none()) {
             let at = Sensitivity::of(network, forward, batch, loss);
-            terms.push(vanishing_gradient::omega(omega, &inputs, &at));
+            terms.push(vanishing_gradient::omega(&omega, &inputs, &at));
         }
         for (_, term) in &self.custom {
             terms.push(term(&inputs)?);
@@ -277,6 +315,10 @@ fn untracked<B: AutodiffBackend>(of: &Trajectory<B::InnerBackend>) -> Trajectory
         potentials: None,
         utilisation: None,
         resources: None,
+        rate_sums: of
+            .rate_sums
+            .clone()
+            .map(|sums| sums.map(Tensor::from_inner)),
         final_state: of.final_state.clone().map(Tensor::from_inner),
         below: of.below.iter().map(untracked).collect(),
     }
@@ -295,6 +337,22 @@ impl<B: AutodiffBackend> Evaluated<B> {
                 terms.into_iter().map(Tensor::inner).collect()
             },
         }
+    }
+
+    /// Adds the value of a penalty that the backward pass has computed.
+    #[must_use]
+    pub fn completed(mut self, omega: Option<&FusedOmega>) -> Self {
+        let Some(omega) = omega.and_then(FusedOmega::value) else {
+            return self;
+        };
+        let value = self.value.detach();
+        if self.terms.is_empty() {
+            self.terms.push(value.clone().inner());
+        }
+        let term = host_tensor(TensorData::new(vec![omega], [1]), &value.device());
+        self.terms.push(term);
+        self.value = value + omega;
+        self
     }
 
     /// Adds the value of another part of the batch, without their history.

@@ -437,9 +437,16 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             return self.gradients_in_parts(batch, pass);
         }
         let network = self.present_network();
+        let ends = !batch.is_padded() || !pass.lengths.is_empty();
+        let pass = if ends && self.settings.perturbations.is_empty() {
+            &self.minimised.fused(&network, pass)
+        } else {
+            pass
+        };
         let trajectory = self.run_trials(&network, 0, batch.inputs.clone(), pass)?;
         let loss = self.minimised.of(&network, pass, &trajectory, batch)?;
         let gradients = loss.gradients(&network);
+        let loss = loss.completed(pass.omega.as_ref());
         drop(network);
         self.computed(batch, trajectory, &loss, gradients)
     }
@@ -507,6 +514,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             initial_state: self.network.carried_state(trials.n_trials),
             conditions: condition_numbers(&self.network, self.task, trials)?,
             lengths: Vec::new(),
+            omega: None,
         })
     }
 

@@ -51,7 +51,7 @@ impl Check<'_> {
 
     /// Refuses a penalty on rates together with recomputation, which does not keep the rates.
     pub(super) fn check_recompute(&mut self, train: &TrainConfig, objective: &Objective) {
-        let needs_rates = objective.record().rates || !train.loss.python.is_empty();
+        let needs_rates = !objective.sums_suffice() || !train.loss.python.is_empty();
         if !train.recompute || !needs_rates {
             return;
         }

@@ -40,6 +40,10 @@ impl<B: RecurrenceBackend, C: CheckpointStrategy> RecurrenceBackend for Autodiff
     fn ends_trials() -> bool {
         B::ends_trials()
     }
+
+    fn fuses_terms() -> bool {
+        B::fuses_terms()
+    }
 }
 
 impl<B: FusedOps, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
@@ -140,6 +144,7 @@ fn inner<A: AutodiffBackend>(sweep: &SweepTensors<A>) -> SweepTensors<A::InnerBa
         recompute: sweep.recompute,
         delays: sweep.delays.clone(),
         lengths: sweep.lengths.clone(),
+        omega: sweep.omega.clone(),
     }
 }
 

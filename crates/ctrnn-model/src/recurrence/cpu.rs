@@ -9,8 +9,8 @@ use burn_ndarray::{NdArray, NdArrayTensor};
 use ctrnn_kernels::{
     Element, Form, KernelPath, Operands, Saved, SegmentSlices, Shape, SweepElement, SweepResults,
     SweepSlices, SynapseConstants, TrajectorySlices, TrialLengths, UnitState, Workspace, backward,
-    backward_recomputing, forward, forward_keeping_states, kept_states, kept_synapses,
-    segment_steps,
+    backward_recomputing, backward_with_omega, forward, forward_keeping_states, kept_states,
+    kept_synapses, segment_steps,
 };
 use ndarray::{ArrayD, IxDyn};
 
@@ -45,6 +45,10 @@ macro_rules! fused_sweep {
             }
 
             fn ends_trials() -> bool {
+                true
+            }
+
+            fn fuses_terms() -> bool {
                 true
             }
         }
@@ -248,8 +252,10 @@ fn run_keeping<B: CpuBackend>(
 ) -> (ResultTensors<B>, Stored<B>) {
     let record = sweep.record;
     let is_recorded = record.rates || record.potentials || record.synapses;
-    // A recorded trajectory takes its memory anyway, and a delayed one is needed from one segment to the next.
-    if sweep.recompute && !is_recorded && sweep.delays.is_none() {
+    // A recorded trajectory takes its memory anyway, a delayed one is needed from one segment to the next, and so are the terms of
+    // the penalty.
+    let is_whole = is_recorded || sweep.delays.is_some() || sweep.omega.is_some();
+    if sweep.recompute && !is_whole {
         return run_keeping_states(sweep);
     }
     let (results, stored) = run(sweep, Some(wanted));
@@ -264,19 +270,19 @@ fn run_keeping_states<B: CpuBackend>(sweep: &SweepTensors<B>) -> (ResultTensors<
     let lens = SweepResults::lens(&shape);
     let mut outputs = zeros::<B>(lens.outputs);
     let mut final_state = lens.final_state.map(zeros::<B>);
+    let mut sums = rate_sums(sweep);
     with_slices(sweep, |slices| {
         let places = SegmentSlices {
             states: states.each_mut().map(Buffer::slice_mut),
             outputs: &mut outputs,
+            moments: sums
+                .as_mut()
+                .map(|all| all.each_mut().map(Vec::as_mut_slice)),
             final_state: final_state.each_mut().map(Vec::as_mut_slice),
         };
         forward_keeping_states(slices, segment, places, B::workspace());
     });
-    let results = SweepResults {
-        final_state: final_state.map(Some),
-        outputs: Some(outputs),
-        ..SweepResults::default()
-    };
+    let results = owned_results::<B>(outputs, sums, final_state);
     (
         tensors::<B>(results, &shape),
         Stored::States { states, segment },
@@ -285,6 +291,32 @@ fn run_keeping_states<B: CpuBackend>(sweep: &SweepTensors<B>) -> (ResultTensors<
 
 fn zeros<B: CpuBackend>(len: usize) -> Vec<B::Number> {
     vec![B::Number::default(); len]
+}
+
+/// Returns destinations of the sums of the rates, if they are recorded.
+fn rate_sums<B: CpuBackend>(sweep: &SweepTensors<B>) -> Option<[Vec<B::Number>; 3]> {
+    let units = sweep.shape().units;
+    (sweep.record.rate_sums).then(|| [(); 3].map(|()| zeros::<B>(units)))
+}
+
+/// Returns the results that every sweep has, and the sums of the rates.
+fn owned_results<B: CpuBackend>(
+    outputs: Vec<B::Number>,
+    rate_sums: Option<[Vec<B::Number>; 3]>,
+    final_state: UnitState<Vec<B::Number>>,
+) -> SweepResults<Option<Vec<B::Number>>> {
+    let [rate_sums, rate_sizes, rate_squares] = match rate_sums {
+        Some(sums) => sums.map(Some),
+        None => [const { None }; 3],
+    };
+    SweepResults {
+        outputs: Some(outputs),
+        rate_sums,
+        rate_sizes,
+        rate_squares,
+        final_state: final_state.map(Some),
+        ..SweepResults::default()
+    }
 }
 
 /// Returns tensors that take over the numbers of results.
@@ -321,6 +353,7 @@ pub(super) fn run<B: CpuBackend>(
     let lens = SweepResults::lens(&shape);
     let mut outputs = zeros::<B>(lens.outputs);
     let mut final_state = lens.final_state.map(zeros::<B>);
+    let mut sums = rate_sums(sweep);
     with_slices(sweep, |slices| {
         let [utilisation, resources] = synapses.each_mut().map(Option::as_mut);
         let places = TrajectorySlices {
@@ -332,6 +365,9 @@ pub(super) fn run<B: CpuBackend>(
             resources: resources.map(Buffer::slice_mut),
             kept_synapses: (kept_synapses.as_mut())
                 .map(|both| both.each_mut().map(Buffer::slice_mut)),
+            moments: sums
+                .as_mut()
+                .map(|all| all.each_mut().map(Vec::as_mut_slice)),
             final_state: final_state.each_mut().map(|state| Some(&mut state[..])),
         };
         forward(slices, places, B::workspace());
@@ -344,11 +380,7 @@ pub(super) fn run<B: CpuBackend>(
         }
         Some(buffer.share([steps, b, n]))
     };
-    let owned = SweepResults {
-        final_state: final_state.map(Some),
-        outputs: Some(outputs),
-        ..SweepResults::default()
-    };
+    let owned = owned_results::<B>(outputs, sums, final_state);
     let after_start = |all| primitive(tensor::<B, 3>(all).slice([1..t + 1, 0..b, 0..n]));
     let [utilisation, resources] = synapses
         .each_mut()
@@ -388,9 +420,15 @@ fn run_back<B: CpuBackend>(
         let to = gradients.each_mut().map(Option::as_deref_mut);
         let workspace = B::workspace();
         match stored {
-            Stored::Trajectory(trajectory) => {
-                backward(slices, &trajectory.saved(), &upstream, to, workspace);
-            }
+            Stored::Trajectory(trajectory) => match &sweep.omega {
+                None => backward(slices, &trajectory.saved(), &upstream, to, workspace),
+                Some(omega) => {
+                    let (saved, term) = (trajectory.saved(), omega.term());
+                    omega.set(backward_with_omega(
+                        slices, &saved, &upstream, to, term, workspace,
+                    ));
+                }
+            },
             Stored::States { states, segment } => {
                 let states = states.each_ref().map(Buffer::slice);
                 backward_recomputing(slices, *segment, states, &upstream, to, workspace);

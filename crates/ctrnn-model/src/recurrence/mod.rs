@@ -24,7 +24,7 @@ use ctrnn_kernels::{
 };
 
 use crate::FusedOps;
-use crate::trajectory::Record;
+use crate::trajectory::{FusedOmega, Record};
 
 #[cfg(feature = "cuda")]
 pub use gpu::Cuda;
@@ -55,6 +55,12 @@ pub trait RecurrenceBackend: FusedOps {
     /// Returns true if sweeps end each trial at its own length ([`SweepTensors::lengths`]). Other backends run the trials of each
     /// length in a sweep of their own.
     fn ends_trials() -> bool {
+        false
+    }
+
+    /// Returns true if sweeps compute terms of an objective on their way: sums of the rates ([`Record::rate_sums`]) and the
+    /// vanishing-gradient penalty ([`SweepTensors::omega`]).
+    fn fuses_terms() -> bool {
         false
     }
 }
@@ -161,6 +167,8 @@ pub struct SweepTensors<B: Backend> {
     /// Number of time steps of each trial, `[B]`; empty if all of them take every time step, as on backends whose sweeps do not
     /// [end trials](RecurrenceBackend::ends_trials).
     pub lengths: Vec<usize>,
+    /// Vanishing-gradient penalty that the backward pass computes.
+    pub omega: Option<FusedOmega>,
 }
 
 impl<B: Backend> SweepTensors<B> {

@@ -2,7 +2,9 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_kernels::{Activation, Delays, Form, NoiseTarget, SynapseConstants, UnitState};
+use ctrnn_kernels::{
+    Activation, Delays, Form, NoiseTarget, SweepResults, SynapseConstants, UnitState,
+};
 
 use super::noise::one_by_one;
 use super::{ResultTensors, SweepTensors, primitive, tensor};
@@ -269,5 +271,6 @@ pub(crate) fn sweep<B: Backend>(sweep: SweepTensors<B>) -> ResultTensors<B> {
         utilisation: keeps_synapses.then(|| stack(utilisation)),
         resources: keeps_synapses.then(|| stack(resources)),
         final_state: state.state.map(|state| Some(primitive(state))),
+        ..SweepResults::default()
     }
 }

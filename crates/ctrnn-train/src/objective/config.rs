@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ctrnn_model::{InputPath, Named};
+use ctrnn_model::{InputPath, Named, OmegaTerm};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -326,6 +326,17 @@ pub struct Omega {
     #[serde(default = "smallest_gradient")]
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub bound: f64,
+}
+
+impl Omega {
+    /// Returns the penalty as a sweep computes it.
+    pub(crate) fn term(&self) -> OmegaTerm {
+        OmegaTerm {
+            weight: self.weight,
+            bound: self.bound,
+            slopes_after: self.pairing == Pairing::Code,
+        }
+    }
 }
 
 /// Returns the bound used by Song et al. (2016).

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use ctrnn_model::{CtrnnModule, Trajectory};
+use ctrnn_model::{CtrnnModule, RateSums, Trajectory};
 
 use crate::batch::Batch;
 use crate::objective::penalty::Part;
@@ -22,6 +22,8 @@ pub struct LossInputs<'a, B: Backend> {
     pub is_training: bool,
     /// Rates of each layer, from the inputs up.
     rates: Vec<Option<Tensor<B, 3>>>,
+    /// Sums of the rates of each layer, which a training step may have in place of the rates.
+    rate_sums: Vec<Option<RateSums<Tensor<B, 1>>>>,
     /// Postsynaptic and presynaptic units of the recurrent weights that a penalty acts on; absent: all matrices.
     block: Option<[Range<usize>; 2]>,
 }
@@ -38,6 +40,10 @@ impl<'a, B: Backend> LossInputs<'a, B> {
             rates: trajectory
                 .layers()
                 .map(|layer| layer.rates.clone())
+                .collect(),
+            rate_sums: trajectory
+                .layers()
+                .map(|layer| layer.rate_sums.clone())
                 .collect(),
             outputs: trajectory.outputs,
             batch,
@@ -56,21 +62,26 @@ impl<'a, B: Backend> LossInputs<'a, B> {
 
     /// Returns the same inputs restricted to a part of the network, which has one layer.
     pub(crate) fn of_part(&self, part: &Part) -> Self {
-        let rates = self.rates.clone();
-        let (rates, block) = match part {
+        let (mut rates, mut rate_sums, mut block) =
+            (self.rates.clone(), self.rate_sums.clone(), None);
+        match part {
             Part::Units(units) => {
-                let narrow = |rates: Tensor<B, 3>| rates.narrow(2, units.start, units.len());
-                let layers = rates.into_iter().map(|rates| rates.map(narrow));
-                (layers.collect(), None)
+                for rates in rates.iter_mut().flatten() {
+                    *rates = rates.clone().narrow(2, units.start, units.len());
+                }
+                for sums in rate_sums.iter_mut().flatten() {
+                    *sums = (sums.clone()).map(|sums| sums.narrow(0, units.start, units.len()));
+                }
             }
-            Part::Weights(block) => (rates, Some(block.clone())),
-        };
+            Part::Weights(weights) => block = Some(weights.clone()),
+        }
         Self {
             network: self.network,
             outputs: self.outputs.clone(),
             batch: self.batch,
             is_training: self.is_training,
             rates,
+            rate_sums,
             block,
         }
     }
@@ -92,6 +103,11 @@ impl<'a, B: Backend> LossInputs<'a, B> {
     /// If the forward pass did not record them. A trainer records them if there are custom terms or penalties on rates.
     pub fn rates(&self) -> Tensor<B, 3> {
         self.rates_of_layer(self.rates.len() - 1)
+    }
+
+    /// Returns the sums of the rates of a layer, counted from the inputs up, where the pass has them.
+    pub(crate) fn rate_sums_of_layer(&self, layer: usize) -> Option<RateSums<Tensor<B, 1>>> {
+        self.rate_sums[layer].clone()
     }
 
     /// Returns the firing rates of a layer, counted from the inputs up, `[trial, time, unit]`.

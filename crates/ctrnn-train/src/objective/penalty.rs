@@ -160,6 +160,15 @@ impl Penalty {
         }
     }
 
+    /// Returns true if the penalty is a function of the sums of the rates over trials and time steps.
+    pub(crate) fn is_of_rate_sums(&self) -> bool {
+        match self {
+            Self::OfPart(_, _, penalty) => penalty.is_of_rate_sums(),
+            Self::RateL1(_) | Self::RateL2(_) | Self::RateTarget(_) | Self::RateSpread(_) => true,
+            _ => false,
+        }
+    }
+
     /// Returns true if the penalty is a sum over time steps and trials, or does not depend on them.
     pub(crate) fn is_sum(&self) -> bool {
         match self {
@@ -213,6 +222,19 @@ impl Penalty {
         layer: &CtrnnModule<B>,
     ) -> Statistic<B> {
         let batch = inputs.batch;
+        if let Some(sums) = inputs
+            .rate_sums_of_layer(number)
+            .filter(|_| self.is_of_rate_sums())
+        {
+            return match self {
+                Self::OfPart(_, part, penalty) => {
+                    penalty.statistic(&inputs.of_part(part), number, layer)
+                }
+                Self::RateL1(_) => formulas::mean_of_sums(sums.sizes, batch),
+                Self::RateL2(_) => formulas::mean_of_sums(sums.squares, batch),
+                _ => formulas::unit_rates_of_sums(sums.rates, batch),
+            };
+        }
         let rates = || inputs.rates_of_layer(number).swap_dims(0, 1); // [T,B,N]
         let weights = |value| Statistic::of_one(value, 1.0);
         match self {

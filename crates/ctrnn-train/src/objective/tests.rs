@@ -14,7 +14,7 @@ use super::config::{LossConfig, On, PerMatrix, PopulationKl, RateSpread, RateTar
 use super::*;
 use crate::burn_test::{batch, outputs, values};
 use crate::evaluation::{Breakdown, EvaluationTrials, Scored, evaluate_terms, evaluation_trials};
-use crate::objective::config::{Spread, StatePrediction};
+use crate::objective::config::{Pairing, Spread, StatePrediction};
 
 type Inner = NdArray<f64>;
 type Grad = Autodiff<Inner>;
@@ -63,6 +63,7 @@ fn trajectory(rates: Tensor<Grad, 3>) -> Trajectory<Grad> {
         potentials: None,
         utilisation: None,
         resources: None,
+        rate_sums: None,
         below: Vec::new(),
     }
 }
@@ -564,6 +565,7 @@ fn the_inner_backend_gives_the_same_values() {
         potentials: None,
         utilisation: None,
         resources: None,
+        rate_sums: None,
         final_state: trajectory.final_state.clone().map(Tensor::inner),
         below: Vec::new(),
     };
@@ -628,4 +630,102 @@ fn no_number_of_an_evaluation_depends_on_its_blocks() {
             assert_eq!(blocks.accuracy, whole.accuracy);
         }
     }
+}
+
+/// Computes an objective of trials that end at their own lengths, with its gradients; `fused`: within the sweeps.
+fn of_pass(
+    case: &Case,
+    minimised: &Minimised<Grad>,
+    is_fused: bool,
+) -> (Forward<Grad>, Evaluated<Grad>, Gradients<Inner>) {
+    let lengths = case.batch.n_steps.clone();
+    let pass = Forward {
+        lengths,
+        record: minimised.record(),
+        ..Forward::default()
+    };
+    let pass = if is_fused {
+        minimised.fused(&case.network, &pass)
+    } else {
+        pass
+    };
+    let trajectory = case.network.forward(case.batch.inputs.clone(), &pass);
+    let found = (minimised.of(&case.network, &pass, &trajectory, &case.batch)).unwrap();
+    let gradients = found.gradients(&case.network);
+    let found = found.completed(pass.omega.as_ref());
+    (pass, found, gradients)
+}
+
+/// Terms that sweeps compute on their way have the values and gradients of those that are computed from the rates or by a second pass.
+#[test]
+fn fused_terms_are_those_of_the_tensors() {
+    let omega = |pairing| Omega {
+        weight: 0.7,
+        pairing,
+        bound: 1e-20,
+    };
+    let cases = (every_penalty().into_iter().map(|penalty| (penalty, None))).chain(
+        [Pairing::Paper, Pairing::Code].map(|pairing| {
+            let weights = Penalty::WeightL2(PerMatrix::default());
+            (weights, Some(omega(pairing)))
+        }),
+    );
+    let mut n_fused = 0;
+    for (penalty, omega) in cases {
+        let mut minimised = Case::minimised(vec![penalty]);
+        minimised.objective.omega = omega;
+        let case = Case::new();
+        let (pass, fused, fused_gradients) = of_pass(&case, &minimised, true);
+        let (_, expected, gradients) = of_pass(&case, &minimised, false);
+        let (names, own) = (minimised.term_names(), &minimised.objective);
+        let of_sums = own.penalties.iter().all(Penalty::is_of_rate_sums);
+        assert_eq!(pass.record.rate_sums, of_sums, "{names:?}");
+        assert_eq!(pass.omega.is_some(), omega.is_some());
+        n_fused += usize::from(of_sums || omega.is_some());
+        assert_near(fused.value.into_scalar(), expected.value.into_scalar());
+        assert_eq!(fused.terms.len(), names.len());
+        for (fused, expected) in fused.terms.iter().zip(&expected.terms) {
+            assert_near(fused.clone().into_scalar(), expected.clone().into_scalar());
+        }
+        for (parameter, expected) in &gradients.0 {
+            let found = fused_gradients.0[parameter].to_data();
+            for (found, expected) in found.iter::<f64>().zip(expected.to_data().iter::<f64>()) {
+                assert!(
+                    (found - expected).abs() < 1e-12,
+                    "{names:?}, {}: {found} is not {expected}",
+                    parameter.name()
+                );
+            }
+        }
+    }
+    assert_eq!(n_fused, 9, "l1, l2, target, four spreads, two of Omega");
+}
+
+/// A term whose gradient joins that of the loss keeps Omega in a second pass, and so does a recurrent matrix of factors.
+#[test]
+fn omega_is_fused_where_the_sweep_takes_the_gradient_of_the_loss_alone() {
+    let omega = Omega {
+        weight: 1.0,
+        pairing: Pairing::Paper,
+        bound: 1e-20,
+    };
+    let fuses = |penalties, network: &CtrnnConfig| {
+        let objective = Objective {
+            penalties,
+            omega: Some(omega),
+            ..Objective::from(Loss::Mse)
+        };
+        objective.fuses_omega(network)
+    };
+    let plain = CtrnnConfig::new(1, 4, 1);
+    let low_rank = CtrnnConfig {
+        low_rank: Some(LowRank {
+            rank: 1,
+            ..LowRank::default()
+        }),
+        ..plain.clone()
+    };
+    assert!(fuses(Vec::new(), &plain));
+    assert!(!fuses(vec![Penalty::RateL2(1.0)], &plain));
+    assert!(!fuses(Vec::new(), &low_rank));
 }

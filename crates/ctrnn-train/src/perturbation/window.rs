@@ -284,6 +284,7 @@ fn joined<B: Backend>(parts: Vec<Trajectory<B>>, side: usize) -> Trajectory<B> {
         potentials: all(|part| part.potentials.as_ref()),
         utilisation: all(|part| part.utilisation.as_ref()),
         resources: all(|part| part.resources.as_ref()),
+        rate_sums: None,
         final_state,
         below: Vec::new(),
     }
@@ -301,6 +302,7 @@ fn mapped<B: Backend>(
         potentials: trajectory.potentials.map(&recorded),
         utilisation: trajectory.utilisation.map(&recorded),
         resources: trajectory.resources.map(&recorded),
+        rate_sums: None,
         final_state: map_rows(trajectory.final_state, state),
         below: Vec::new(),
     }

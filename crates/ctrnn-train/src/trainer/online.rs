@@ -108,6 +108,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
             potentials: None,
             utilisation: None,
             resources: None,
+            rate_sums: None,
             final_state: self.network.rested(host_tensor(last, &device)),
             below: Vec::new(),
         }

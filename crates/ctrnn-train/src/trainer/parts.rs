@@ -233,6 +233,7 @@ fn joined<B: TrainingBackend>(ended: Vec<Ended<B>>) -> Trajectory<B> {
             potentials: None,
             utilisation: None,
             resources: None,
+            rate_sums: None,
             final_state: states.map(Tensor::from_inner),
             below: Vec::new(),
         }

@@ -75,6 +75,22 @@ pub(crate) fn rate_l2<B: Backend>(rates: Tensor<B, 3>, batch: &Batch<B>) -> Stat
     mean(rates.square(), batch)
 }
 
+/// Computes a mean over all units and all samples from the sums of the units.
+pub(crate) fn mean_of_sums<B: Backend>(sums: Tensor<B, 1>, batch: &Batch<B>) -> Statistic<B> {
+    let [units] = sums.dims();
+    let mean = sums.sum() / (batch.within_sum * units as f64);
+    Statistic::of_one(mean, batch.within_sum)
+}
+
+/// Computes [`unit_rates`] from the sums of the units.
+pub(crate) fn unit_rates_of_sums<B: Backend>(sums: Tensor<B, 1>, batch: &Batch<B>) -> Statistic<B> {
+    Statistic {
+        mean: sums.unsqueeze() / batch.within_sum,
+        variance: None,
+        samples: batch.within_sum,
+    }
+}
+
 /// Computes `mu_i`, the mean rate of each unit.
 pub(crate) fn unit_rates<B: Backend>(rates: Tensor<B, 3>, batch: &Batch<B>) -> Statistic<B> {
     Statistic {
