@@ -119,7 +119,8 @@ python-package:
 
 # Build the wheel of the Python package and its source distribution into target/wheels (needs maturin and, for manylinux, ziglang)
 wheel:
-    cd python && maturin build --release --zig --compatibility manylinux2014 --locked --sdist -o ../target/wheels
+    cd python && maturin build --release --zig --compatibility manylinux2014 --locked -o ../target/wheels
+    cd python && maturin sdist -o ../target/wheels
 
 # The same with numpy alone
 python-numpy:
@@ -146,7 +147,8 @@ bench:
 
 # Time each variant of a network against the plain one: constraints, time constants, noises, initial states (minutes)
 variants *ARGS:
-    cargo run --release --locked --example variants_bench -- {{ ARGS }}
+    # As the program keeps freed memory (ADR 6).
+    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=2147483647 cargo run --release --locked --example variants_bench -- {{ ARGS }}
 
 # Compare the speed with PyTorch, JAX and nn4n (see benches/peers/README.md): just peers --shape M --threads 1
 peers *ARGS:

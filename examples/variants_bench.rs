@@ -1,4 +1,4 @@
-//! Measures the cost of each variant of a network: the time of a whole training step at 128 units, 64 trials and 200
+//! Measures the cost of each variant of a network and of each term of the loss: the time of a whole training step at 128 units, 64 trials and 200
 //! time steps, relative
 //! to the network without constraints.
 //!
@@ -41,8 +41,8 @@ const PLAIN: &str = "seed = 1
     steps = 1000000
     optimizer = { lr = 1e-9 }";
 
-/// Name, and what is set besides `PLAIN`; `FILE` stands for a file of connections or a covariance.
-const VARIANTS: [(&str, &[&str]); 38] = [
+/// Name, and what is set besides `PLAIN`; `FILE` stands for a file of connections or a covariance, `TINY` for a coefficient.
+const VARIANTS: &[(&str, &[&str])] = &[
     ("plain", &[]),
     ("Dale abs", &["model.dale.parametrization=abs"]),
     ("Dale rectify", &["model.dale.parametrization=rectify"]),
@@ -163,6 +163,49 @@ const VARIANTS: [(&str, &[&str]); 38] = [
         &["model.noise.preactivation={covariance=\"FILE/covariance.npz\"}"],
     ),
     ("noise of the readout", &["model.noise.postactivation=0.1"]),
+    (
+        "noise of all three kinds",
+        &[
+            "model.noise.preactivation=0.1",
+            "model.noise.postactivation=0.1",
+            "model.noise.input=0.01",
+        ],
+    ),
+    (
+        "sigmoid, bce",
+        &["model.output_nonlinearity=sigmoid", "train.loss.name=bce"],
+    ),
+    ("penalty weight_l1", &["train.loss.weight_l1=TINY"]),
+    ("penalty weight_l2", &["train.loss.weight_l2=TINY"]),
+    (
+        "penalty weight_deviation",
+        &["train.loss.weight_deviation=TINY"],
+    ),
+    ("penalty rate_l1", &["train.loss.rate_l1=TINY"]),
+    ("penalty rate_l2", &["train.loss.rate_l2=TINY"]),
+    (
+        "penalty rate_target",
+        &["train.loss.rate_target={weight=TINY,rate=0.1}"],
+    ),
+    (
+        "penalty rate_spread",
+        &["train.loss.rate_spread={weight=TINY,measure=\"sd\"}"],
+    ),
+    ("penalty rate_entropy", &["train.loss.rate_entropy=TINY"]),
+    (
+        "penalty population_kl",
+        &["train.loss.population_kl={weight=TINY,first=[0,64],second=[64,128]}"],
+    ),
+    ("penalty hebbian", &["train.loss.hebbian=TINY"]),
+    (
+        "penalty state_prediction",
+        &["train.loss.state_prediction={weight=TINY,lag_ms=20}"],
+    ),
+    ("penalty omega", &["train.loss.omega={weight=TINY}"]),
+    (
+        "penalties omega and rate_l2",
+        &["train.loss.omega={weight=TINY}", "train.loss.rate_l2=TINY"],
+    ),
 ];
 
 const TWO_AREAS: &str = "model.areas={a={units=64},b={units=64,read_out=true}}";
@@ -196,8 +239,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     write_files(folder.path())?;
     let is_chosen = |name: &str| ["plain", SHARED].contains(&name) || name.contains(&args.only);
     let mut runs = Vec::new();
-    for (name, overrides) in VARIANTS.into_iter().filter(|(name, _)| is_chosen(name)) {
-        runs.push((name, run(overrides, folder.path())?));
+    for (name, overrides) in VARIANTS.iter().filter(|(name, _)| is_chosen(name)) {
+        runs.push((*name, run(overrides, folder.path())?));
     }
     let mut trainers = Vec::new();
     for (name, run) in &runs {
@@ -220,6 +263,7 @@ fn run(overrides: &[&str], folder: &Path) -> Result<Run, Box<dyn Error>> {
         .collect();
     let filled = |text: &&str| {
         text.replace("FILE", &folder.display().to_string())
+            .replace("TINY", "1e-9")
             .replace("SIGMAS", &format!("[{}]", sigmas.join(",")))
     };
     let overrides: Vec<String> = overrides.iter().map(filled).collect();

@@ -10,6 +10,10 @@ pub trait Coefficients: Sized + 'static {
     const LN_2: [Self; 2];
     /// `1 / ln 2`
     const LOG2_E: Self;
+    /// Size below which a state or a gradient counts as zero: far below any that matters, and far above the subnormal numbers, which
+    /// many CPUs compute with a hundred times more slowly. A state decays to them in a few hundred time steps without input, and a
+    /// gradient in as many that the loss does not count.
+    const NEGLIGIBLE: Self;
     /// Smallest argument of the exponentials, which are constant below it: `2^n` would leave the normal numbers.
     const LOWEST: Self;
 }
@@ -37,6 +41,7 @@ impl Coefficients for f32 {
     ];
     const LN_2: [Self; 2] = [0.69314575, 1.4286068e-06];
     const LOG2_E: Self = std::f32::consts::LOG2_E;
+    const NEGLIGIBLE: Self = 1e-30;
     const LOWEST: Self = -87.0;
 }
 
@@ -80,5 +85,6 @@ impl Coefficients for f64 {
     ];
     const LN_2: [Self; 2] = [0.6931471805598903, 5.497923018708371e-14];
     const LOG2_E: Self = std::f64::consts::LOG2_E;
+    const NEGLIGIBLE: Self = 1e-290;
     const LOWEST: Self = -708.0;
 }

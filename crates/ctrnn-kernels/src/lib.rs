@@ -147,7 +147,7 @@ pub use adam::AdamStep;
 pub use cpu::backward::Saved;
 pub use cpu::forward::TrajectorySlices;
 pub use cpu::recompute::{SegmentSlices, kept_states, segment_steps};
-pub use cpu::sums::{squared_error, sum_of_squares};
+pub use cpu::sums::{cross_entropy, squared_error, sum_of_squares};
 pub use cpu::synapses::kept_synapses;
 pub use delays::Delays;
 pub use dense::{add_scaled, decay_and_add, subtract_square};

@@ -35,6 +35,27 @@ pub trait FusedOps: Backend {
         ((error * weighted.clone()).sum(), weighted * 2.0)
     }
 
+    /// Returns `sum_k w_k target_k (- log softmax(y)_k) [1]` over all trials and times for `y [T,B,O]`, with weights as in
+    /// [`FusedOps::squared_error`]; and its gradient with respect to `y`, `softmax(y) sum_k w_k target_k - w target`. Nothing is
+    /// tracked, and both are finite for any finite `y`.
+    ///
+    /// # Panics
+    /// If the shapes differ from these.
+    fn cross_entropy(
+        y: Tensor<Self, 3>,
+        target: Tensor<Self, 3>,
+        weights: Tensor<Self, 3>,
+    ) -> (Tensor<Self, 1>, Tensor<Self, 3>) {
+        assert_errors_fit([&y, &target, &weights]);
+        // Subtracting the largest output keeps `exp` from overflowing; the softmax is unchanged.
+        let below = y.clone() - y.max_dim(2);
+        let exp = below.clone().exp();
+        let sum = exp.clone().sum_dim(2);
+        let wanted = target * weights;
+        let gradient = exp / sum.clone() * wanted.clone().sum_dim(2) - wanted.clone();
+        (((sum.log() - below) * wanted).sum(), gradient)
+    }
+
     /// Returns the sum of the squares of all elements of these tensors, `[1]`.
     ///
     /// # Panics

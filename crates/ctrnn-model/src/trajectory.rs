@@ -39,8 +39,8 @@ pub struct Forward<B: Backend> {
 
 /// Vanishing-gradient penalty of the last layer of a network, which the backward pass of a sweep computes on its way.
 ///
-/// The gradient of the penalty is added to that of the effective recurrent weights. Its `d` is the gradient of everything that the
-/// backward pass starts from, so a loss is to depend on the readout of the pass alone.
+/// The gradient of the penalty is added to that of the effective recurrent weights. Its `d` is the gradient of everything that depends
+/// on the readout; gradients with respect to rates and other results do not count.
 #[derive(Clone, Debug)]
 pub struct FusedOmega {
     term: OmegaTerm,

@@ -111,11 +111,10 @@ impl Objective {
             .all(|penalty| penalty.is_of_rate_sums() || !penalty.needs_rates())
     }
 
-    /// Returns true if sweeps compute the vanishing-gradient penalty on their way: the gradient that they take back is that of the loss
-    /// alone, and the recurrent matrix is a parameter of its own.
+    /// Returns true if sweeps compute the vanishing-gradient penalty on their way: the recurrent matrix is a parameter of its own. Custom
+    /// terms may depend on the readout, whose gradient is to be that of the loss alone, and are not known here.
     pub fn fuses_omega(&self, network: &CtrnnConfig) -> bool {
-        let is_plain = network.low_rank.is_none() && network.feedback.is_none();
-        self.omega.is_some() && is_plain && !self.penalties.iter().any(Penalty::needs_rates)
+        self.omega.is_some() && network.low_rank.is_none() && network.feedback.is_none()
     }
 
     /// Returns the names of the terms that are not sums over time steps and trials, so that they cannot be computed in parts of a batch.

@@ -443,6 +443,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             each_vector!(S, decay.len(), |g, lane| {
                 let kept = S::load(&potentials[g], lane);
                 let v = S::load(&decay[g], lane).mul_add(kept, S::load(&drive[g], lane));
+                let v = v.without_negligible();
                 v.store(&mut potentials[g], lane);
                 f.rates(v).store(&mut rates[g], lane);
             });
@@ -485,7 +486,7 @@ impl<'a, E: Element> TileJob<'a, E> {
                 let kept = S::load(&decay[g], lane) * S::load(&rates[g], lane);
                 response.store(&mut responses[g], lane);
                 let r = S::load(&gain[g], lane).mul_add(response, kept);
-                r.store(&mut rates[g], lane);
+                r.without_negligible().store(&mut rates[g], lane);
             });
             if let Some(noise) = in_state {
                 let r = &mut state.rates[row.clone()];

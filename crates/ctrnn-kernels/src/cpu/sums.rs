@@ -31,6 +31,56 @@ pub fn squared_error<E: Element>(y: &[E], target: &[E], weights: &[E], gradient:
     E::from_f64(sum)
 }
 
+/// Returns `sum_k w_k target_k (- log softmax(y)_k)` over rows of `outputs` numbers; writes its gradient with respect to `y`,
+/// `softmax(y) sum_k w_k target_k - w target`, to `gradient`. Both are finite for any finite `y`.
+///
+/// `weights` holds a weight for each number, or one for each row.
+///
+/// # Panics
+/// If the lengths do not fit each other.
+pub fn cross_entropy<E: Element>(
+    y: &[E],
+    target: &[E],
+    weights: &[E],
+    outputs: usize,
+    gradient: &mut [E],
+) -> E {
+    assert_eq!(y.len(), target.len(), "a target for each number");
+    assert_eq!(y.len(), gradient.len(), "a gradient for each number");
+    if y.is_empty() {
+        return E::default();
+    }
+    let rows = y.len() / outputs;
+    assert_eq!(rows * outputs, y.len(), "rows of {outputs} numbers");
+    let width = weights.len() / rows;
+    assert!(
+        width * rows == weights.len() && [1, outputs].contains(&width),
+        "a weight for each number or row"
+    );
+    let (mut sum, mut exps) = (0.0, vec![0.0; outputs]);
+    let rows = y.chunks_exact(outputs).zip(target.chunks_exact(outputs));
+    let slopes = gradient.chunks_exact_mut(outputs);
+    for (((y, target), slopes), weights) in rows.zip(slopes).zip(weights.chunks_exact(width)) {
+        let numbers = y.iter().map(|&y| -> f64 { y.into() });
+        // Subtracting the largest number keeps the exponential from overflowing; the softmax is unchanged.
+        let largest = numbers.clone().fold(f64::NEG_INFINITY, f64::max);
+        for (exp, y) in exps.iter_mut().zip(numbers.clone()) {
+            *exp = (y - largest).exp();
+        }
+        let total: f64 = exps.iter().sum();
+        let log_total = total.ln();
+        let wanted = (target.iter().enumerate()).map(|(k, &target)| -> f64 {
+            (target * weights[if width == 1 { 0 } else { k }]).into()
+        });
+        let of_row: f64 = wanted.clone().sum();
+        for (((slope, &exp), y), wanted) in slopes.iter_mut().zip(&exps).zip(numbers).zip(wanted) {
+            *slope = E::from_f64(exp / total * of_row - wanted);
+            sum += (log_total - (y - largest)) * wanted;
+        }
+    }
+    E::from_f64(sum)
+}
+
 /// Returns `sum x^2`.
 pub fn sum_of_squares<E: Element>(numbers: &[E]) -> f64 {
     const LANES: usize = 8;
@@ -74,6 +124,26 @@ mod tests {
         let near = |sum: f64| assert!((sum / exact - 1.0).abs() < 1e-7, "{sum} {exact}");
         near(squared_error(&y, &zero, &[1.0], &mut zero.clone()).into());
         near(sum_of_squares(&y));
+    }
+
+    /// Readout (0, ln 3): softmax (1/4, 3/4). Class 1 costs -ln(3/4), class 0 costs -ln(1/4); weights 1 and 3.
+    #[test]
+    fn cross_entropies_by_hand() {
+        let ln3 = 3.0_f64.ln();
+        let (y, target) = ([0.0, ln3, 0.0, ln3], [0.0, 1.0, 1.0, 0.0]);
+        let mut gradient = [0.0; 4];
+        let expected = (4.0_f64 / 3.0).ln() + 3.0 * 4.0_f64.ln();
+        for weights in [&[1.0, 3.0][..], &[1.0, 1.0, 3.0, 3.0]] {
+            let sum = cross_entropy(&y, &target, weights, 2, &mut gradient);
+            assert!((sum - expected).abs() < 1e-14);
+            for (found, slope) in gradient.iter().zip([0.25, -0.25, -2.25, 2.25]) {
+                assert!((found - slope).abs() < 1e-14, "{gradient:?}");
+            }
+        }
+        let large = cross_entropy(&[0.0, 1e4], &[1.0, 0.0], &[1.0], 2, &mut [0.0; 2]);
+        assert_eq!(large, 1e4);
+        assert!(cross_entropy(&[f64::NAN, 1.0], &[1.0, 0.0], &[1.0], 2, &mut [0.0; 2]).is_nan());
+        assert_eq!(cross_entropy::<f32>(&[], &[], &[], 2, &mut []), 0.0);
     }
 
     #[test]

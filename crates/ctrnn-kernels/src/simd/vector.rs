@@ -227,6 +227,14 @@ pub trait Simd:
         }
     }
 
+    /// Returns zero in the lanes whose size is below [`Coefficients::NEGLIGIBLE`], and the lane elsewhere; NaN stays NaN.
+    #[inline(always)]
+    fn without_negligible(self) -> Self {
+        let size = self.at_least(-self);
+        (Self::splat(Self::Elem::NEGLIGIBLE) - size)
+            .positive_or(Self::splat(Self::Elem::default()), self)
+    }
+
     /// Returns `|self|`.
     #[inline(always)]
     fn abs(self) -> Self {

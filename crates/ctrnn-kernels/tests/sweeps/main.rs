@@ -316,6 +316,49 @@ fn gradients_are_central_differences() {
     }
 }
 
+/// A state that halves in every time step, and a gradient that halves on the way back, become zero before they are subnormal; until then
+/// they are exact.
+fn what_is_negligible_becomes_zero<E: SweepElement>(form: Form, path: KernelPath, steps: usize) {
+    let kind = Kind {
+        form,
+        activation: Activation::Linear,
+        ..plain(shape(3, steps, 0, 5, 0))
+    };
+    let mut network = Network::random(kind);
+    for own in &mut network.upstream {
+        own.fill(0.0);
+    }
+    for (name, value) in [("w_rc", 0.0), ("bias", 0.0), ("decay", 0.5), ("gain", 1.0)] {
+        network.parameters[index(name)].fill(value);
+    }
+    network.parameters[index("activity")].fill(1.0);
+    let end = network.upstream.len() - 3; // the final activity
+    network.upstream[end].fill(1.0);
+    let (network, workspace) = (network.to::<E>(), Workspace::new(path));
+    let results = network.forward(&workspace);
+    for (t, rates) in results.rates.chunks(15).enumerate() {
+        let rate: f64 = rates[7].into();
+        assert!(
+            rate == 0.5_f64.powi(t as i32) || rate == 0.0 && t > 90,
+            "{path}, {t}: {rate}"
+        );
+    }
+    let gradients = network.gradients(&results, &workspace);
+    for zero in [&results.final_state.activity, &gradients[index("activity")]] {
+        assert!(zero.iter().all(|&x| x == E::default()), "{path}: {zero:?}");
+    }
+}
+
+#[test]
+fn nothing_becomes_subnormal() {
+    on_each_path(|path| {
+        for form in [Form::Voltage, Form::Rate] {
+            what_is_negligible_becomes_zero::<f32>(form, path, 130); // the smallest normal number is 2^-126
+            what_is_negligible_becomes_zero::<f64>(form, path, 1030); // 2^-1022
+        }
+    });
+}
+
 /// With no weights and no leak, and a noise scale of one, the linear potentials are the normals themselves.
 fn normals_are_the_generators<E: SweepElement>(path: KernelPath) {
     let kind = Kind {

@@ -71,6 +71,15 @@ impl<B: FusedOps, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
         let (sum, gradient) = B::squared_error(y.inner(), target.inner(), weights.inner());
         (Tensor::from_inner(sum), Tensor::from_inner(gradient))
     }
+
+    fn cross_entropy(
+        y: Tensor<Self, 3>,
+        target: Tensor<Self, 3>,
+        weights: Tensor<Self, 3>,
+    ) -> (Tensor<Self, 1>, Tensor<Self, 3>) {
+        let (sum, gradient) = B::cross_entropy(y.inner(), target.inner(), weights.inner());
+        (Tensor::from_inner(sum), Tensor::from_inner(gradient))
+    }
 }
 
 /// A function whose gradient is its state.

@@ -7,14 +7,15 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn_ndarray::{NdArray, NdArrayTensor};
 use ctrnn_kernels::{
-    Element, Form, KernelPath, Operands, Saved, SegmentSlices, Shape, SweepElement, SweepResults,
-    SweepSlices, SynapseConstants, TrajectorySlices, TrialLengths, UnitState, Workspace, backward,
-    backward_recomputing, backward_with_omega, forward, forward_keeping_states, kept_states,
-    kept_synapses, segment_steps,
+    Element, Form, GradientSlices, KernelPath, Operands, Saved, SegmentSlices, Shape, SweepElement,
+    SweepResults, SweepSlices, SynapseConstants, TrajectorySlices, TrialLengths, UnitState,
+    UpstreamSlices, Workspace, backward, backward_recomputing, backward_with_omega, forward,
+    forward_keeping_states, kept_states, kept_synapses, segment_steps,
 };
 use ndarray::{ArrayD, IxDyn};
 
 use super::{GradientTensors, Pullback, ResultTensors, SweepTensors, primitive, tensor};
+use crate::FusedOmega;
 use crate::fused_ops::assert_errors_fit;
 
 /// A backend whose tensors are arrays in host memory.
@@ -60,6 +61,14 @@ macro_rules! fused_sweep {
                 weights: burn::tensor::Tensor<Self, 3>,
             ) -> (burn::tensor::Tensor<Self, 1>, burn::tensor::Tensor<Self, 3>) {
                 $crate::recurrence::cpu::squared_error([y, target, weights])
+            }
+
+            fn cross_entropy(
+                y: burn::tensor::Tensor<Self, 3>,
+                target: burn::tensor::Tensor<Self, 3>,
+                weights: burn::tensor::Tensor<Self, 3>,
+            ) -> (burn::tensor::Tensor<Self, 1>, burn::tensor::Tensor<Self, 3>) {
+                $crate::recurrence::cpu::cross_entropy([y, target, weights])
             }
 
             fn sum_of_squares(
@@ -423,10 +432,8 @@ fn run_back<B: CpuBackend>(
             Stored::Trajectory(trajectory) => match &sweep.omega {
                 None => backward(slices, &trajectory.saved(), &upstream, to, workspace),
                 Some(omega) => {
-                    let (saved, term) = (trajectory.saved(), omega.term());
-                    omega.set(backward_with_omega(
-                        slices, &saved, &upstream, to, term, workspace,
-                    ));
+                    let saved = trajectory.saved();
+                    back_with_omega(slices, &saved, &upstream, to, omega, workspace);
                 }
             },
             Stored::States { states, segment } => {
@@ -440,16 +447,70 @@ fn run_back<B: CpuBackend>(
         .map(|(numbers, shape)| numbers.map(|numbers| B::tensor(numbers, &shape)))
 }
 
+/// Runs the backward sweep with the penalty Omega, whose gradient `d` is that of the readout: gradients with respect to other results go
+/// back in a sweep of their own.
+fn back_with_omega<E: SweepElement>(
+    sweep: &SweepSlices<'_, E>,
+    saved: &Saved<'_, E>,
+    upstream: &UpstreamSlices<'_, E>,
+    mut gradients: GradientSlices<'_, E>,
+    omega: &FusedOmega,
+    workspace: &Workspace<E>,
+) {
+    let of_readout = UpstreamSlices {
+        outputs: upstream.outputs,
+        ..UpstreamSlices::default()
+    };
+    let to = gradients.each_mut().map(Option::as_deref_mut);
+    let value = backward_with_omega(sweep, saved, &of_readout, to, omega.term(), workspace);
+    omega.set(value);
+    let others = UpstreamSlices {
+        outputs: None,
+        ..*upstream
+    };
+    if others.into_array().iter().all(Option::is_none) {
+        return;
+    }
+    let zeros = |to: &Option<&mut [E]>| Some(vec![E::default(); to.as_ref()?.len()]);
+    let mut found = gradients.each_ref().map(zeros);
+    let to = found.each_mut().map(Option::as_deref_mut);
+    backward(sweep, saved, &others, to, workspace);
+    for (total, found) in gradients.zip(found).into_array() {
+        let pairs = total.into_iter().flatten().zip(found.iter().flatten());
+        pairs.for_each(|(total, &found)| *total += found);
+    }
+}
+
 /// Computes [`crate::FusedOps::squared_error`] of `[y, target, weights]`, in one pass.
 pub(super) fn squared_error<B: CpuBackend>(
     tensors: [Tensor<B, 3>; 3],
+) -> (Tensor<B, 1>, Tensor<B, 3>) {
+    with_gradient(tensors, |y, target, weights, gradient| {
+        ctrnn_kernels::squared_error(y, target, weights, gradient)
+    })
+}
+
+/// Computes [`crate::FusedOps::cross_entropy`] of `[y, target, weights]`, in one pass.
+pub(super) fn cross_entropy<B: CpuBackend>(
+    tensors: [Tensor<B, 3>; 3],
+) -> (Tensor<B, 1>, Tensor<B, 3>) {
+    let [_, _, outputs] = tensors[0].dims();
+    with_gradient(tensors, |y, target, weights, gradient| {
+        ctrnn_kernels::cross_entropy(y, target, weights, outputs, gradient)
+    })
+}
+
+/// Computes a sum over `[y, target, weights]` and its gradient with respect to `y`, which `sum` writes to its last argument.
+fn with_gradient<B: CpuBackend>(
+    tensors: [Tensor<B, 3>; 3],
+    sum: impl FnOnce(&[B::Number], &[B::Number], &[B::Number], &mut [B::Number]) -> B::Number,
 ) -> (Tensor<B, 1>, Tensor<B, 3>) {
     assert_errors_fit(tensors.each_ref());
     let shape = tensors[0].dims();
     let held = tensors.map(primitive);
     let [y, target, weights] = held.each_ref().map(B::numbers);
     let mut gradient = vec![B::Number::default(); y.len()];
-    let sum = ctrnn_kernels::squared_error(&y, &target, &weights, &mut gradient);
+    let sum = sum(&y, &target, &weights, &mut gradient);
     (
         tensor(B::tensor(vec![sum], &[1])),
         tensor(B::tensor(gradient, &shape)),

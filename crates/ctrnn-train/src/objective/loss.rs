@@ -98,7 +98,8 @@ impl Loss {
             }
             Self::Bce => binary_cross_entropy_sum(outputs, targets, weights),
             Self::CrossEntropy | Self::SoftCrossEntropy => {
-                cross_entropy_sum(outputs, targets, weights)
+                let (sum, gradient) = B::cross_entropy(outputs.clone(), targets, weights);
+                B::with_gradient(outputs, sum, gradient)
             }
         }
     }
@@ -140,7 +141,7 @@ impl Loss {
 /// Computes `sum w (- target log p - (1 - target) log (1 - p))` with `p = 1 / (1 + exp(-y))`, `[1]`, in the form
 /// `max(y, 0) - y target + log(1 + exp(-|y|))`, which is finite for any finite readout.
 ///
-/// Its gradient is `w (p - target)`, computed in the same pass as the value (see [`cross_entropy_sum`]).
+/// Its gradient is `w (p - target)`, computed with the value: this saves a second pass, and `exp` cannot overflow in the backward pass.
 fn binary_cross_entropy_sum<B: RecurrenceBackend>(
     outputs: Tensor<B, 3>,
     target: Tensor<B, 3>,
@@ -155,26 +156,6 @@ fn binary_cross_entropy_sum<B: RecurrenceBackend>(
     let value = y.clone().clamp_min(0.0) - y.clone() * target.clone() + (exp + 1.0).log();
     let gradient = (p - target) * weights.clone();
     B::with_gradient(outputs, (value * weights).sum(), gradient)
-}
-
-/// Computes `sum_k w_k target_k (- log softmax(y)_k)` over all trials and times, `[1]`, for any finite readout.
-///
-/// Its gradient is `softmax(y) sum_k w_k target_k - w target`, computed in the same pass as the value: this saves a
-/// second pass, and `exp` cannot overflow in the backward pass.
-fn cross_entropy_sum<B: RecurrenceBackend>(
-    outputs: Tensor<B, 3>,
-    target: Tensor<B, 3>,
-    weights: Tensor<B, 3>,
-) -> Tensor<B, 1> {
-    let y = outputs.clone().detach();
-    // Subtracting the largest output keeps `exp` from overflowing; the softmax is unchanged.
-    let below = y.clone() - y.max_dim(2);
-    let exp = below.clone().exp();
-    let sum = exp.clone().sum_dim(2);
-    let wanted = target * weights;
-    let gradient = exp / sum.clone() * wanted.clone().sum_dim(2) - wanted.clone();
-    let value = ((sum.log() - below) * wanted).sum();
-    B::with_gradient(outputs, value, gradient)
 }
 
 #[cfg(test)]

@@ -664,12 +664,15 @@ fn fused_terms_are_those_of_the_tensors() {
         pairing,
         bound: 1e-20,
     };
-    let cases = (every_penalty().into_iter().map(|penalty| (penalty, None))).chain(
-        [Pairing::Paper, Pairing::Code].map(|pairing| {
-            let weights = Penalty::WeightL2(PerMatrix::default());
-            (weights, Some(omega(pairing)))
-        }),
-    );
+    let weights = || Penalty::WeightL2(PerMatrix::default());
+    let with_omega = [
+        (weights(), omega(Pairing::Paper)),
+        (weights(), omega(Pairing::Code)),
+        (Penalty::RateL2(0.3), omega(Pairing::Paper)),
+        (Penalty::Hebbian(0.3), omega(Pairing::Paper)),
+    ];
+    let cases = every_penalty().into_iter().map(|penalty| (penalty, None));
+    let cases = cases.chain(with_omega.map(|(penalty, omega)| (penalty, Some(omega))));
     let mut n_fused = 0;
     for (penalty, omega) in cases {
         let mut minimised = Case::minimised(vec![penalty]);
@@ -698,24 +701,19 @@ fn fused_terms_are_those_of_the_tensors() {
             }
         }
     }
-    assert_eq!(n_fused, 9, "l1, l2, target, four spreads, two of Omega");
+    assert_eq!(n_fused, 11, "l1, l2, target, four spreads, four of Omega");
 }
 
-/// A term whose gradient joins that of the loss keeps Omega in a second pass, and so does a recurrent matrix of factors.
+/// A recurrent matrix of factors, or one that the readout feeds into, keeps Omega in a second pass.
 #[test]
-fn omega_is_fused_where_the_sweep_takes_the_gradient_of_the_loss_alone() {
-    let omega = Omega {
-        weight: 1.0,
-        pairing: Pairing::Paper,
-        bound: 1e-20,
-    };
-    let fuses = |penalties, network: &CtrnnConfig| {
-        let objective = Objective {
-            penalties,
-            omega: Some(omega),
-            ..Objective::from(Loss::Mse)
-        };
-        objective.fuses_omega(network)
+fn omega_is_fused_where_the_recurrent_matrix_is_a_parameter() {
+    let objective = Objective {
+        omega: Some(Omega {
+            weight: 1.0,
+            pairing: Pairing::Paper,
+            bound: 1e-20,
+        }),
+        ..Objective::from(Loss::Mse)
     };
     let plain = CtrnnConfig::new(1, 4, 1);
     let low_rank = CtrnnConfig {
@@ -725,7 +723,6 @@ fn omega_is_fused_where_the_sweep_takes_the_gradient_of_the_loss_alone() {
         }),
         ..plain.clone()
     };
-    assert!(fuses(Vec::new(), &plain));
-    assert!(!fuses(vec![Penalty::RateL2(1.0)], &plain));
-    assert!(!fuses(Vec::new(), &low_rank));
+    assert!(objective.fuses_omega(&plain) && !objective.fuses_omega(&low_rank));
+    assert!(!Objective::from(Loss::Mse).fuses_omega(&plain));
 }

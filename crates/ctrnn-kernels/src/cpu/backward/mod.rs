@@ -459,6 +459,7 @@ impl<'a, E: Element> TileJob<'a, E> {
                 if g * GROUP + lane < units {
                     let slope = f.slopes(S::load(after, g * GROUP + lane));
                     let v = slope.mul_add(S::load(&rates[g], lane), S::load(&carry[g], lane));
+                    let v = v.without_negligible();
                     v.store(&mut to[g], lane);
                     (S::load(&decay[g], lane) * v).store(&mut carry[g], lane);
                 }
@@ -501,7 +502,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             each_vector!(S, decay.len(), |g, lane| {
                 if g * GROUP + lane < units {
                     let slope = f.slopes(S::load(responses, g * GROUP + lane));
-                    let r = S::load(&from[g], lane);
+                    let r = S::load(&from[g], lane).without_negligible();
                     (slope * (S::load(&gain[g], lane) * r)).store(&mut to[g], lane);
                     (S::load(&decay[g], lane) * r).store(&mut carry[g], lane);
                 }
