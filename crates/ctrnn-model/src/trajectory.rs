@@ -31,7 +31,7 @@ pub struct Forward<B: Backend> {
     pub record: Record,
     /// Keep a few states for the backward pass instead of the whole trajectory, and recompute it there: about a third more time,
     /// and memory that grows with the square root of T. Gradients are the same to rounding. It has no effect where rates,
-    /// potentials or synapses are recorded, and on backends without a fused sweep.
+    /// potentials or synapses are recorded or Omega is computed, and on backends without a fused sweep.
     pub recompute: bool,
     /// Vanishing-gradient penalty that the backward pass adds; only on backends that [fuse terms](crate::RecurrenceBackend::fuses_terms).
     pub omega: Option<FusedOmega>,

@@ -1130,7 +1130,7 @@ freeze = ["input", "readout.bias"]
 #[test]
 fn recomputation_with_a_penalty_on_rates() {
     insta::assert_snapshot!(
-        errors("[task.go_nogo]\n[train]\nrecompute = true\nloss = { rate_l2 = 1e-3 }", &[]), @r#"
+        errors("[task.go_nogo]\n[train]\nrecompute = true\nloss = { hebbian = 1e-3 }", &[]), @r#"
         error[C025]: train.recompute does not keep the rates that a penalty of train.loss needs
          --> run.toml:3:13
           |
