@@ -1138,7 +1138,7 @@ fn recomputation_with_a_penalty_on_rates() {
           |             ^^^^
          ::: run.toml:4:8
           |
-        4 | loss = { rate_l2 = 1e-3 }
+        4 | loss = { hebbian = 1e-3 }
           |        ^^^^^^^^^^^^^^^^^^
         help: remove train.recompute, or the penalties on rates
         "#
