@@ -5,6 +5,9 @@ use ctrnn_tasks::{Meaning, Quantity, Task, TrialBatch};
 use crate::text::{are, short, spoken};
 use crate::{Study, Unsuitable};
 
+/// Names of conditions that are told apart however many values they have.
+pub(crate) const CONTEXTS: [&str; 3] = ["context", "rule", "task"];
+
 /// Signed evidence per trial: one of the two choices of a task is correct above a bound, the other below.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {

@@ -1,6 +1,7 @@
 //! Inputs that are held constant, under which a driven network is an autonomous system.
 
 mod by_hand;
+mod epoch_inputs;
 mod medians;
 #[cfg(test)]
 mod tests;
@@ -12,16 +13,14 @@ use ndarray::{Array1, Array2, Array3, Axis, s};
 
 pub use self::by_hand::HeldOptions;
 use self::by_hand::read_rows;
+pub(crate) use self::epoch_inputs::Medians;
 use self::medians::Grouping;
-pub(crate) use self::medians::Medians;
-use crate::evidence::{column, evidence, level_name, quantity_of, shown_trials};
+use crate::evidence::{CONTEXTS, column, evidence, level_name, quantity_of, shown_trials};
 use crate::groups::Group;
 use crate::study::{span, steps_of};
 use crate::text::{listed, short, spoken};
 use crate::{ArrayDoc, Arrays, Study, SynapseStates, Unsuitable};
 
-/// Names of conditions that are told apart however many values they have.
-pub(crate) const CONTEXTS: [&str; 3] = ["context", "rule", "task"];
 /// Largest number of channels that a sentence names.
 const MOST_CHANNELS: usize = 8;
 

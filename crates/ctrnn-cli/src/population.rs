@@ -14,9 +14,9 @@ use ctrnn_sweep::{State, Status, Sweep};
 use ctrnn_tasks::Registry;
 use serde_json::json;
 
-use crate::analyze::{self, Outcome};
 use crate::args::{AnalyzeArgs, AnalyzedTrials, ReportArgs};
 use crate::failure::{DATA, Failure, USAGE};
+use crate::outcomes::{self, Outcome};
 use crate::output;
 use crate::run_path::{Needs, recorded};
 use crate::study::{
@@ -302,7 +302,7 @@ pub fn analyze(
         (None, None) => return Err(no_output("a folder for the results", "-o DIR")),
     };
     let names: Vec<&str> = wanted.iter().map(|analysis| analysis.name).collect();
-    analyze::check_folder(args, &names)?;
+    outcomes::check_folder(args, &names)?;
     note_left_out(population, terminal);
     let needs = Needs::Trials(args.trials.trust.consent(terminal));
     let given = (&args.trials, &words);
@@ -317,11 +317,11 @@ pub fn analyze(
             found,
         })
         .collect();
-    analyze::refuse_single(&outcomes, is_all)?;
-    analyze::prepare_folder(args, &folder, &outcomes)?;
+    outcomes::refuse_single(&outcomes, is_all)?;
+    outcomes::prepare_folder(args, &folder, &outcomes)?;
     let networks = &population.networks;
     let about = json!({ "networks": networks.names, "groups": networks.groups });
-    analyze::write_all(args, &folder, outcomes, about, terminal)
+    outcomes::write_all(args, &folder, outcomes, about, terminal)
 }
 
 fn names_of_all() -> Vec<&'static str> {

@@ -8,7 +8,6 @@ mod machine;
 pub use arguments::SweepArgs;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use ctrnn_config::{canonical, counted, interpreter};
 use ctrnn_files::{FileError, output};
@@ -398,9 +397,4 @@ impl From<SweepError> for Failure {
             ),
         }
     }
-}
-
-/// Formats a duration for a person.
-pub(crate) fn clock(time: Duration) -> String {
-    crate::progress::clock(time.as_secs_f64())
 }

@@ -238,7 +238,7 @@ impl Answer for LowRank {
         let best = (0..mixtures.len()).min_by(|a, b| criterion(a).total_cmp(&criterion(b)));
         Ok(Self {
             courses: Courses::of(study, &kappa),
-            flow: reduced_flow(study, &factors, &kappa, options)?,
+            flow: reduced_flow(study, &factors, &kappa, &options.held)?,
             inputs: coordinates.slice(s![.., .., rank..]).to_owned(),
             eigenvalues: eigenvalues.map(|value| value.re.hypot(value.im)).collect(),
             best: best.unwrap_or(0),

@@ -1,23 +1,14 @@
 //! Named sets of validation trials. A set with keys of the task is resolved like a stage: its tables replace those of the
 //! configuration before anything is checked, so that every rule holds for its trials, and problems have their places in the file.
 
-use ctrnn_tasks::Task;
 use ctrnn_train::{Metric, Tasks};
 
-use super::Run;
 use super::check::Check;
+use super::resolved::{Run, SetTask};
 use super::stages::{entry, is_plain_name, other_sizes, overlay_task, set, task_written_out};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Node, Value};
 use crate::run_config::RunConfig;
-
-/// The task of a validation set that has keys of its own for it.
-pub struct SetTask {
-    /// Name of the set.
-    pub name: String,
-    /// Its task.
-    pub task: Box<dyn Task>,
-}
 
 impl Run {
     /// Returns the tasks of training and validation.

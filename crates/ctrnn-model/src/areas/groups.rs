@@ -5,39 +5,13 @@ use std::ops::Range;
 
 use burn::tensor::TensorData;
 
-use super::{Area, CellType, Sign};
+use super::{Area, CellType, Sign, UnitGroup};
 use crate::{CtrnnConfig, Dale, Weights};
 
 /// Name of the areas of the units in weight files.
 pub const UNIT_AREA: &str = "unit.area";
 /// Name of the cell types of the units in weight files.
 pub const UNIT_TYPE: &str = "unit.type";
-
-/// Units of one area and one cell type, which are next to each other.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UnitGroup {
-    /// Name of the area.
-    pub area: String,
-    /// Name of the cell type; `e` or `i` where an area has no types under Dale's law; absent without either.
-    pub cell_type: Option<String>,
-    /// Sign of the outgoing weights, under Dale's law.
-    pub sign: Option<Sign>,
-    /// Time constant in ms, where the area or the cell type has one.
-    pub tau_ms: Option<f64>,
-    /// Units.
-    pub units: Range<usize>,
-}
-
-impl UnitGroup {
-    /// Returns true if a word is the name of the cell type, or `e` or `i` for its sign.
-    pub fn is_of_type(&self, word: &str) -> bool {
-        match word {
-            "e" => self.sign == Some(Sign::Excitatory),
-            "i" => self.sign == Some(Sign::Inhibitory),
-            name => self.cell_type.as_deref() == Some(name),
-        }
-    }
-}
 
 impl Area {
     /// Returns the parts of the area, excitatory ones first, each with its number of units, which may be 0.

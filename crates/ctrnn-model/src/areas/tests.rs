@@ -403,7 +403,7 @@ fn inputs_and_outputs_may_be_named_by_a_part() {
         ("r*_0", "ring_1", false),
         ("aa*aa", "aaa", false),
     ] {
-        assert_eq!(resolution::is_name_of(name, channel), is_meant, "{name}");
+        assert_eq!(is_name_of(name, channel), is_meant, "{name}");
     }
 }
 

@@ -1,10 +1,9 @@
 //! Rules about the arrays that files give.
 
+use super::sources::{FILE, source_of};
 use super::{feedback, low_rank};
 use crate::delays::{DELAY_MS, whole_steps};
 use crate::{CtrnnConfig, InputPath, Matrix, PreactivationNoise, Topic, Violation};
-
-const FILE: &str = "model.connectivity.file";
 
 /// Returns the violations of every rule about arrays.
 pub(super) fn all(config: &CtrnnConfig) -> Vec<Violation> {
@@ -101,15 +100,6 @@ fn delays(config: &CtrnnConfig) -> Option<Violation> {
     let (found, post, pre) = (delay_ms[k], k / n, k % n);
     let what = format!("{DELAY_MS} = {found} from unit {pre} to unit {post}");
     Some(broken_delay(what, found, dt_ms).at(source_of(config), "the delays"))
-}
-
-/// Returns the key from which arrays of the recurrent matrix come.
-pub(super) fn source_of(config: &CtrnnConfig) -> &'static str {
-    if config.connectivity.file.is_none() && !config.areas.is_empty() {
-        "model.areas"
-    } else {
-        FILE
-    }
 }
 
 /// Returns the violation of a delay that is not a whole number of time steps, still without the place of the delay.

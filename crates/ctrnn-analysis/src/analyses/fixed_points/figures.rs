@@ -2,8 +2,10 @@
 
 use ndarray::{Array1, ArrayView2};
 
-use super::selection::{oriented, slowest};
-use super::{FixedPoint, FixedPoints, Found, SelectionVectors};
+use super::point::FixedPoint;
+use super::result::FixedPoints;
+use super::search::Found;
+use super::selection::{SelectionVectors, oriented, slowest};
 use crate::analyses::spectrum::{complex_window, draw_on_complex_plane};
 use crate::plot::{Figure, Layer, Marker, Panel, Rgb, Ticks, colour, drawable, panel_mm, range_of};
 

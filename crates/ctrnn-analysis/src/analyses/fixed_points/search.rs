@@ -13,6 +13,8 @@ use crate::Dynamics;
 use crate::held_inputs::HeldOptions;
 use crate::linear_algebra::NotConverged;
 
+/// Largest number of visited states from which starts are drawn.
+pub(super) const MOST_VISITED: usize = 4000;
 /// Work of a search: numbers of starts and of linearised points times the cube of the number of units, which together
 /// take some 30 s on one core.
 const WORK_OF_STARTS: f64 = 2.2e10;

@@ -3,8 +3,10 @@
 use faer::c64;
 use ndarray::{Array1, Array2};
 
-use super::{FixedPoint, Found, table};
+use super::point::FixedPoint;
+use super::search::{Found, MOST_VISITED};
 use crate::held_inputs::{HeldInputs, Stimulus};
+use crate::linear_algebra::from_rows;
 use crate::text::{listed, short};
 use crate::{Arrays, Dynamics, Study};
 
@@ -66,8 +68,8 @@ impl SelectionVectors {
         Some(Self {
             epoch,
             slowest: slowest.collect(),
-            cosines: table(points, kept.len()),
-            stimulus_axes: table(kept.iter().map(|(_, axis)| axis.clone()), choice_axis.len()),
+            cosines: from_rows(points, kept.len()),
+            stimulus_axes: from_rows(kept.iter().map(|(_, axis)| axis.clone()), choice_axis.len()),
             stimuli: kept
                 .iter()
                 .map(|(Stimulus { label, .. }, _)| label.clone())
@@ -149,7 +151,7 @@ fn choice_axis(study: &Study) -> Option<Array1<f64>> {
     };
     let places: Vec<(usize, usize)> = study.visited_steps().collect();
     let mean = study
-        .states_at(&places, super::MOST_VISITED)
+        .states_at(&places, MOST_VISITED)
         .mean_axis(ndarray::Axis(0))?;
     Some(match study.dynamics.form {
         ctrnn_model::Form::Voltage => weights * mean.mapv(|v| study.dynamics.activation.slope(v)),
