@@ -365,14 +365,19 @@ fn decisive(
             .filter(|&b| values[b].is_finite())
             .collect(),
         values,
-        bound: if low < 0.0 && high > 0.0 {
-            0.0
-        } else {
-            low / 2.0 + high / 2.0
-        },
+        bound: bound_between(low, high),
         source,
     };
     (is_parted && below != above && levels(&evidence) > 2).then_some(evidence)
+}
+
+/// Returns the bound between two values: 0 if it is between them, otherwise their mean.
+fn bound_between(low: f64, high: f64) -> f64 {
+    if low < 0.0 && high > 0.0 {
+        0.0
+    } else {
+        low / 2.0 + high / 2.0
+    }
 }
 
 #[cfg(test)]

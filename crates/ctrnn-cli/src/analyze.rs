@@ -1,6 +1,6 @@
 //! `analyze`: analyses of a trained network, as arrays and figures.
 
-use ctrnn_analysis::{ANALYSES, Analysis};
+use ctrnn_analysis::ANALYSES;
 use ctrnn_tasks::Registry;
 use serde_json::json;
 
@@ -25,13 +25,7 @@ pub fn run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resu
 /// Analyses a run.
 fn of_run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
     let words = Words::sort(&args.what, of_one_network)?;
-    let is_all = words.names.iter().any(|name| name == "all");
-    let wanted: Vec<&'static Analysis> = if is_all {
-        ANALYSES.iter().collect()
-    } else {
-        let names = words.names.iter();
-        names.map(|name| named(name)).collect::<Result<_, _>>()?
-    };
+    let wanted = words.wanted(ANALYSES, named)?;
     let names: Vec<&str> = wanted.iter().map(|analysis| analysis.name).collect();
     check_folder(args, &names)?;
     let needs = Needs::Trials(args.trials.trust.consent(terminal));
@@ -54,7 +48,7 @@ fn of_run(args: &AnalyzeArgs, registry: &Registry, terminal: &Terminal) -> Resul
         found,
     });
     let outcomes: Vec<Outcome> = outcomes.collect();
-    refuse_single(&outcomes, is_all)?;
+    refuse_single(&outcomes, words.asks_for_all())?;
     let folder = args.output.clone();
     let folder = folder.unwrap_or_else(|| loaded.folder.analysis());
     prepare_folder(args, &folder, &outcomes)?;

@@ -8,14 +8,14 @@ use ctrnn_analysis::{
     Basis, Findings, Networks, Observer, OptionSet, POPULATION_ANALYSES, PopulationAnalysis,
     Unsuitable, population_page,
 };
-use ctrnn_config::{counted, differences};
+use ctrnn_config::{Code, counted, differences};
 use ctrnn_files::{RunFolder, output as files};
 use ctrnn_sweep::{State, Status, Sweep};
 use ctrnn_tasks::Registry;
 use serde_json::json;
 
 use crate::args::{AnalyzeArgs, AnalyzedTrials, ReportArgs};
-use crate::failure::{DATA, Failure, USAGE};
+use crate::failure::{Failure, USAGE};
 use crate::outcomes::{self, Outcome};
 use crate::output;
 use crate::run_path::{Needs, recorded};
@@ -200,7 +200,7 @@ fn done_trials(sweep: &Sweep) -> Result<(Vec<usize>, Vec<String>), Failure> {
         let what = format!("no trial of {folder} is done");
         let help =
             "`train-ctrnn sweep run SWEEP` runs them; `sweep status` says what became of them";
-        return Err(Failure::new(DATA, "D001", what, help));
+        return Err(Failure::of_code(Code::Data, what, help));
     }
     let others = (!others.is_empty()).then(|| {
         let n = counted(others.len() as u64, "trial");
@@ -285,13 +285,7 @@ pub fn analyze(
     terminal: &Terminal,
 ) -> Result<(), Failure> {
     let words = Words::sort(words, of_several)?;
-    let is_all = words.names.iter().any(|name| name == "all");
-    let wanted: Vec<&'static PopulationAnalysis> = if is_all {
-        POPULATION_ANALYSES.iter().collect()
-    } else {
-        let names = words.names.iter();
-        names.map(|name| named(name)).collect::<Result<_, _>>()?
-    };
+    let wanted = words.wanted(POPULATION_ANALYSES, named)?;
     if wanted.is_empty() {
         let help = format!("name one: all, {}", names_of_all().join(", "));
         return Err(Failure::new(USAGE, "C033", "no analysis is named", help));
@@ -317,7 +311,7 @@ pub fn analyze(
             found,
         })
         .collect();
-    outcomes::refuse_single(&outcomes, is_all)?;
+    outcomes::refuse_single(&outcomes, words.asks_for_all())?;
     outcomes::prepare_folder(args, &folder, &outcomes)?;
     let networks = &population.networks;
     let about = json!({ "networks": networks.names, "groups": networks.groups });

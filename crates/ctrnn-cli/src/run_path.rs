@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::backend::Backend;
-use ctrnn_config::{ConfigErrors, Reading, Run, StageChoice, is_within};
+use ctrnn_config::{Code, ConfigErrors, Reading, Run, StageChoice, is_within};
 use ctrnn_files::RunFolder;
 use ctrnn_model::{CtrnnModule, InitialState};
 use ctrnn_runs::{
@@ -12,7 +12,7 @@ use ctrnn_runs::{
 use ctrnn_tasks::{Programs, Registry};
 
 use crate::args::Data;
-use crate::failure::{DATA, Failure, USAGE};
+use crate::failure::Failure;
 use crate::terminal::Terminal;
 use crate::trust::Consent;
 
@@ -171,7 +171,7 @@ fn check_conditions(now: &Run, own: &Run) -> Result<(), Failure> {
     }
     let what = "the network has an initial state for each condition of the task that it was trained on, but these overrides change the conditions or their order";
     let help = "remove these overrides: conditions such as coherences, validation_fraction, seed";
-    Err(Failure::new(USAGE, "C019", what, help))
+    Err(Failure::of_code(Code::NotHere, what, help))
 }
 
 /// Reads the weights of a run: its newest state, identified in a note, or the requested checkpoint.
@@ -217,9 +217,8 @@ pub fn existing_folder(path: &Path) -> Result<RunFolder, Failure> {
     if folder.run_json().is_file() {
         return Ok(folder);
     }
-    Err(Failure::new(
-        DATA,
-        "D001",
+    Err(Failure::of_code(
+        Code::Data,
         format!("{} is not a run: it has no RUN.json", path.display()),
         "give the folder of a run, such as runs/smoke-s1; `train-ctrnn train CONFIG` creates one",
     ))
@@ -233,7 +232,7 @@ pub fn recorded(folder: &RunFolder) -> Result<toml::Table, Failure> {
     ctrnn_runs::recorded(folder).map_err(|error| match error {
         RunError::Data { .. } => {
             let help = "the file was changed by hand; restore it from config.toml";
-            Failure::new(DATA, "D001", error.to_string(), help)
+            Failure::of_code(Code::Data, error.to_string(), help)
         }
         error => error.into(),
     })

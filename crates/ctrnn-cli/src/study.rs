@@ -68,6 +68,26 @@ impl Words {
             )?,
         })
     }
+
+    /// Returns true if all analyses are asked for.
+    pub fn asks_for_all(&self) -> bool {
+        self.names.iter().any(|name| name == "all")
+    }
+
+    /// Returns the analyses that are asked for, of which `all` lists every one.
+    ///
+    /// # Errors
+    /// If `named` knows no analysis of a name.
+    pub fn wanted<T>(
+        &self,
+        all: &'static [T],
+        named: fn(&str) -> Result<&'static T, Failure>,
+    ) -> Result<Vec<&'static T>, Failure> {
+        if self.asks_for_all() {
+            return Ok(all.iter().collect());
+        }
+        self.names.iter().map(|name| named(name)).collect()
+    }
 }
 
 /// Returns the analysis that a word ANALYSIS.KEY=VALUE is a setting of.

@@ -9,7 +9,7 @@ pub use arguments::SweepArgs;
 
 use std::path::{Path, PathBuf};
 
-use ctrnn_config::{canonical, counted, interpreter};
+use ctrnn_config::{Code, canonical, counted, interpreter};
 use ctrnn_files::{FileError, output};
 use ctrnn_sweep::{
     JOB_TEMPLATE, Pool, Settings, SlurmOptions, State, Submission, Sweep, SweepError, Table, Trial,
@@ -298,7 +298,7 @@ fn cancel(sweep: &Sweep, terminal: &Terminal) -> Result<(), Failure> {
     if !sweep.folder().join("sweep.json").is_file() {
         let what = format!("{} is not the folder of a sweep", sweep.folder().display());
         let help = "nothing of this sweep has been started; `--dir` names another folder";
-        return Err(Failure::new(DATA, "D001", what, help));
+        return Err(Failure::of_code(Code::Data, what, help));
     }
     output::write(&cancel_path(sweep), true, b"")?;
     let jobs = ctrnn_sweep::cancel_jobs(sweep)?;
@@ -362,39 +362,35 @@ fn submit(args: &SubmitArgs, registry: &Registry, terminal: &Terminal) -> Result
 impl From<SweepError> for Failure {
     fn from(error: SweepError) -> Self {
         let message = error.to_string();
-        match error {
-            SweepError::Config(errors) => errors.into(),
-            SweepError::File(error) => error.into(),
-            SweepError::ChangedBase { .. } => Self::new(
+        let (exit, code, help) = match error {
+            SweepError::Config(errors) => return errors.into(),
+            SweepError::File(error) => return error.into(),
+            SweepError::ChangedBase { .. } => (
                 USAGE,
-                "C018",
-                message,
+                Code::FixedKey.id(),
                 "undo the change, or give the new sweep another name (`name`, or --dir); --new-base continues in this folder with the new values",
             ),
-            SweepError::DamagedList { .. } => Self::new(
+            SweepError::DamagedList { .. } => (
                 DATA,
-                "D001",
-                message,
+                Code::Data.id(),
                 "name the sweep file instead of the folder: its trials are listed from it",
             ),
-            SweepError::NoTrial { .. } => Self::new(
+            SweepError::NoTrial { .. } => (
                 USAGE,
                 "U008",
-                message,
                 "`train-ctrnn sweep check SWEEP` lists the trials",
             ),
-            SweepError::NotStarted { .. } => Self::new(
+            SweepError::NotStarted { .. } => (
                 IO,
                 "F003",
-                message,
                 "check that the program exists and can be started",
             ),
-            SweepError::Program { .. } => Self::new(
+            SweepError::Program { .. } => (
                 IO,
                 "F003",
-                message,
                 "check the options after `--`, and that this machine submits jobs",
             ),
-        }
+        };
+        Self::new(exit, code, message, help)
     }
 }

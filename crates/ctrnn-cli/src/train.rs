@@ -7,7 +7,7 @@ mod refusals;
 
 use std::path::{Path, PathBuf};
 
-use ctrnn_config::{GivenWeights, Reading, Run};
+use ctrnn_config::{Code, GivenWeights, Reading, Run};
 use ctrnn_files::output::check_folder;
 use ctrnn_files::{FileError, RunFolder, refuse_if_held};
 use ctrnn_runs::{
@@ -16,7 +16,7 @@ use ctrnn_runs::{
 use ctrnn_tasks::{Programs, Registry};
 
 use crate::args::{Resume, ResumeArgs, TrainArgs};
-use crate::failure::{Failure, USAGE};
+use crate::failure::Failure;
 use crate::folder_name::default_path;
 use crate::output::check_replaced;
 use crate::run_path::{Needs, Part, existing};
@@ -209,7 +209,11 @@ fn overrides(args: &TrainArgs, init_file: Option<&Path>) -> Result<Vec<String>, 
     if let Some(file) = init_file {
         let Some(file) = file.to_str() else {
             let what = format!("{} is not UTF-8, as a configuration is", file.display());
-            return Err(Failure::new(USAGE, "C007", what, "rename the folder"));
+            return Err(Failure::of_code(
+                Code::Unreadable,
+                what,
+                "rename the folder",
+            ));
         };
         overrides.push(format!("{INIT_FILE}{}", toml::Value::from(file)));
     }

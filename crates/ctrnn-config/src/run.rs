@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use ctrnn_tasks::{Programs, Registry};
 
-use crate::conformance;
+use crate::conformance::{self, InputFile};
 use crate::diagnostic::{Code, ConfigErrors, Diagnostic, Source};
 use crate::document::{self, Node, Value};
 use crate::overrides::{self, Override};
@@ -293,19 +293,23 @@ fn decide(
         problems,
     };
     let decided = is_toml.then(|| check.decide(reading.registry, reading.programs));
-    let mut problems = check.problems;
-    let Some(decided) = decided.flatten().filter(|_| problems.is_empty()) else {
-        problems.sort_by_key(reading_order);
-        return Err(ConfigErrors(problems));
-    };
-    Ok(match decided {
+    let problems = check.problems;
+    match decided.flatten() {
+        Some(decided) if problems.is_empty() => Ok(values(decided, found.files, document)),
+        _ => Err(in_order(problems)),
+    }
+}
+
+/// Returns the values that were decided, with the files that they name and the document from which they come.
+fn values(decided: Decided, input_files: Vec<InputFile>, document: Node) -> Values {
+    match decided {
         Decided::Run(run) => Values::Run(Box::new(Run {
             notes: [
                 run.task.notes(),
                 recordings::unfitted_recordings(&run.config.train, run.task.as_ref()),
             ]
             .concat(),
-            input_files: found.files,
+            input_files,
             document,
             ..*run
         })),
@@ -315,7 +319,7 @@ fn decide(
             problem,
             document: Document(document),
         },
-    })
+    }
 }
 
 /// Checks a document like [`decide`], and its validation sets.
@@ -331,11 +335,8 @@ fn decide_with_sets(
         Values::Run(run) => run,
         undecided => return Ok(undecided),
     };
-    let sets = run.config.validate.sets.iter();
-    let with_task = sets.filter(|(_, set)| !set.task.is_empty());
-    let names: Vec<String> = with_task.map(|(name, _)| name.clone()).collect();
     let mut problems = Vec::new();
-    for name in names {
+    for name in validation_sets::with_task(&run.config) {
         let in_set = |problem: Diagnostic| {
             let message = format!("in validate.{name}: {}", problem.message);
             Diagnostic { message, ..problem }
@@ -353,8 +354,7 @@ fn decide_with_sets(
     if problems.is_empty() {
         return Ok(Values::Run(run));
     }
-    problems.sort_by_key(reading_order);
-    Err(ConfigErrors(problems))
+    Err(in_order(problems))
 }
 
 /// Checks the document of a part of a run, a stage or a validation set; `problems` are those found before.
@@ -411,8 +411,7 @@ fn with_stages(
     if problems.is_empty() {
         return Ok(Values::Run(run));
     }
-    problems.sort_by_key(reading_order);
-    Err(ConfigErrors(problems))
+    Err(in_order(problems))
 }
 
 fn no_data_root(root: &Path) -> Diagnostic {
@@ -447,6 +446,12 @@ fn unknown_removal(
         || document.get(&path).is_some()
         || !schema::find(schema, &path).is_empty();
     (!is_known).then(|| schema::unknown_path(schema, &path).at(&removal.key_place(), ""))
+}
+
+/// Returns problems as an error, in the order of reading.
+fn in_order(mut problems: Vec<Diagnostic>) -> ConfigErrors {
+    problems.sort_by_key(reading_order);
+    ConfigErrors(problems)
 }
 
 /// Returns the sort key of a problem: the file from top to bottom, then the command line, then problems without a

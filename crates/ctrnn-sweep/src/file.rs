@@ -324,24 +324,27 @@ impl Reader<'_> {
             );
             return None;
         };
-        let mut points = Vec::new();
-        let mut claimed: Vec<String> = Vec::new();
-        for table in tables {
-            let mut point = Vec::new();
-            for (key, span, value) in self.entries(table, &|value| !value.is_table()) {
-                if !claimed.contains(&key) {
-                    self.claim(&key, &span);
-                    claimed.push(key.clone());
-                }
-                point.push(Setting {
-                    key: key.into(),
-                    value: to_toml(value.get_ref()),
-                    place: self.place(value.span()),
-                });
+        let mut claimed = Vec::new();
+        let points = tables.into_iter();
+        let points = points.map(|table| self.point(table, &mut claimed));
+        Some(Axis(points.collect()))
+    }
+
+    /// Reads the settings of a table of the list. `claimed` are the keys of the tables before it.
+    fn point(&mut self, table: &DeTable<'_>, claimed: &mut Vec<String>) -> Point {
+        let mut point = Point::new();
+        for (key, span, value) in self.entries(table, &|value| !value.is_table()) {
+            if !claimed.contains(&key) {
+                self.claim(&key, &span);
+                claimed.push(key.clone());
             }
-            points.push(point);
+            point.push(Setting {
+                key: key.into(),
+                value: to_toml(value.get_ref()),
+                place: self.place(value.span()),
+            });
         }
-        Some(Axis(points))
+        point
     }
 
     fn random(&mut self, table: &DeTable<'_>) -> Option<Axis> {

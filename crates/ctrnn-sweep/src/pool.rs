@@ -286,13 +286,8 @@ impl<'a> Pool<'a> {
             (None, State::Stopped) => format!("its process was killed ({ended})"),
             _ => self.last_error(trial).unwrap_or_else(|| ended.to_owned()),
         };
-        if self.end.is_stopped {
-            self.waiting.push_back(trial);
-            return Event::Again(trial, reason);
-        }
-        if status.is_worth_repeating()
-            && self.attempts[trial.name.as_str()] <= self.settings.retries
-        {
+        let may_repeat = || self.attempts[trial.name.as_str()] <= self.settings.retries;
+        if self.end.is_stopped || (status.is_worth_repeating() && may_repeat()) {
             self.waiting.push_back(trial);
             return Event::Again(trial, reason);
         }

@@ -50,16 +50,7 @@ impl Submission {
     /// # Errors
     /// If they cannot be written.
     pub fn write(sweep: &Sweep, options: &SlurmOptions) -> Result<Option<Self>, SweepError> {
-        let is_missing = |status: &Status| match status.state {
-            State::Waiting | State::Stopped => true,
-            State::Failed => status.is_worth_repeating(),
-            State::Done | State::Running => false,
-        };
-        let missing = sweep
-            .trials
-            .iter()
-            .filter(|trial| is_missing(&Status::of(&sweep.run(trial))));
-        let names: Vec<&str> = missing.map(|trial| trial.name.as_str()).collect();
+        let names = missing(sweep);
         if names.is_empty() {
             return Ok(None);
         }
@@ -100,6 +91,18 @@ impl Submission {
         atomic::write(&path, (jobs.join("\n") + "\n").as_bytes())?;
         Ok(job)
     }
+}
+
+/// Returns the names of the trials that have to be run.
+fn missing(sweep: &Sweep) -> Vec<&str> {
+    let is_missing = |status: &Status| match status.state {
+        State::Waiting | State::Stopped => true,
+        State::Failed => status.is_worth_repeating(),
+        State::Done | State::Running => false,
+    };
+    let trials = sweep.trials.iter();
+    let missing = trials.filter(|trial| is_missing(&Status::of(&sweep.run(trial))));
+    missing.map(|trial| trial.name.as_str()).collect()
 }
 
 /// Cancels the Slurm jobs of a sweep and returns their numbers.

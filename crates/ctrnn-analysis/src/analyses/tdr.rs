@@ -258,20 +258,11 @@ impl Answer for Tdr {
     }
 
     fn statements(&self) -> Vec<String> {
-        let at = |(label, &t): (&String, &usize)| {
-            format!("{label} at {} ms", short((t + 1) as f64 * self.dt_ms))
-        };
         let jitter = self.epochs.statement();
-        let peaks: Vec<String> = self
-            .labels
-            .iter()
-            .zip(&self.regression.peak)
-            .map(at)
-            .collect();
         [
             format!(
                 "axes, made orthogonal in this order, with the time of each: {}",
-                peaks.join(", ")
+                self.times_of_axes()
             ),
             format!(
                 "regression over {} of {}; lines: means over the trials of a level{} ({})",
@@ -300,6 +291,15 @@ impl Answer for Tdr {
 }
 
 impl Tdr {
+    /// Describes the time at which each axis is taken.
+    fn times_of_axes(&self) -> String {
+        let at = |(label, &t): (&String, &usize)| {
+            format!("{label} at {} ms", short((t + 1) as f64 * self.dt_ms))
+        };
+        let axes = self.labels.iter().zip(&self.regression.peak);
+        axes.map(at).collect::<Vec<String>>().join(", ")
+    }
+
     /// Returns the numbers of trials of the lines.
     fn numbers(&self) -> String {
         let lines = self.panels.iter().flat_map(|panel| &panel.lines);

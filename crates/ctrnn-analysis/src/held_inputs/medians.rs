@@ -116,15 +116,7 @@ impl Medians {
             levels.dedup();
             levels.len()
         };
-        let inputs: Vec<(usize, Vec<u64>)> = self
-            .conditions
-            .iter()
-            .filter_map(|own| {
-                let own: Vec<usize> = own.iter().copied().filter(|b| trials.contains(b)).collect();
-                let median = median_over_trials(&self.inputs, e, &own)?;
-                Some((own[0], median.iter().map(|u| value_bits(*u)).collect()))
-            })
-            .collect();
+        let inputs = self.inputs_of_conditions(e, trials);
         let tell = |kept: &[usize]| {
             let mut known: HashMap<Vec<u64>, &[u64]> = HashMap::new();
             inputs.iter().all(|(b, input)| {
@@ -142,6 +134,16 @@ impl Medians {
             }
         }
         kept.into_iter().map(|k| columns[k].0.clone()).collect()
+    }
+
+    /// Returns a trial of each condition that some of the trials have, with the bits of its inputs of the task in an epoch.
+    fn inputs_of_conditions(&self, e: usize, trials: &HashSet<usize>) -> Vec<(usize, Vec<u64>)> {
+        let of_condition = |own: &Vec<usize>| {
+            let own: Vec<usize> = own.iter().copied().filter(|b| trials.contains(b)).collect();
+            let median = median_over_trials(&self.inputs, e, &own)?;
+            Some((own[0], median.iter().map(|u| value_bits(*u)).collect()))
+        };
+        self.conditions.iter().filter_map(of_condition).collect()
     }
 
     /// Computes the change of the input per unit of a variable with these values in the trials; `None` if they are all the

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ctrnn_config::{Code, MAX_CONFIG_BYTES, Run, check_resume, counted, differences};
+use ctrnn_config::{Code, Difference, MAX_CONFIG_BYTES, Run, check_resume, counted, differences};
 use ctrnn_files::{RunFolder, RunJson, RunState, read_at_most};
 use ctrnn_runs::{Given, check_inputs};
 use ctrnn_tasks::Registry;
@@ -151,6 +151,18 @@ fn as_it_continues(
     if differing.is_empty() {
         return Ok(run);
     }
+    note_resumed_values(path, &differing, terminal);
+    // The task is that of the command, so its program was agreed to with it.
+    let needs = Needs::Trials(Consent::given(terminal));
+    let data = Data {
+        threads: None, // the run continues with its own number, as the note says
+        ..args.data.clone()
+    };
+    Ok(existing(path, &data, &[], registry, needs, Part::WHOLE)?.1)
+}
+
+/// Notes the values with which a run was resumed, and which it keeps.
+fn note_resumed_values(path: &Path, differing: &[Difference], terminal: &Terminal) {
     terminal.notes(differing.iter().map(|d| {
         format!(
             "{} continues with {} = {}, with which it was resumed; the command has {}",
@@ -160,13 +172,6 @@ fn as_it_continues(
             d.right_word()
         )
     }));
-    // The task is that of the command, so its program was agreed to with it.
-    let needs = Needs::Trials(Consent::given(terminal));
-    let data = Data {
-        threads: None, // the run continues with its own number, as the note says
-        ..args.data.clone()
-    };
-    Ok(existing(path, &data, &[], registry, needs, Part::WHOLE)?.1)
 }
 
 /// Returns true if a run began with the same configuration file, apart from comments and layout, and the same overrides.

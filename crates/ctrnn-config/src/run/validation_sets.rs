@@ -52,6 +52,13 @@ pub(super) fn choose(document: &mut Node, name: Option<&str>) -> Result<(), Diag
     Ok(())
 }
 
+/// Returns the names of the sets that have keys of their own for the task.
+pub(super) fn with_task(config: &RunConfig) -> Vec<String> {
+    let sets = config.validate.sets.iter();
+    let with_task = sets.filter(|(_, set)| !set.task.is_empty());
+    with_task.map(|(name, _)| name.clone()).collect()
+}
+
 fn names_in(document: &Node) -> Vec<String> {
     let validate = document.get("validate").into_iter();
     let entries = validate.flat_map(Node::entries);
@@ -104,6 +111,12 @@ impl Check<'_> {
             let problem = problem.help("for instance [validate.easy]");
             self.report(problem, &[(&format!("validate.{name}"), "")]);
         }
+        self.check_sets_of_metrics(config);
+    }
+
+    /// Checks that the sets exist whose metrics the run depends on.
+    fn check_sets_of_metrics(&mut self, config: &RunConfig) {
+        let sets = &config.validate.sets;
         let best = ("checkpoint.best", &config.checkpoint.best);
         let metrics: Vec<(&str, &Metric)> = config.train.metrics().chain([best]).collect();
         for (key, metric) in metrics {

@@ -673,24 +673,34 @@ fn take_conditions(
             continue;
         };
         reader.expect_shape(name, array.shape(), &[n_trials])?;
-        let inexact = |error: &dyn std::fmt::Display| {
-            reader.error(format!("{name}: {error}")).with_help(format!(
-                "{name} = np.unique({name}, return_inverse=True)[1] numbers its values; nanoseconds in seconds: {name} = {name} / 1e9"
-            ))
-        };
-        let mut values = Vec::with_capacity(n_trials);
-        for first in (0..n_trials).step_by(AT_ONCE) {
-            let some = array.elements(first..(first + AT_ONCE).min(n_trials));
-            values.extend(decimal(some, array.dtype()).map_err(|error| inexact(&error))?);
-        }
-        if let Some(b) = values.iter().position(|value| value.is_infinite()) {
-            let what = format!("{name} holds an infinity at trial {b}");
-            let help = format!(
-                "where it does not apply: {name} = np.where(np.isinf({name}), np.nan, {name})"
-            );
-            return Err(reader.error(what).with_help(help));
-        }
+        let values = values_of_condition(reader, name, &array)?;
         conditions.push((condition.to_owned(), values));
     }
     Ok(conditions)
+}
+
+/// Returns the values of a condition, `[trial]`.
+fn values_of_condition(
+    reader: &Reader,
+    name: &str,
+    array: &PackedArray,
+) -> Result<Vec<f64>, TaskError> {
+    let n_trials = array.shape()[0];
+    let inexact = |error: &dyn std::fmt::Display| {
+        reader.error(format!("{name}: {error}")).with_help(format!(
+            "{name} = np.unique({name}, return_inverse=True)[1] numbers its values; nanoseconds in seconds: {name} = {name} / 1e9"
+        ))
+    };
+    let mut values = Vec::with_capacity(n_trials);
+    for first in (0..n_trials).step_by(AT_ONCE) {
+        let some = array.elements(first..(first + AT_ONCE).min(n_trials));
+        values.extend(decimal(some, array.dtype()).map_err(|error| inexact(&error))?);
+    }
+    if let Some(b) = values.iter().position(|value| value.is_infinite()) {
+        let what = format!("{name} holds an infinity at trial {b}");
+        let help =
+            format!("where it does not apply: {name} = np.where(np.isinf({name}), np.nan, {name})");
+        return Err(reader.error(what).with_help(help));
+    }
+    Ok(values)
 }

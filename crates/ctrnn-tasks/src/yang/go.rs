@@ -264,7 +264,7 @@ mod tests {
             panic!("values");
         };
         assert_eq!(column(target, 33, 0), [0.8, 0.8, 0.8, 0.05, 0.05]);
-        assert_eq!(super::super::scene::is_correct(&trial, target), Some(true));
+        assert_eq!(scene::is_correct(&trial, target), Some(true));
     }
 
     #[test]

@@ -218,7 +218,7 @@ mod tests {
                 let trial = task.sample_trial(&condition, Clock::new(20.0).unwrap(), &mut rng());
                 let responds = (is_match == 1.0) == task.respond_to_match;
                 assert_eq!(
-                    trial.correct != Some(super::super::scene::FIXATION),
+                    trial.correct != Some(scene::FIXATION),
                     responds
                 );
             }
