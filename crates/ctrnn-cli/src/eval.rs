@@ -21,7 +21,7 @@ use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::{Failure, USAGE};
 use crate::perturbation::{Shown, check_windows, perturbation};
 use crate::run_path::{
-    Needs, Part, asked_stage, existing_with_data, named_set, note_stage, weights_of,
+    Needs, RunPart, asked_stage, existing_with_data, named_set, note_stage, weights_of,
 };
 use crate::terminal::Terminal;
 use crate::trial_count::trial_count;
@@ -45,7 +45,7 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
         &args.overrides,
         registry,
         Needs::Trials(args.trust.consent(terminal)),
-        Part {
+        RunPart {
             validation: named_set(&args.validation),
             ..asked_stage(args.stage.as_deref())
         },

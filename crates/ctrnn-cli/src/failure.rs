@@ -42,11 +42,11 @@ const TASK_HELP: &str = "`train-ctrnn tasks describe` with the name of the task 
 pub struct Failure {
     /// Exit code of the process.
     pub exit_code: u8,
-    kind: Kind,
+    kind: FailureContent,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum FailureContent {
     Config(ConfigErrors),
     Plain {
         code: &'static str,
@@ -65,7 +65,7 @@ impl Failure {
     ) -> Self {
         Self {
             exit_code,
-            kind: Kind::Plain {
+            kind: FailureContent::Plain {
                 code,
                 message: message.into(),
                 help: help.into(),
@@ -159,8 +159,8 @@ impl Failure {
     /// Formats the error for the terminal.
     pub fn render(&self, color: bool) -> String {
         match &self.kind {
-            Kind::Config(errors) => errors.render(color),
-            Kind::Plain {
+            FailureContent::Config(errors) => errors.render(color),
+            FailureContent::Plain {
                 code,
                 message,
                 help,
@@ -186,7 +186,7 @@ impl From<ConfigErrors> for Failure {
     fn from(errors: ConfigErrors) -> Self {
         Self {
             exit_code: errors.exit_code(),
-            kind: Kind::Config(errors),
+            kind: FailureContent::Config(errors),
         }
     }
 }

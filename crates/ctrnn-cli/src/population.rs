@@ -10,7 +10,7 @@ use ctrnn_analysis::{
 };
 use ctrnn_config::{Code, counted, differences};
 use ctrnn_files::{RunFolder, output as files};
-use ctrnn_sweep::{State, Status, Sweep};
+use ctrnn_sweep::{Status, Sweep, TrialState};
 use ctrnn_tasks::Registry;
 use serde_json::json;
 
@@ -20,7 +20,7 @@ use crate::outcomes::{self, Outcome};
 use crate::output;
 use crate::run_path::{Needs, recorded};
 use crate::study::{
-    Loaded, Settings, SharedTrials, Words, load, load_shared, unknown, with_study_of,
+    AnalysisSettings, Loaded, SharedTrials, Words, load, load_shared, unknown, with_study_of,
 };
 use crate::terminal::Terminal;
 
@@ -192,7 +192,7 @@ fn root(sweep: &Sweep, trial: usize) -> PathBuf {
 fn done_trials(sweep: &Sweep) -> Result<(Vec<usize>, Vec<String>), Failure> {
     let is_done = |k: &usize| {
         let run = sweep.run(&sweep.trials[*k]);
-        Status::of(&run).state == State::Done
+        Status::of(&run).state == TrialState::Done
     };
     let (done, others): (Vec<usize>, Vec<usize>) = (0..sweep.trials.len()).partition(is_done);
     let folder = sweep.folder().display();
@@ -363,7 +363,7 @@ pub fn report(
     let words = Words {
         names: Vec::new(),
         overrides: Vec::new(),
-        settings: Settings::new(),
+        settings: AnalysisSettings::new(),
     };
     let given = (&args.trials, &words);
     let found = population.found(&everything, given, needs, (registry, terminal))?;

@@ -36,7 +36,7 @@ pub fn existing_with_data(
     overrides: &[String],
     registry: &Registry,
     needs: Needs,
-    part: Part,
+    part: RunPart,
 ) -> Result<(RunFolder, Run), Failure> {
     let (folder, run) = existing(path, data, overrides, registry, needs, part)?;
     check_inputs(&folder, &run)?;
@@ -53,7 +53,7 @@ pub fn existing(
     overrides: &[String],
     registry: &Registry,
     needs: Needs,
-    part: Part,
+    part: RunPart,
 ) -> Result<(RunFolder, Run), Failure> {
     let folder = existing_folder(path)?;
     let given = data.overrides(overrides);
@@ -77,14 +77,14 @@ pub fn existing(
 
 /// Part of a run from which a command takes the task, validation and noise.
 #[derive(Clone, Copy)]
-pub struct Part<'a> {
+pub struct RunPart<'a> {
     /// The stage of the training.
     pub stage: StageChoice<'a>,
     /// The named validation set; `None` for the main one, with the task of the training.
     pub validation: Option<&'a str>,
 }
 
-impl Part<'_> {
+impl RunPart<'_> {
     /// The whole training.
     pub const WHOLE: Self = Self {
         stage: StageChoice::All,
@@ -98,8 +98,8 @@ impl Part<'_> {
 }
 
 /// Returns the part of a run that a command takes its task from: the stage that `--stage` names, or the last.
-pub fn asked_stage(stage: Option<&str>) -> Part<'_> {
-    Part {
+pub fn asked_stage(stage: Option<&str>) -> RunPart<'_> {
+    RunPart {
         stage: stage.map_or(StageChoice::Last, StageChoice::Named),
         validation: None,
     }
@@ -136,7 +136,7 @@ fn read_resolved(
     overrides: &[String],
     registry: &Registry,
     needs: Needs,
-    part: Part,
+    part: RunPart,
 ) -> Result<Run, ConfigErrors> {
     let trained = || trained_channels(folder);
     let read = |programs: Programs| {
@@ -202,7 +202,7 @@ pub fn network_of<B: Backend>(
     device: &B::Device,
 ) -> Result<(RunWeights, CtrnnModule<B>), Failure> {
     let data = Data::default();
-    let (folder, run) = existing(path, &data, &[], registry, Needs::Network, Part::LAST)?;
+    let (folder, run) = existing(path, &data, &[], registry, Needs::Network, RunPart::LAST)?;
     let weights = RunWeights::read(&folder, checkpoint, Some(&run.model))?;
     let network = weights.network(&run, device)?;
     Ok((weights, network))

@@ -23,7 +23,7 @@ use crate::failure::{DATA, Failure, USAGE};
 use crate::output;
 use crate::perturbation::{Shown, check_windows, perturbation};
 use crate::run_path::{
-    Needs, Part, asked_stage, existing_with_data, named_set, note_stage, weights_of,
+    Needs, RunPart, asked_stage, existing_with_data, named_set, note_stage, weights_of,
 };
 use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
@@ -40,7 +40,7 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
     };
     only_under(tables, &args.overrides)?;
     output::check(&args.output, args.force, terminal)?;
-    let part = Part {
+    let part = RunPart {
         validation: named_set(&args.validation),
         ..asked_stage(args.stage.as_deref())
     };

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use ctrnn_config::{Code, canonical, counted, interpreter};
 use ctrnn_files::{FileError, output};
 use ctrnn_sweep::{
-    JOB_TEMPLATE, Pool, Settings, SlurmOptions, State, Submission, Sweep, SweepError, Table, Trial,
+    JOB_TEMPLATE, Pool, PoolSettings, SlurmOptions, Submission, Sweep, SweepError, Table, Trial,
+    TrialState,
 };
 use ctrnn_tasks::Registry;
 use serde_json::json;
@@ -132,7 +133,7 @@ fn run_pool(
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
     let stop = StopRequests::counting(args.max_time)?;
-    let settings = Settings {
+    let settings = PoolSettings {
         program: this_program()?,
         jobs: threads::elsewhere(args.jobs),
         retries: args.retries,
@@ -205,7 +206,7 @@ fn this_program() -> Result<Vec<PathBuf>, Failure> {
 fn status(sweep: &Sweep, terminal: &Terminal) -> Result<(), Failure> {
     let table = Table::of(sweep);
     let counts = table.counts();
-    let words: Vec<String> = State::ALL
+    let words: Vec<String> = TrialState::ALL
         .iter()
         .filter_map(|state| Some(format!("{} {}", counts.get(state)?, state.word())))
         .collect();
@@ -218,7 +219,7 @@ fn status(sweep: &Sweep, terminal: &Terminal) -> Result<(), Failure> {
     let text = || {
         let mut lines = vec![summary.clone()];
         let rows = table.rows.iter().enumerate();
-        for (i, row) in rows.filter(|(_, row)| row.status.state != State::Done) {
+        for (i, row) in rows.filter(|(_, row)| row.status.state != TrialState::Done) {
             let reason = row.status.reason.as_deref().unwrap_or_default();
             lines.push(format!(
                 "{:>6}  {}  {:<8} {}  {reason}",
@@ -264,7 +265,7 @@ fn collect(
         columns.csv().into_bytes()
     };
     output::write(path, force, &bytes)?;
-    let n_done = table.counts().get(&State::Done).copied().unwrap_or(0);
+    let n_done = table.counts().get(&TrialState::Done).copied().unwrap_or(0);
     terminal.say(format!(
         "wrote {}: {n_done} of {} done",
         path.display(),

@@ -24,7 +24,7 @@ use crate::RunError;
 use crate::record::manifest::unnamed_layout;
 use crate::record::run_log::RunLog;
 use crate::record::run_trainer::{states, with_place};
-use crate::record::{Given, RunRecord, columns};
+use crate::record::{GivenConfig, RunRecord, columns};
 use crate::weights::weight_file::tensors_of;
 
 pub use imported::{Imported, Note};
@@ -148,7 +148,7 @@ impl Origin {
 pub fn record_import<B: TrainingBackend>(
     path: &Path,
     run: &Run,
-    given: &Given,
+    given: &GivenConfig,
     imported: &Imported,
     source: &serde_json::Value,
     device: (&str, &B::Device),

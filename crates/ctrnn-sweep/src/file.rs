@@ -73,7 +73,7 @@ impl SweepFile {
             folder: folder.to_owned(),
         });
         let (table, errors) = DeTable::parse_recoverable(text);
-        let mut reader = Reader {
+        let mut reader = SweepFileReader {
             problems: Vec::new(),
             source: &source,
             settings: BTreeMap::new(),
@@ -122,7 +122,7 @@ impl SweepFile {
 }
 
 /// Reads the parts of a sweep file and collects their problems.
-struct Reader<'a> {
+struct SweepFileReader<'a> {
     problems: Vec<Diagnostic>,
     source: &'a Arc<Source>,
     /// Keys that are set already, and the place of each.
@@ -131,7 +131,7 @@ struct Reader<'a> {
 
 type Entry<'a, 'b> = (String, Range<usize>, &'a Spanned<DeValue<'b>>);
 
-impl Reader<'_> {
+impl SweepFileReader<'_> {
     fn file(&mut self, table: &DeTable<'_>, name: &str) -> Option<SweepFile> {
         for key in table.keys().filter(|key| !KEYS.contains(&&**key.get_ref())) {
             self.unknown(key.get_ref(), key.span(), &KEYS);

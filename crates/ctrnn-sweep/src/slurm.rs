@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ctrnn_files::{FileError, atomic, read_at_most};
 
 use crate::SweepError;
-use crate::status::{State, Status};
+use crate::status::{Status, TrialState};
 use crate::sweep::Sweep;
 
 /// Built-in template of the job script; words in double braces are replaced.
@@ -96,9 +96,9 @@ impl Submission {
 /// Returns the names of the trials that have to be run.
 fn missing(sweep: &Sweep) -> Vec<&str> {
     let is_missing = |status: &Status| match status.state {
-        State::Waiting | State::Stopped => true,
-        State::Failed => status.is_worth_repeating(),
-        State::Done | State::Running => false,
+        TrialState::Waiting | TrialState::Stopped => true,
+        TrialState::Failed => status.is_worth_repeating(),
+        TrialState::Done | TrialState::Running => false,
     };
     let trials = sweep.trials.iter();
     let missing = trials.filter(|trial| is_missing(&Status::of(&sweep.run(trial))));

@@ -10,7 +10,7 @@ use crate::arrays::ArrayDoc;
 use crate::epochs::Epochs;
 use crate::groups::numbers;
 use crate::linear_decoder::Decoder;
-use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, colour, panel_mm};
+use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, colour, panel_mm};
 use crate::responses::{Responses, repeats};
 use crate::statistics::permutation;
 use crate::text::{rounded, short};

@@ -23,7 +23,7 @@ use crate::{ArrayDoc, Arrays, Pca, Study};
 
 pub use point::FixedPoint;
 pub use result::FixedPoints;
-pub use search::{End, Found, Search};
+pub use search::{End, FoundPoints, Search};
 pub use selection::SelectionVectors;
 pub use starts::{Followed, Region};
 
@@ -238,7 +238,7 @@ impl Answer for FixedPoints {
             Ok(search.run(&study.dynamics, &drive, visited.view(), study.seed)?)
         };
         let found = held.inputs.iter().map(under);
-        let found: Vec<Found> = found.collect::<Result<_, Unsuitable>>()?;
+        let found: Vec<FoundPoints> = found.collect::<Result<_, Unsuitable>>()?;
         let places: Vec<(usize, usize)> = study.visited_steps().collect();
         Ok(Self {
             pca: Pca::of(study.states_at(&places, MOST_OBSERVED).view())?,
@@ -293,7 +293,8 @@ impl FixedPoints {
     }
 
     fn arrays_of_inputs(&self) -> Arrays {
-        let numbers = |of: fn(&Found) -> usize| self.found.iter().map(of).collect::<Vec<usize>>();
+        let numbers =
+            |of: fn(&FoundPoints) -> usize| self.found.iter().map(of).collect::<Vec<usize>>();
         let diverges_ms = self
             .found
             .iter()
@@ -390,7 +391,7 @@ impl FixedPoints {
     }
 
     /// Describes the points under one input in a sentence.
-    fn census(&self, found: &Found) -> String {
+    fn census(&self, found: &FoundPoints) -> String {
         let mut parts = vec![fixed_points(&found.points)];
         let slow = found.points.iter().filter(|point| !point.is_fixed);
         match slow.count() {
@@ -447,7 +448,7 @@ fn fixed_points(points: &[FixedPoint]) -> String {
 }
 
 /// Describes the starts of a search, and how often they ended at each isolated point.
-fn search_report(found: &Found) -> String {
+fn search_report(found: &FoundPoints) -> String {
     let n = found.n_starts;
     let isolated = found
         .points

@@ -486,7 +486,7 @@ fn scores(responses: &Responses, axes: &Array2<f64>) -> Array3<f64> {
 }
 
 /// Variables of the panels, as indices.
-struct Plan {
+struct PanelVariables {
     /// The choice between two alternatives.
     choice: Option<usize>,
     /// Axis, not variable, that is upright in all panels: that of the choice, or else of the last variable.
@@ -497,7 +497,7 @@ struct Plan {
     sorted: Vec<usize>,
 }
 
-impl Plan {
+impl PanelVariables {
     fn of(variables: &[Variable], columns: &[Regressor]) -> Self {
         let all = || 0..variables.len();
         let is_choice =
@@ -545,7 +545,7 @@ fn panels(
     trials: &[usize],
     course: impl Fn(&[usize]) -> Array2<f64>,
 ) -> (Vec<Sorting>, usize) {
-    let plan = Plan::of(variables, columns);
+    let plan = PanelVariables::of(variables, columns);
     let correct = study.is_correct();
     let selector = selector(study);
     let mut found = Vec::new();

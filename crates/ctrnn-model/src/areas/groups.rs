@@ -17,20 +17,20 @@ impl Area {
     /// Returns the parts of the area, excitatory ones first, each with its number of units, which may be 0.
     ///
     /// `fraction` is that of excitatory units in an area without types; it is absent without Dale's law.
-    fn parts(&self, fraction: Option<f64>) -> Vec<(usize, Part<'_>)> {
+    fn parts(&self, fraction: Option<f64>) -> Vec<(usize, AreaPart<'_>)> {
         let n = self.units as f64;
         if let Some(fraction) = fraction.filter(|_| self.types.is_empty()) {
             let excitatory = (self.excitatory_fraction.unwrap_or(fraction) * n).round() as usize;
             return vec![
-                (excitatory, Part::of_sign(Sign::Excitatory)),
+                (excitatory, AreaPart::of_sign(Sign::Excitatory)),
                 (
                     self.units.saturating_sub(excitatory),
-                    Part::of_sign(Sign::Inhibitory),
+                    AreaPart::of_sign(Sign::Inhibitory),
                 ),
             ];
         }
         if self.types.is_empty() {
-            return vec![(self.units, Part::default())];
+            return vec![(self.units, AreaPart::default())];
         }
         let mut types: Vec<(&str, &CellType)> = self.types.iter().collect();
         types.sort_by_key(|(_, own)| Reverse(own.sign.map_or(0, |sign| sign.value() as i8)));
@@ -44,7 +44,7 @@ impl Area {
             units
         };
         let sizes: Vec<usize> = types.iter().copied().map(size).collect();
-        let parts = types.into_iter().map(|(name, own)| Part {
+        let parts = types.into_iter().map(|(name, own)| AreaPart {
             cell_type: Some(name),
             sign: own.sign,
             tau_ms: own.tau_ms,
@@ -55,19 +55,19 @@ impl Area {
 
 /// Cell type of a part of an area.
 #[derive(Clone, Copy, Default)]
-struct Part<'a> {
+struct AreaPart<'a> {
     cell_type: Option<&'a str>,
     sign: Option<Sign>,
     tau_ms: Option<f64>,
 }
 
-impl Part<'_> {
+impl AreaPart<'_> {
     fn of_sign(sign: Sign) -> Self {
         let name = match sign {
             Sign::Excitatory => "e",
             Sign::Inhibitory => "i",
         };
-        Part {
+        AreaPart {
             cell_type: Some(name),
             sign: Some(sign),
             tau_ms: None,

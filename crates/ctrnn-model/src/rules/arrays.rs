@@ -131,13 +131,13 @@ fn density(config: &CtrnnConfig, matrix: Matrix) -> Option<Violation> {
 }
 
 /// Kind of an array: its name, its values, what they must be, and that in words.
-type Kind<'a> = (&'a str, &'a Option<Vec<f64>>, fn(f64) -> bool, &'a str);
+type ArrayRule<'a> = (&'a str, &'a Option<Vec<f64>>, fn(f64) -> bool, &'a str);
 
 /// Checks that each array has one number of its kind for every pair of units.
 fn values(config: &CtrnnConfig, matrix: Matrix) -> Vec<Violation> {
     let size: usize = matrix.shape(config).iter().product();
     let given = config.connectivity.of(matrix);
-    let kinds: [Kind; 3] = [
+    let kinds: [ArrayRule; 3] = [
         (
             "mask",
             &given.mask,

@@ -19,7 +19,7 @@ use crate::trials::decimal::decimal;
 use array_reader::{MAX_VALUE, is_usable};
 use unit_recordings::UnitRecordings;
 
-pub(crate) use array_reader::Reader;
+pub(crate) use array_reader::ArrayReader;
 
 /// Largest number of classes. Each class is an output, so a larger label is assumed to be a mistake.
 const MAX_CLASSES: u32 = 4096;
@@ -67,11 +67,14 @@ impl TrialFile {
     /// # Errors
     /// Names the array, the position in it, the problem and its remedy.
     pub(crate) fn read(path: &Path, clock: Clock) -> Result<Self, TaskError> {
-        Self::from_arrays(Reader::new("files", path, NpzReader::open(path))?, clock)
+        Self::from_arrays(
+            ArrayReader::new("files", path, NpzReader::open(path))?,
+            clock,
+        )
     }
 
     /// Checks the arrays and takes them.
-    pub(crate) fn from_arrays(mut reader: Reader, clock: Clock) -> Result<Self, TaskError> {
+    pub(crate) fn from_arrays(mut reader: ArrayReader, clock: Clock) -> Result<Self, TaskError> {
         check_dt(&reader, clock)?;
         let Some(inputs) = reader.arrays.remove("inputs") else {
             return Err(reader.error("has no array inputs [trial, time, input]"));
@@ -462,7 +465,7 @@ impl TrialFile {
     }
 }
 
-fn check_dt(reader: &Reader, clock: Clock) -> Result<(), TaskError> {
+fn check_dt(reader: &ArrayReader, clock: Clock) -> Result<(), TaskError> {
     let Some(array) = reader.arrays.get("dt_ms") else {
         return Ok(());
     };
@@ -488,7 +491,7 @@ fn check_dt(reader: &Reader, clock: Clock) -> Result<(), TaskError> {
 }
 
 /// Returns the numbers of trials, time steps and inputs.
-fn input_shape(reader: &Reader, shape: &[usize]) -> Result<[usize; 3], TaskError> {
+fn input_shape(reader: &ArrayReader, shape: &[usize]) -> Result<[usize; 3], TaskError> {
     let wrong = || {
         reader.error(format!(
             "inputs has shape {shape:?}, but must be [trial, time, input]"
@@ -508,7 +511,7 @@ fn input_shape(reader: &Reader, shape: &[usize]) -> Result<[usize; 3], TaskError
 }
 
 /// Checks the order of the axes of the inputs against arrays whose axes are known.
-fn check_axes(reader: &Reader, inputs: &[usize]) -> Result<(), TaskError> {
+fn check_axes(reader: &ArrayReader, inputs: &[usize]) -> Result<(), TaskError> {
     let shape = |name: &str| reader.arrays.get(name).map(PackedArray::shape);
     let rows = ["labels", "targets", "mask", "unit_targets"]
         .into_iter()
@@ -560,7 +563,7 @@ fn check_axes(reader: &Reader, inputs: &[usize]) -> Result<(), TaskError> {
 
 /// Reads the length of each trial.
 fn read_n_steps(
-    reader: &Reader,
+    reader: &ArrayReader,
     [n_trials, max_steps]: [usize; 2],
 ) -> Result<Option<Vec<u32>>, TaskError> {
     let Some(array) = reader.arrays.get("n_steps") else {
@@ -591,7 +594,7 @@ fn read_n_steps(
 
 /// Reads labels or targets, and the number of outputs given by their shape: 1 for labels.
 fn take_target(
-    reader: &mut Reader,
+    reader: &mut ArrayReader,
     [n_trials, max_steps]: [usize; 2],
 ) -> Result<(TargetKind, PackedArray, usize), TaskError> {
     let found = [
@@ -636,7 +639,7 @@ fn take_target(
 }
 
 fn take_mask(
-    reader: &mut Reader,
+    reader: &mut ArrayReader,
     [n_trials, max_steps]: [usize; 2],
     target: TargetKind,
     n_outputs: usize,
@@ -658,7 +661,7 @@ fn take_mask(
 
 /// Reads the conditions of each trial. NaN means that one does not apply, as a coherence does not to a catch trial.
 fn take_conditions(
-    reader: &mut Reader,
+    reader: &mut ArrayReader,
     n_trials: usize,
 ) -> Result<Vec<(String, Vec<f64>)>, TaskError> {
     let names = reader
@@ -681,7 +684,7 @@ fn take_conditions(
 
 /// Returns the values of a condition, `[trial]`.
 fn values_of_condition(
-    reader: &Reader,
+    reader: &ArrayReader,
     name: &str,
     array: &PackedArray,
 ) -> Result<Vec<f64>, TaskError> {

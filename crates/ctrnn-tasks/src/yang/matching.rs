@@ -217,10 +217,7 @@ mod tests {
                 let condition = Condition::new([("match", is_match)]);
                 let trial = task.sample_trial(&condition, Clock::new(20.0).unwrap(), &mut rng());
                 let responds = (is_match == 1.0) == task.respond_to_match;
-                assert_eq!(
-                    trial.correct != Some(scene::FIXATION),
-                    responds
-                );
+                assert_eq!(trial.correct != Some(scene::FIXATION), responds);
             }
         }
     }

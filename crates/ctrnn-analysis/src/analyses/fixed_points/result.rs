@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::search::Found;
+use super::search::FoundPoints;
 use super::selection::SelectionVectors;
 use crate::held_inputs::HeldInputs;
 use crate::{Dynamics, Pca};
@@ -13,7 +13,7 @@ pub struct FixedPoints {
     /// Inputs that were held.
     pub held: HeldInputs,
     /// Fixed and slow points under each input.
-    pub found: Vec<Found>,
+    pub found: Vec<FoundPoints>,
     /// The network.
     pub dynamics: Dynamics,
     /// Principal components of the visited states.

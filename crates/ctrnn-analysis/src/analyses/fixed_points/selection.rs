@@ -4,7 +4,7 @@ use faer::c64;
 use ndarray::{Array1, Array2};
 
 use super::point::FixedPoint;
-use super::search::{Found, MOST_VISITED};
+use super::search::{FoundPoints, MOST_VISITED};
 use crate::held_inputs::{HeldInputs, Stimulus};
 use crate::linear_algebra::from_rows;
 use crate::text::{listed, short};
@@ -39,7 +39,7 @@ pub struct SelectionVectors {
 
 impl SelectionVectors {
     /// Returns `None` unless the task has two choices and an epoch with several held inputs and a stimulus.
-    pub fn of(study: &Study, held: &HeldInputs, found: &[Found]) -> Option<Self> {
+    pub fn of(study: &Study, held: &HeldInputs, found: &[FoundPoints]) -> Option<Self> {
         let choice_axis = unit(choice_axis(study)?)?;
         let epoch = held.stimuli.iter().map(|stimulus| stimulus.epoch);
         let epoch = epoch.max_by_key(|epoch| inputs_in(held, epoch).len())?;

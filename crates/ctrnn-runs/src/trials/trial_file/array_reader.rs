@@ -17,14 +17,14 @@ pub(super) const MAX_VALUE: f32 = 1e9;
 const ARRAYS: &str = "inputs, labels, targets, mask, unit_targets, unit_mask, n_steps, dt_ms";
 
 /// Reader that takes arrays of one file by name and describes problems with them.
-pub(crate) struct Reader<'a> {
+pub(crate) struct ArrayReader<'a> {
     /// Key of the task's table to which errors refer.
     pub(super) key: &'static str,
     pub(super) path: &'a Path,
     pub(super) arrays: BTreeMap<String, PackedArray>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ArrayReader<'a> {
     /// Reads all arrays.
     ///
     /// # Errors

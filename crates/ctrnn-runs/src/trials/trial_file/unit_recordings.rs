@@ -3,7 +3,7 @@
 use ctrnn_files::{Array, ArrayData, PackedArray};
 use ctrnn_tasks::TaskError;
 
-use super::array_reader::Reader;
+use super::array_reader::ArrayReader;
 
 /// Recorded rates of units in the trials of a file.
 pub(super) struct UnitRecordings {
@@ -16,7 +16,7 @@ pub(super) struct UnitRecordings {
 impl UnitRecordings {
     /// Takes the recordings out of a file, if it has them.
     pub fn take(
-        reader: &mut Reader,
+        reader: &mut ArrayReader,
         [n_trials, max_steps]: [usize; 2],
     ) -> Result<Option<Self>, TaskError> {
         let mask = reader.arrays.remove("unit_mask");
@@ -49,7 +49,7 @@ impl UnitRecordings {
     }
 }
 
-impl Reader<'_> {
+impl ArrayReader<'_> {
     /// Gives a file of recordings that has neither labels nor targets one output that counts nowhere.
     pub(super) fn add_silent_output(
         &mut self,
