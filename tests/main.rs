@@ -35,6 +35,7 @@
 //! * `trial_files`: files of trials, as training and testing take them; what they cost in memory
 //! * `untrusted_files`: a corpus of malicious files, each refused with little memory and time
 //! * `doc_comments`: doc comments of all crates open with a verb or a term
+//! * `file_cycles`: imports between the files of a crate run one way
 //! * `project`: the folder that each test works in
 
 mod analysis;
@@ -49,6 +50,7 @@ mod continual;
 mod determinism;
 mod doc_comments;
 mod earlier_versions;
+mod file_cycles;
 mod import;
 mod learning_rules;
 mod long_trials;

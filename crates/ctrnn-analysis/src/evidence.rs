@@ -5,6 +5,9 @@ use ctrnn_tasks::{Meaning, Quantity, Task, TrialBatch};
 use crate::text::{are, short, spoken};
 use crate::{Study, Unsuitable};
 
+/// Names of conditions that are told apart however many values they have.
+pub(crate) const CONTEXTS: [&str; 3] = ["context", "rule", "task"];
+
 /// Signed evidence per trial: one of the two choices of a task is correct above a bound, the other below.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
@@ -362,14 +365,19 @@ fn decisive(
             .filter(|&b| values[b].is_finite())
             .collect(),
         values,
-        bound: if low < 0.0 && high > 0.0 {
-            0.0
-        } else {
-            low / 2.0 + high / 2.0
-        },
+        bound: bound_between(low, high),
         source,
     };
     (is_parted && below != above && levels(&evidence) > 2).then_some(evidence)
+}
+
+/// Returns the bound between two values: 0 if it is between them, otherwise their mean.
+fn bound_between(low: f64, high: f64) -> f64 {
+    if low < 0.0 && high > 0.0 {
+        0.0
+    } else {
+        low / 2.0 + high / 2.0
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Inputs that are held constant, under which a driven network is an autonomous system.
 
 mod by_hand;
+mod epoch_inputs;
 mod medians;
 #[cfg(test)]
 mod tests;
@@ -12,16 +13,14 @@ use ndarray::{Array1, Array2, Array3, Axis, s};
 
 pub use self::by_hand::HeldOptions;
 use self::by_hand::read_rows;
+pub(crate) use self::epoch_inputs::Medians;
 use self::medians::Grouping;
-pub(crate) use self::medians::Medians;
-use crate::evidence::{column, evidence, level_name, quantity_of, shown_trials};
+use crate::evidence::{CONTEXTS, column, evidence, level_name, quantity_of, shown_trials};
 use crate::groups::Group;
 use crate::study::{span, steps_of};
 use crate::text::{listed, short, spoken};
 use crate::{ArrayDoc, Arrays, Study, SynapseStates, Unsuitable};
 
-/// Names of conditions that are told apart however many values they have.
-pub(crate) const CONTEXTS: [&str; 3] = ["context", "rule", "task"];
 /// Largest number of channels that a sentence names.
 const MOST_CHANNELS: usize = 8;
 
@@ -33,12 +32,12 @@ pub struct HeldInput {
     /// Name in figures and sentences, such as `stimulus, context = motion`.
     pub name: String,
     /// Parts of the trials that have this input; none if it was given by the user.
-    pub places: Vec<Place>,
+    pub places: Vec<HeldEpoch>,
 }
 
 /// An epoch in some trials.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct HeldEpoch {
     /// Name of the epoch.
     pub epoch: &'static str,
     /// Name of the group of trials; empty if all trials are in one group.
@@ -215,7 +214,7 @@ impl HeldInput {
     /// Returns at most `most` states that the network visits under this input, spread evenly over the trials and epochs
     /// that have it; those of all trials if it was given by the user.
     pub fn visited(&self, study: &Study, most: usize) -> Array2<f64> {
-        let steps = |place: &Place| {
+        let steps = |place: &HeldEpoch| {
             let of = |&b: &usize| {
                 let steps = steps_of(&study.batch, b, place.epoch);
                 steps.map(move |t| (b, t)).collect::<Vec<_>>()
@@ -232,7 +231,7 @@ impl HeldInput {
 
     /// Returns the trial and the time step at the end of each of the epochs with this input; of all trials if it was given by the user.
     fn ends(&self, study: &Study) -> Vec<(usize, usize)> {
-        let end = |place: &Place, b: usize| {
+        let end = |place: &HeldEpoch, b: usize| {
             let steps = steps_of(&study.batch, b, place.epoch);
             Some((b, steps.last()?))
         };
@@ -390,7 +389,7 @@ impl Collected {
             Some((last, names, _)) if *last == epoch => names.push(group.name.clone()),
             _ => self.groups[k].push((epoch, vec![group.name.clone()], n_groups)),
         }
-        self.inputs[k].places.push(Place {
+        self.inputs[k].places.push(HeldEpoch {
             epoch,
             group: group.name,
             trials: group.trials,
@@ -498,7 +497,7 @@ fn name(groups: &[(&'static str, Vec<String>, usize)]) -> String {
 /// Keeps the inputs that are held longest: the first of each group, then the second of each.
 fn longest(inputs: Vec<HeldInput>, study: &Study, most: usize) -> Vec<HeldInput> {
     let n_steps = |held: &HeldInput| {
-        let of = |place: &Place| {
+        let of = |place: &HeldEpoch| {
             let steps = |&b: &usize| {
                 span(
                     &study.batch.timelines[b],

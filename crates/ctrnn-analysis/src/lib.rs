@@ -63,7 +63,7 @@ mod trial_record;
 mod unsuitable;
 mod variables;
 
-pub use analyses::fixed_points::{FixedPoint, FixedPoints, Found, Search};
+pub use analyses::fixed_points::{FixedPoint, FixedPoints, FoundPoints, Search};
 pub use analyses::{
     ANALYSES, Analysis, AnalysisOption, Answer, Basis, Findings, NoOptions, OptionError, OptionSet,
     Section,
@@ -81,7 +81,7 @@ pub use dsa::{delay_dynamics, dsa, dynamical_distance};
 pub use dynamics::{Dynamics, Factors};
 pub use epochs::Epochs;
 pub use evidence::{Context, Contexts, Evidence, evidence};
-pub use held_inputs::{HeldInput, HeldInputs, Place, Stimulus};
+pub use held_inputs::{HeldEpoch, HeldInput, HeldInputs, Stimulus};
 pub use linear_algebra::{Eigen, Modes, NotConverged};
 pub use metrics::Metrics;
 pub use population::{

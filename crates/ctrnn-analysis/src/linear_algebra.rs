@@ -38,6 +38,12 @@ fn array(a: MatRef<f64>) -> Array2<f64> {
     Array2::from_shape_fn((a.nrows(), a.ncols()), |(i, j)| a[(i, j)])
 }
 
+/// Returns a matrix with the given vectors of `n` numbers as rows.
+pub fn from_rows(rows: impl Iterator<Item = Array1<f64>>, n: usize) -> Array2<f64> {
+    let rows: Vec<Array1<f64>> = rows.collect();
+    Array2::from_shape_fn((rows.len(), n), |(i, j)| rows[i][j])
+}
+
 /// Returns the mean of every column, and the matrix with the means subtracted, which is exactly 0 in a constant column.
 pub fn centred(a: ArrayView2<f64>) -> (Array1<f64>, Array2<f64>) {
     let Some(first) = a.outer_iter().next() else {

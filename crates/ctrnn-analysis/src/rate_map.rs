@@ -162,25 +162,7 @@ impl RateMap {
         let (n_rows, n_columns) = is_open.dim();
         let mut n_fields = 0;
         for start in 0..n_rows * n_columns {
-            let mut border = vec![[start / n_columns, start % n_columns]];
-            let mut size = 0;
-            while let Some([y, x]) = border.pop() {
-                if !std::mem::take(&mut is_open[[y, x]]) {
-                    continue;
-                }
-                size += 1;
-                let sides = [
-                    [y.wrapping_sub(1), x],
-                    [y + 1, x],
-                    [y, x.wrapping_sub(1)],
-                    [y, x + 1],
-                ];
-                border.extend(
-                    sides
-                        .into_iter()
-                        .filter(|[y, x]| *y < n_rows && *x < n_columns),
-                );
-            }
+            let size = close_field(&mut is_open, [start / n_columns, start % n_columns]);
             n_fields += usize::from(size >= least_bins.max(1));
         }
         n_fields
@@ -230,6 +212,28 @@ impl RateMap {
             .map(score)
             .fold(f64::NAN, f64::max)
     }
+}
+
+/// Closes the open bins that are connected to a bin along their sides, and returns their number.
+fn close_field(is_open: &mut Array2<bool>, start: [usize; 2]) -> usize {
+    let (n_rows, n_columns) = is_open.dim();
+    let mut border = vec![start];
+    let mut size = 0;
+    while let Some([y, x]) = border.pop() {
+        if !std::mem::take(&mut is_open[[y, x]]) {
+            continue;
+        }
+        size += 1;
+        let sides = [
+            [y.wrapping_sub(1), x],
+            [y + 1, x],
+            [y, x.wrapping_sub(1)],
+            [y, x + 1],
+        ];
+        let is_inside = |[y, x]: &[usize; 2]| *y < n_rows && *x < n_columns;
+        border.extend(sides.into_iter().filter(is_inside));
+    }
+    size
 }
 
 /// Returns the radius of the central peak of an autocorrelation: the first one with a mean correlation below 0.

@@ -45,14 +45,18 @@ pub struct ReportedRun<'a> {
 }
 
 /// Analyses with their results.
-type Found<'a> = [(&'a Analysis, Result<Findings, Unsuitable>)];
+type ReportedAnalyses<'a> = [(&'a Analysis, Result<Findings, Unsuitable>)];
 
 /// Writes the page about a run: key numbers, warnings, the results of analyses in the given order, and the commands
 /// that reproduce it.
 ///
 /// # Errors
 /// If a file of the run cannot be read.
-pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String, FileError> {
+pub fn report(
+    run: &ReportedRun,
+    study: &Study,
+    found: &ReportedAnalyses,
+) -> Result<String, FileError> {
     let state = RunJson::load(&run.folder.run_json())?;
     let events = events(run.folder);
     let manifest = manifest(run.folder)?;
@@ -92,7 +96,7 @@ pub fn report(run: &ReportedRun, study: &Study, found: &Found) -> Result<String,
 }
 
 /// Returns the titles and contents of the sections with results, among them the interactive view.
-fn chapters(found: &Found, view: Option<&Json>) -> Vec<(&'static str, String)> {
+fn chapters(found: &ReportedAnalyses, view: Option<&Json>) -> Vec<(&'static str, String)> {
     let chapters = found.chunk_by(|(a, _), (b, _)| a.section == b.section);
     let mut sections: Vec<(&str, String)> = chapters
         .map(|chapter| (chapter[0].0.section.title(), cards(chapter)))
@@ -423,7 +427,7 @@ fn tau_words(tau_ms: &ndarray::Array1<f64>) -> String {
 }
 
 /// Renders the results of analyses, with a card for each that has one.
-fn cards(found: &Found) -> String {
+fn cards(found: &ReportedAnalyses) -> String {
     let with_result = found.iter().filter_map(|(analysis, findings)| {
         let findings = findings.as_ref().ok()?;
         Some(card(analysis.title, analysis.summary, findings))
@@ -482,7 +486,7 @@ fn interactive(view: &Json) -> String {
     )
 }
 
-fn left_out(found: &Found) -> String {
+fn left_out(found: &ReportedAnalyses) -> String {
     let line = |(analysis, findings): &(&Analysis, Result<Findings, Unsuitable>)| {
         let why = findings.as_ref().err()?;
         Some(format!("{}: {why}", spoken(analysis.name)))

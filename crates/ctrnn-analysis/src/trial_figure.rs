@@ -245,12 +245,7 @@ impl Column<'_> {
         }
         let channels = first..first + n;
         let values = channels.flat_map(|channel| (0..n_steps).map(move |t| (t, channel)));
-        let symmetric = scale[0].abs().max(scale[1]);
-        let (scale, map) = if scale[0] < -0.5 * scale[1] {
-            ([-symmetric, symmetric], ColourMap::BlueWhiteRed)
-        } else {
-            ([0.0, scale[1]], ColourMap::Blues)
-        };
+        let (scale, map) = colours_of(scale);
         vec![Layer::HeatMap(HeatMap {
             x: [0.0, n_steps as f64 * self.dt_ms],
             y: [top - 0.4, bottom + 0.4],
@@ -279,16 +274,12 @@ impl Column<'_> {
     /// differ.
     fn mask(&self) -> Panel {
         let n_steps = self.batch.n_steps[self.b];
-        let (rows, n) = match &self.batch.mask {
-            Mask::Steps(mask) => (self.batch.rows(mask, self.b, 1), 1),
-            Mask::Outputs(mask) => (
-                self.batch.rows(mask, self.b, self.batch.n_outputs),
-                self.batch.n_outputs,
-            ),
+        let (mask, n) = match &self.batch.mask {
+            Mask::Steps(mask) => (mask, 1),
+            Mask::Outputs(mask) => (mask, self.batch.n_outputs),
         };
-        let heaviest = match &self.batch.mask {
-            Mask::Steps(mask) | Mask::Outputs(mask) => mask.iter().copied().fold(0.0, f32::max),
-        };
+        let rows = self.batch.rows(mask, self.b, n);
+        let heaviest = mask.iter().copied().fold(0.0, f32::max);
         let values =
             (0..n).flat_map(|output| (0..n_steps).map(move |t| f64::from(rows[t * n + output])));
         let end = n_steps as f64 * self.dt_ms;
@@ -314,6 +305,16 @@ impl Column<'_> {
             layers: vec![bar],
             ..Panel::default()
         }
+    }
+}
+
+/// Returns the scale and the colours of values from the lowest to the highest: symmetric about 0 if many are negative.
+fn colours_of([low, high]: [f64; 2]) -> ([f64; 2], ColourMap) {
+    if low < -0.5 * high {
+        let largest = low.abs().max(high);
+        ([-largest, largest], ColourMap::BlueWhiteRed)
+    } else {
+        ([0.0, high], ColourMap::Blues)
     }
 }
 

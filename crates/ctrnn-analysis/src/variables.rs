@@ -168,12 +168,7 @@ impl Variable {
                 [..self.n_levels() - 1]
                 .iter()
                 .map(|(level, name)| {
-                    let contrast = |x: f64| match x {
-                        x if x.is_nan() => x,
-                        x if x == *level => 1.0,
-                        x if x == high => -1.0,
-                        _ => 0.0,
-                    };
+                    let contrast = |x: f64| contrast(x, *level, high);
                     column(&|of: &str| format!("{of}: {name}"), &contrast)
                 })
                 .collect(),
@@ -182,6 +177,16 @@ impl Variable {
                 vec![column(&str::to_owned, &scaled)]
             }
         }
+    }
+}
+
+/// Returns the contrast of a category for a value: 1 in it, -1 in the last category, 0 in others, NaN without a value.
+fn contrast(x: f64, category: f64, last: f64) -> f64 {
+    match x {
+        x if x.is_nan() => x,
+        x if x == category => 1.0,
+        x if x == last => -1.0,
+        _ => 0.0,
     }
 }
 

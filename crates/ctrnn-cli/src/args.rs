@@ -1,5 +1,7 @@
 //! Definition of the command line.
 
+mod shared;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use ctrnn_analysis::{AnalysisOption, Selection};
 
 use crate::figure::FigureFormat;
 use crate::sweep::SweepArgs;
+
+pub use shared::{Trust, parse_duration};
 
 /// Train continuous-time recurrent neural networks on cognitive tasks.
 #[derive(Debug, Parser)]
@@ -151,15 +155,6 @@ impl Data {
         let threads = self.threads.map(|n| format!("device.threads={n}"));
         given.iter().cloned().chain(threads).collect()
     }
-}
-
-/// Option by which a user agrees to a program.
-#[derive(Clone, Copy, Debug, Default, ClapArgs)]
-pub struct Trust {
-    /// Agree to start the programs that the configuration names, now and in later commands until they change
-    /// (docs/trust.md).
-    #[arg(long)]
-    pub trust: bool,
 }
 
 const OVERRIDES: &str = "Overrides: KEY=VALUE as in the file, such as model.n_units=64; '~KEY' removes a key, and so does KEY=none unless none is a value of the key";
@@ -763,15 +758,6 @@ pub enum ConfigCommand {
         /// Key or table, such as model.tau_ms, tau_ms or model [default: all tables].
         key: Option<String>,
     },
-}
-
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let duration: Option<jiff::SignedDuration> = text.parse().ok();
-    duration
-        .and_then(|duration| Duration::try_from(duration).ok())
-        .ok_or_else(|| {
-            format!("{text:?} is not a duration; expected for instance 3h50m, 90s or 45m")
-        })
 }
 
 /// Returns the completion script for a shell.

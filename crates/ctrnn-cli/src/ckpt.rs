@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use ctrnn_config::counted;
+use ctrnn_config::{Code, counted};
 use ctrnn_files::{CheckpointManifest, FileError, Holder, RunFolder, RunLock, read_pointer};
 use ctrnn_runs::{Checkpoint, TensorSummary, checkpoint_step, now};
 use serde_json::{Value as Json, json};
@@ -267,6 +267,6 @@ fn keep_last(folder: &RunFolder) -> Result<usize, Failure> {
             "{} has no checkpoint.keep_last",
             folder.resolved().display()
         );
-        Failure::new(DATA, "D001", what, "give the number to keep: --keep 3")
+        Failure::of_code(Code::Data, what, "give the number to keep: --keep 3")
     })
 }

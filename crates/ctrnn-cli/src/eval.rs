@@ -21,7 +21,7 @@ use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::{Failure, USAGE};
 use crate::perturbation::{Shown, check_windows, perturbation};
 use crate::run_path::{
-    Needs, Part, asked_stage, existing_with_data, named_set, note_stage, weights_of,
+    Needs, RunPart, asked_stage, existing_with_data, named_set, note_stage, weights_of,
 };
 use crate::terminal::Terminal;
 use crate::trial_count::trial_count;
@@ -45,26 +45,18 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
         &args.overrides,
         registry,
         Needs::Trials(args.trust.consent(terminal)),
-        Part {
+        RunPart {
             validation: named_set(&args.validation),
             ..asked_stage(args.stage.as_deref())
         },
     )?;
     note_stage(&run, terminal);
-    if args.trials.is_some() && run.origin("validate.trials") == Origin::CommandLine {
-        let what = "--trials and validate.trials both set the number of trials";
-        return Err(Failure::new(USAGE, "U005", what, "keep one of the two"));
-    }
+    check_one_number_of_trials(args, &run)?;
     note_unused_noise(args.noise, &run, terminal);
     let weights = weights_of(&folder, &run, args.checkpoint.as_deref(), terminal)?;
-    let n_trials = if args.validation.is_some() {
-        run.config.validate.trials
-    } else {
-        trial_count(&run, args.trials, || run.config.validate.trials, terminal)
-    };
     let job = EvalJob {
         args,
-        n_trials,
+        n_trials: n_trials(args, &run, terminal),
         folder: &folder,
         run: &run,
         weights: &weights,
@@ -75,6 +67,24 @@ pub fn run(args: &EvalArgs, registry: &Registry, terminal: &Terminal) -> Result<
         || json(&report, args, &run, weights.step),
     )?;
     Ok(())
+}
+
+/// Checks that not both an option and an override give the number of trials.
+fn check_one_number_of_trials(args: &EvalArgs, run: &Run) -> Result<(), Failure> {
+    if args.trials.is_some() && run.origin("validate.trials") == Origin::CommandLine {
+        let what = "--trials and validate.trials both set the number of trials";
+        return Err(Failure::new(USAGE, "U005", what, "keep one of the two"));
+    }
+    Ok(())
+}
+
+/// Returns the number of trials: that of the validation set, or the one asked for.
+fn n_trials(args: &EvalArgs, run: &Run, terminal: &Terminal) -> usize {
+    let of_validation = run.config.validate.trials;
+    match args.validation {
+        Some(_) => of_validation,
+        None => trial_count(run, args.trials, || of_validation, terminal),
+    }
 }
 
 /// Checks that overrides may be given.
@@ -406,22 +416,27 @@ fn condition_table(report: &EvalReport, run: &Run) -> String {
     });
     let width = labels.max().unwrap_or(0);
     for (name, rows, is_short) in &tables {
-        if !is_short {
-            text.push_str(&range(name, rows));
-            continue;
-        }
-        for (value, score) in rows {
-            let _ = writeln!(
-                text,
-                "  {:<width$} {:>9}   {}{}",
-                label(name, *value, run),
-                percent(score.accuracy),
-                counted(score.trials, "trial"),
-                reaction(score.reaction_ms)
-            );
-        }
+        text.push_str(&if *is_short {
+            rows_of_values(name, rows, width, run)
+        } else {
+            range(name, rows)
+        });
     }
     text
+}
+
+/// Formats a row for each value of a condition, with labels of up to `width` characters.
+fn rows_of_values(name: &str, rows: &[(f64, Score)], width: usize, run: &Run) -> String {
+    let row = |(value, score): &(f64, Score)| {
+        format!(
+            "  {:<width$} {:>9}   {}{}\n",
+            label(name, *value, run),
+            percent(score.accuracy),
+            counted(score.trials, "trial"),
+            reaction(score.reaction_ms)
+        )
+    };
+    rows.iter().map(row).collect()
 }
 
 /// Returns the scores of the values of a condition in the order of the values.

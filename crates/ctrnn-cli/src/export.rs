@@ -10,12 +10,12 @@ use crate::args::{ExportArgs, ExportFormat};
 use crate::backend::{CheckEvery, Job, with_backend};
 use crate::failure::Failure;
 use crate::output;
-use crate::run_path::{Needs, Part, existing, weights_of};
+use crate::run_path::{Needs, RunPart, existing, weights_of};
 use crate::terminal::Terminal;
 
 /// Exports a run.
 pub fn run(args: &ExportArgs, registry: &Registry, terminal: &Terminal) -> Result<(), Failure> {
-    let (last, network) = (Part::LAST, Needs::Network);
+    let (last, network) = (RunPart::LAST, Needs::Network);
     let (folder, run) = existing(&args.run, &args.data, &[], registry, network, last)?;
     match args.to {
         ExportFormat::Torch => check_folder(&args.output)?,

@@ -16,7 +16,7 @@ mod divergence;
 mod file;
 
 use ctrnn_analysis::InjectedError;
-use ctrnn_config::{ConfigErrors, Diagnostic, Run, render_error};
+use ctrnn_config::{Code, ConfigErrors, Diagnostic, Run, render_error};
 use ctrnn_files::{ErrorKind, FileError, RunFolder};
 use ctrnn_kernels::KernelPathError;
 use ctrnn_model::ModelError;
@@ -42,11 +42,11 @@ const TASK_HELP: &str = "`train-ctrnn tasks describe` with the name of the task 
 pub struct Failure {
     /// Exit code of the process.
     pub exit_code: u8,
-    kind: Kind,
+    kind: FailureContent,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum FailureContent {
     Config(ConfigErrors),
     Plain {
         code: &'static str,
@@ -65,12 +65,17 @@ impl Failure {
     ) -> Self {
         Self {
             exit_code,
-            kind: Kind::Plain {
+            kind: FailureContent::Plain {
                 code,
                 message: message.into(),
                 help: help.into(),
             },
         }
+    }
+
+    /// Creates an error with the code and the exit code of a problem of a configuration or its data.
+    pub fn of_code(code: Code, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(code.exit_code(), code.id(), message, help)
     }
 
     /// Creates the error of a wrong command line, with clap's advice and the usage.
@@ -154,8 +159,8 @@ impl Failure {
     /// Formats the error for the terminal.
     pub fn render(&self, color: bool) -> String {
         match &self.kind {
-            Kind::Config(errors) => errors.render(color),
-            Kind::Plain {
+            FailureContent::Config(errors) => errors.render(color),
+            FailureContent::Plain {
                 code,
                 message,
                 help,
@@ -181,7 +186,7 @@ impl From<ConfigErrors> for Failure {
     fn from(errors: ConfigErrors) -> Self {
         Self {
             exit_code: errors.exit_code(),
-            kind: Kind::Config(errors),
+            kind: FailureContent::Config(errors),
         }
     }
 }
@@ -240,7 +245,7 @@ impl From<TrainError> for Failure {
                 "resume with the optimizer with which the run was trained; a new run that begins from another one needs the same train.optimizer, or leaves out --with-optimizer"
             }
             TrainError::Model(ref error) => match undrawable(error) {
-                Some(help) => return Self::new(USAGE, "C016", error.to_string(), help),
+                Some(help) => return Self::of_code(Code::Initial, error.to_string(), help),
                 None => "check that the file belongs to this network",
             },
             _ => TASK_HELP,
@@ -261,7 +266,7 @@ impl From<TaskError> for Failure {
     fn from(mut error: TaskError) -> Self {
         let own_help = error.help.take();
         let (code, help) = match error.kind {
-            TaskErrorKind::Program => ("D006", TASK_HELP),
+            TaskErrorKind::Program => (Code::Program.id(), TASK_HELP),
             TaskErrorKind::Data => (
                 "D003",
                 "correct the program or the file that the task's table names, which provides its trials",

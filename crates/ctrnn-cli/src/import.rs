@@ -5,7 +5,7 @@ use std::path::Path;
 use ctrnn_config::{ConfigErrors, KEYS_OF_DRAWN_WEIGHTS, Origin, Reading, Run, counted};
 use ctrnn_files::{FileError, RunFolder, digest, output::check_folder};
 use ctrnn_model::TrainingBackend;
-use ctrnn_runs::{Given, ImportOrigin, Imported, RunError, record_import};
+use ctrnn_runs::{GivenConfig, ImportOrigin, Imported, RunError, record_import};
 use ctrnn_tasks::{Programs, Registry};
 
 use crate::args::{ImportArgs, ImportFormat};
@@ -44,7 +44,7 @@ pub fn run(args: &ImportArgs, registry: &Registry, terminal: &Terminal) -> Resul
     let job = ImportJob {
         args,
         run: &run,
-        given: Given {
+        given: GivenConfig {
             config: config.into_bytes(),
             overrides,
         },
@@ -141,7 +141,7 @@ fn without_steps(run: &mut Run, output: &Path) -> Option<String> {
 struct ImportJob<'a> {
     args: &'a ImportArgs,
     run: &'a Run,
-    given: Given,
+    given: GivenConfig,
     imported: &'a Imported,
     source: serde_json::Value,
 }

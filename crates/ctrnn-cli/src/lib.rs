@@ -29,6 +29,7 @@ mod import;
 mod info;
 mod init;
 mod memory;
+mod outcomes;
 mod output;
 mod perturbation;
 mod plot;

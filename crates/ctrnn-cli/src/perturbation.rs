@@ -137,14 +137,7 @@ pub fn check_windows(
         }
     }
     if let Some(unknown) = asked.iter().find(|epoch| !known.contains(epoch)) {
-        let what = format!("no trial has an epoch {unknown}");
-        let help = if known.is_empty() {
-            "the inputs of a file have no epochs: give times in ms, such as 200..400".to_owned()
-        } else {
-            let known = known.join(", ");
-            format!("epochs are {known}; or give times in ms, such as 200..400")
-        };
-        return Err(Failure::new(USAGE, "C036", what, help));
+        return Err(unknown_epoch(unknown, &known));
     }
     if let Some(start) = latest.filter(|start| *start >= n_steps) {
         let ms = |steps: usize| steps as f64 * run.clock.dt_ms();
@@ -156,6 +149,18 @@ pub fn check_windows(
         return Err(Failure::new(USAGE, "C036", what, "give an earlier time"));
     }
     Ok(())
+}
+
+/// Creates the error of an epoch that no trial has.
+fn unknown_epoch(unknown: &str, known: &[&str]) -> Failure {
+    let what = format!("no trial has an epoch {unknown}");
+    let help = if known.is_empty() {
+        "the inputs of a file have no epochs: give times in ms, such as 200..400".to_owned()
+    } else {
+        let known = known.join(", ");
+        format!("epochs are {known}; or give times in ms, such as 200..400")
+    };
+    Failure::new(USAGE, "C036", what, help)
 }
 
 #[cfg(test)]

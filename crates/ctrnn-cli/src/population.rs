@@ -8,19 +8,19 @@ use ctrnn_analysis::{
     Basis, Findings, Networks, Observer, OptionSet, POPULATION_ANALYSES, PopulationAnalysis,
     Unsuitable, population_page,
 };
-use ctrnn_config::{counted, differences};
+use ctrnn_config::{Code, counted, differences};
 use ctrnn_files::{RunFolder, output as files};
-use ctrnn_sweep::{State, Status, Sweep};
+use ctrnn_sweep::{Status, Sweep, TrialState};
 use ctrnn_tasks::Registry;
 use serde_json::json;
 
-use crate::analyze::{self, Outcome};
 use crate::args::{AnalyzeArgs, AnalyzedTrials, ReportArgs};
-use crate::failure::{DATA, Failure, USAGE};
+use crate::failure::{Failure, USAGE};
+use crate::outcomes::{self, Outcome};
 use crate::output;
 use crate::run_path::{Needs, recorded};
 use crate::study::{
-    Loaded, Settings, SharedTrials, Words, load, load_shared, unknown, with_study_of,
+    AnalysisSettings, Loaded, SharedTrials, Words, load, load_shared, unknown, with_study_of,
 };
 use crate::terminal::Terminal;
 
@@ -192,7 +192,7 @@ fn root(sweep: &Sweep, trial: usize) -> PathBuf {
 fn done_trials(sweep: &Sweep) -> Result<(Vec<usize>, Vec<String>), Failure> {
     let is_done = |k: &usize| {
         let run = sweep.run(&sweep.trials[*k]);
-        Status::of(&run).state == State::Done
+        Status::of(&run).state == TrialState::Done
     };
     let (done, others): (Vec<usize>, Vec<usize>) = (0..sweep.trials.len()).partition(is_done);
     let folder = sweep.folder().display();
@@ -200,7 +200,7 @@ fn done_trials(sweep: &Sweep) -> Result<(Vec<usize>, Vec<String>), Failure> {
         let what = format!("no trial of {folder} is done");
         let help =
             "`train-ctrnn sweep run SWEEP` runs them; `sweep status` says what became of them";
-        return Err(Failure::new(DATA, "D001", what, help));
+        return Err(Failure::of_code(Code::Data, what, help));
     }
     let others = (!others.is_empty()).then(|| {
         let n = counted(others.len() as u64, "trial");
@@ -285,13 +285,7 @@ pub fn analyze(
     terminal: &Terminal,
 ) -> Result<(), Failure> {
     let words = Words::sort(words, of_several)?;
-    let is_all = words.names.iter().any(|name| name == "all");
-    let wanted: Vec<&'static PopulationAnalysis> = if is_all {
-        POPULATION_ANALYSES.iter().collect()
-    } else {
-        let names = words.names.iter();
-        names.map(|name| named(name)).collect::<Result<_, _>>()?
-    };
+    let wanted = words.wanted(POPULATION_ANALYSES, named)?;
     if wanted.is_empty() {
         let help = format!("name one: all, {}", names_of_all().join(", "));
         return Err(Failure::new(USAGE, "C033", "no analysis is named", help));
@@ -302,7 +296,7 @@ pub fn analyze(
         (None, None) => return Err(no_output("a folder for the results", "-o DIR")),
     };
     let names: Vec<&str> = wanted.iter().map(|analysis| analysis.name).collect();
-    analyze::check_folder(args, &names)?;
+    outcomes::check_folder(args, &names)?;
     note_left_out(population, terminal);
     let needs = Needs::Trials(args.trials.trust.consent(terminal));
     let given = (&args.trials, &words);
@@ -317,11 +311,11 @@ pub fn analyze(
             found,
         })
         .collect();
-    analyze::refuse_single(&outcomes, is_all)?;
-    analyze::prepare_folder(args, &folder, &outcomes)?;
+    outcomes::refuse_single(&outcomes, words.asks_for_all())?;
+    outcomes::prepare_folder(args, &folder, &outcomes)?;
     let networks = &population.networks;
     let about = json!({ "networks": networks.names, "groups": networks.groups });
-    analyze::write_all(args, &folder, outcomes, about, terminal)
+    outcomes::write_all(args, &folder, outcomes, about, terminal)
 }
 
 fn names_of_all() -> Vec<&'static str> {
@@ -369,7 +363,7 @@ pub fn report(
     let words = Words {
         names: Vec::new(),
         overrides: Vec::new(),
-        settings: Settings::new(),
+        settings: AnalysisSettings::new(),
     };
     let given = (&args.trials, &words);
     let found = population.found(&everything, given, needs, (registry, terminal))?;

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::population::{self, Population};
 use crate::run_path::Needs;
-use crate::study::{Settings, analyse, load, with_study};
+use crate::study::{AnalysisSettings, analyse, load, with_study};
 use crate::terminal::Terminal;
 
 /// Writes the report of a run, of several runs, or of a sweep.
@@ -76,7 +76,7 @@ fn of_run(args: &ReportArgs, registry: &Registry, terminal: &Terminal) -> Result
         Ok(report(
             &about,
             study,
-            &analyse(study, &everything, &Settings::new()),
+            &analyse(study, &everything, &AnalysisSettings::new()),
         )?)
     })?;
     ctrnn_files::output::write(&path, force, page.as_bytes())?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::backend::Backend;
-use ctrnn_config::{ConfigErrors, Reading, Run, StageChoice, is_within};
+use ctrnn_config::{Code, ConfigErrors, Reading, Run, StageChoice, is_within};
 use ctrnn_files::RunFolder;
 use ctrnn_model::{CtrnnModule, InitialState};
 use ctrnn_runs::{
@@ -12,7 +12,7 @@ use ctrnn_runs::{
 use ctrnn_tasks::{Programs, Registry};
 
 use crate::args::Data;
-use crate::failure::{DATA, Failure, USAGE};
+use crate::failure::Failure;
 use crate::terminal::Terminal;
 use crate::trust::Consent;
 
@@ -36,7 +36,7 @@ pub fn existing_with_data(
     overrides: &[String],
     registry: &Registry,
     needs: Needs,
-    part: Part,
+    part: RunPart,
 ) -> Result<(RunFolder, Run), Failure> {
     let (folder, run) = existing(path, data, overrides, registry, needs, part)?;
     check_inputs(&folder, &run)?;
@@ -53,7 +53,7 @@ pub fn existing(
     overrides: &[String],
     registry: &Registry,
     needs: Needs,
-    part: Part,
+    part: RunPart,
 ) -> Result<(RunFolder, Run), Failure> {
     let folder = existing_folder(path)?;
     let given = data.overrides(overrides);
@@ -77,14 +77,14 @@ pub fn existing(
 
 /// Part of a run from which a command takes the task, validation and noise.
 #[derive(Clone, Copy)]
-pub struct Part<'a> {
+pub struct RunPart<'a> {
     /// The stage of the training.
     pub stage: StageChoice<'a>,
     /// The named validation set; `None` for the main one, with the task of the training.
     pub validation: Option<&'a str>,
 }
 
-impl Part<'_> {
+impl RunPart<'_> {
     /// The whole training.
     pub const WHOLE: Self = Self {
         stage: StageChoice::All,
@@ -98,8 +98,8 @@ impl Part<'_> {
 }
 
 /// Returns the part of a run that a command takes its task from: the stage that `--stage` names, or the last.
-pub fn asked_stage(stage: Option<&str>) -> Part<'_> {
-    Part {
+pub fn asked_stage(stage: Option<&str>) -> RunPart<'_> {
+    RunPart {
         stage: stage.map_or(StageChoice::Last, StageChoice::Named),
         validation: None,
     }
@@ -136,7 +136,7 @@ fn read_resolved(
     overrides: &[String],
     registry: &Registry,
     needs: Needs,
-    part: Part,
+    part: RunPart,
 ) -> Result<Run, ConfigErrors> {
     let trained = || trained_channels(folder);
     let read = |programs: Programs| {
@@ -171,7 +171,7 @@ fn check_conditions(now: &Run, own: &Run) -> Result<(), Failure> {
     }
     let what = "the network has an initial state for each condition of the task that it was trained on, but these overrides change the conditions or their order";
     let help = "remove these overrides: conditions such as coherences, validation_fraction, seed";
-    Err(Failure::new(USAGE, "C019", what, help))
+    Err(Failure::of_code(Code::NotHere, what, help))
 }
 
 /// Reads the weights of a run: its newest state, identified in a note, or the requested checkpoint.
@@ -202,7 +202,7 @@ pub fn network_of<B: Backend>(
     device: &B::Device,
 ) -> Result<(RunWeights, CtrnnModule<B>), Failure> {
     let data = Data::default();
-    let (folder, run) = existing(path, &data, &[], registry, Needs::Network, Part::LAST)?;
+    let (folder, run) = existing(path, &data, &[], registry, Needs::Network, RunPart::LAST)?;
     let weights = RunWeights::read(&folder, checkpoint, Some(&run.model))?;
     let network = weights.network(&run, device)?;
     Ok((weights, network))
@@ -217,9 +217,8 @@ pub fn existing_folder(path: &Path) -> Result<RunFolder, Failure> {
     if folder.run_json().is_file() {
         return Ok(folder);
     }
-    Err(Failure::new(
-        DATA,
-        "D001",
+    Err(Failure::of_code(
+        Code::Data,
         format!("{} is not a run: it has no RUN.json", path.display()),
         "give the folder of a run, such as runs/smoke-s1; `train-ctrnn train CONFIG` creates one",
     ))
@@ -233,7 +232,7 @@ pub fn recorded(folder: &RunFolder) -> Result<toml::Table, Failure> {
     ctrnn_runs::recorded(folder).map_err(|error| match error {
         RunError::Data { .. } => {
             let help = "the file was changed by hand; restore it from config.toml";
-            Failure::new(DATA, "D001", error.to_string(), help)
+            Failure::of_code(Code::Data, error.to_string(), help)
         }
         error => error.into(),
     })

@@ -23,7 +23,7 @@ use crate::failure::{DATA, Failure, USAGE};
 use crate::output;
 use crate::perturbation::{Shown, check_windows, perturbation};
 use crate::run_path::{
-    Needs, Part, asked_stage, existing_with_data, named_set, note_stage, weights_of,
+    Needs, RunPart, asked_stage, existing_with_data, named_set, note_stage, weights_of,
 };
 use crate::terminal::Terminal;
 use crate::trial_arrays::trial_arrays;
@@ -40,7 +40,7 @@ pub fn run(args: &SimulateArgs, registry: &Registry, terminal: &Terminal) -> Res
     };
     only_under(tables, &args.overrides)?;
     output::check(&args.output, args.force, terminal)?;
-    let part = Part {
+    let part = RunPart {
         validation: named_set(&args.validation),
         ..asked_stage(args.stage.as_deref())
     };
@@ -398,12 +398,8 @@ impl<'a> PaddedTrials<'a> {
         let shape = [batch.n_trials, batch.max_steps, batch.n_outputs];
         let targets = Array::f32(&shape, batch.target_rows().into_owned());
         arrays.insert("targets".to_owned(), targets);
-        if let Some(set) = self.run.task.trial_set() {
-            let sources = numbers.flat_map(|number| set.source(number));
-            let index = sources.map(|place| place as i64).collect();
-            let index = Array::i64(&[batch.n_trials, 2], index);
-            arrays.insert("trial_index".to_owned(), index);
-        }
+        let places = self.places_in_files(numbers);
+        arrays.extend(places.map(|places| ("trial_index".to_owned(), places)));
         let injected = Injected {
             inputs: arrays.remove("inputs").expect("trials have inputs"),
             initial_state: None,
@@ -419,6 +415,15 @@ impl<'a> PaddedTrials<'a> {
             arrays,
             batch: Some(batch),
         })
+    }
+
+    /// Returns file and trial in it for each of these trials, `[trial, 2]`, if they come from files.
+    fn places_in_files(&self, numbers: Range<usize>) -> Option<Array> {
+        let set = self.run.task.trial_set()?;
+        let n_trials = numbers.len();
+        let places = numbers.flat_map(|number| set.source(number));
+        let places = places.map(|place| place as i64).collect();
+        Some(Array::i64(&[n_trials, 2], places))
     }
 }
 

@@ -37,11 +37,11 @@ pub struct Words {
     /// Overrides of keys under task and time.
     pub overrides: Vec<String>,
     /// Settings of each analysis by its name.
-    pub settings: Settings,
+    pub settings: AnalysisSettings,
 }
 
 /// Settings of analyses, by the name of the analysis.
-pub type Settings = BTreeMap<&'static str, Map<String, Value>>;
+pub type AnalysisSettings = BTreeMap<&'static str, Map<String, Value>>;
 
 /// Name and settings of an analysis, by its name.
 pub type Catalogue = fn(&str) -> Option<(&'static str, OptionSet)>;
@@ -68,6 +68,26 @@ impl Words {
             )?,
         })
     }
+
+    /// Returns true if all analyses are asked for.
+    pub fn asks_for_all(&self) -> bool {
+        self.names.iter().any(|name| name == "all")
+    }
+
+    /// Returns the analyses that are asked for, of which `all` lists every one.
+    ///
+    /// # Errors
+    /// If `named` knows no analysis of a name.
+    pub fn wanted<T>(
+        &self,
+        all: &'static [T],
+        named: fn(&str) -> Result<&'static T, Failure>,
+    ) -> Result<Vec<&'static T>, Failure> {
+        if self.asks_for_all() {
+            return Ok(all.iter().collect());
+        }
+        self.names.iter().map(|name| named(name)).collect()
+    }
 }
 
 /// Returns the analysis that a word ANALYSIS.KEY=VALUE is a setting of.
@@ -77,8 +97,8 @@ fn analysis_of_setting(word: &str, catalogue: Catalogue) -> Option<(&'static str
 }
 
 /// Returns the settings that are given by words ANALYSIS.KEY=VALUE.
-fn settings_of(words: &[String], catalogue: Catalogue) -> Result<Settings, Failure> {
-    let mut settings = Settings::new();
+fn settings_of(words: &[String], catalogue: Catalogue) -> Result<AnalysisSettings, Failure> {
+    let mut settings = AnalysisSettings::new();
     for word in words {
         let found = analysis_of_setting(word, catalogue).zip(word.split_once('='));
         let Some(((name, options), (key, _))) = found else {
@@ -374,10 +394,14 @@ fn select(study: &mut Study, args: &AnalyzedTrials) -> Result<(), Failure> {
 }
 
 /// Analysis with its findings, or the reason why it is unsuitable.
-pub type Found = (&'static Analysis, Result<Findings, Unsuitable>);
+pub type AnalysisResult = (&'static Analysis, Result<Findings, Unsuitable>);
 
 /// Runs analyses.
-pub fn analyse(study: &Study, wanted: &[&'static Analysis], settings: &Settings) -> Vec<Found> {
+pub fn analyse(
+    study: &Study,
+    wanted: &[&'static Analysis],
+    settings: &AnalysisSettings,
+) -> Vec<AnalysisResult> {
     let without_trials = study.task.unstarted_program().map(|program| {
         format!(
             "needs trials, which a program makes that is not started here: {program}; if you trust it, add --trust"
@@ -394,7 +418,7 @@ pub fn analyse(study: &Study, wanted: &[&'static Analysis], settings: &Settings)
 }
 
 /// Returns the settings of one analysis.
-pub fn settings_for(settings: &Settings, analysis: &Analysis) -> Map<String, Value> {
+pub fn settings_for(settings: &AnalysisSettings, analysis: &Analysis) -> Map<String, Value> {
     settings.get(analysis.name).cloned().unwrap_or_default()
 }
 

@@ -8,12 +8,12 @@ mod machine;
 pub use arguments::SweepArgs;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use ctrnn_config::{canonical, counted, interpreter};
+use ctrnn_config::{Code, canonical, counted, interpreter};
 use ctrnn_files::{FileError, output};
 use ctrnn_sweep::{
-    JOB_TEMPLATE, Pool, Settings, SlurmOptions, State, Submission, Sweep, SweepError, Table, Trial,
+    JOB_TEMPLATE, Pool, PoolSettings, SlurmOptions, Submission, Sweep, SweepError, Table, Trial,
+    TrialState,
 };
 use ctrnn_tasks::Registry;
 use serde_json::json;
@@ -133,7 +133,7 @@ fn run_pool(
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
     let stop = StopRequests::counting(args.max_time)?;
-    let settings = Settings {
+    let settings = PoolSettings {
         program: this_program()?,
         jobs: threads::elsewhere(args.jobs),
         retries: args.retries,
@@ -206,7 +206,7 @@ fn this_program() -> Result<Vec<PathBuf>, Failure> {
 fn status(sweep: &Sweep, terminal: &Terminal) -> Result<(), Failure> {
     let table = Table::of(sweep);
     let counts = table.counts();
-    let words: Vec<String> = State::ALL
+    let words: Vec<String> = TrialState::ALL
         .iter()
         .filter_map(|state| Some(format!("{} {}", counts.get(state)?, state.word())))
         .collect();
@@ -219,7 +219,7 @@ fn status(sweep: &Sweep, terminal: &Terminal) -> Result<(), Failure> {
     let text = || {
         let mut lines = vec![summary.clone()];
         let rows = table.rows.iter().enumerate();
-        for (i, row) in rows.filter(|(_, row)| row.status.state != State::Done) {
+        for (i, row) in rows.filter(|(_, row)| row.status.state != TrialState::Done) {
             let reason = row.status.reason.as_deref().unwrap_or_default();
             lines.push(format!(
                 "{:>6}  {}  {:<8} {}  {reason}",
@@ -265,7 +265,7 @@ fn collect(
         columns.csv().into_bytes()
     };
     output::write(path, force, &bytes)?;
-    let n_done = table.counts().get(&State::Done).copied().unwrap_or(0);
+    let n_done = table.counts().get(&TrialState::Done).copied().unwrap_or(0);
     terminal.say(format!(
         "wrote {}: {n_done} of {} done",
         path.display(),
@@ -299,7 +299,7 @@ fn cancel(sweep: &Sweep, terminal: &Terminal) -> Result<(), Failure> {
     if !sweep.folder().join("sweep.json").is_file() {
         let what = format!("{} is not the folder of a sweep", sweep.folder().display());
         let help = "nothing of this sweep has been started; `--dir` names another folder";
-        return Err(Failure::new(DATA, "D001", what, help));
+        return Err(Failure::of_code(Code::Data, what, help));
     }
     output::write(&cancel_path(sweep), true, b"")?;
     let jobs = ctrnn_sweep::cancel_jobs(sweep)?;
@@ -363,44 +363,35 @@ fn submit(args: &SubmitArgs, registry: &Registry, terminal: &Terminal) -> Result
 impl From<SweepError> for Failure {
     fn from(error: SweepError) -> Self {
         let message = error.to_string();
-        match error {
-            SweepError::Config(errors) => errors.into(),
-            SweepError::File(error) => error.into(),
-            SweepError::ChangedBase { .. } => Self::new(
+        let (exit, code, help) = match error {
+            SweepError::Config(errors) => return errors.into(),
+            SweepError::File(error) => return error.into(),
+            SweepError::ChangedBase { .. } => (
                 USAGE,
-                "C018",
-                message,
+                Code::FixedKey.id(),
                 "undo the change, or give the new sweep another name (`name`, or --dir); --new-base continues in this folder with the new values",
             ),
-            SweepError::DamagedList { .. } => Self::new(
+            SweepError::DamagedList { .. } => (
                 DATA,
-                "D001",
-                message,
+                Code::Data.id(),
                 "name the sweep file instead of the folder: its trials are listed from it",
             ),
-            SweepError::NoTrial { .. } => Self::new(
+            SweepError::NoTrial { .. } => (
                 USAGE,
                 "U008",
-                message,
                 "`train-ctrnn sweep check SWEEP` lists the trials",
             ),
-            SweepError::NotStarted { .. } => Self::new(
+            SweepError::NotStarted { .. } => (
                 IO,
                 "F003",
-                message,
                 "check that the program exists and can be started",
             ),
-            SweepError::Program { .. } => Self::new(
+            SweepError::Program { .. } => (
                 IO,
                 "F003",
-                message,
                 "check the options after `--`, and that this machine submits jobs",
             ),
-        }
+        };
+        Self::new(exit, code, message, help)
     }
-}
-
-/// Formats a duration for a person.
-pub(crate) fn clock(time: Duration) -> String {
-    crate::progress::clock(time.as_secs_f64())
 }

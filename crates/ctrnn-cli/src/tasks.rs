@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ctrnn_analysis::plot::Figure;
 use ctrnn_analysis::{example_trials, trial_figure};
-use ctrnn_config::{Reading, Run, counted, only_options_of, tasks_like};
+use ctrnn_config::{Code, Reading, Run, counted, only_options_of, tasks_like};
 use ctrnn_files::output::{self as files, OutputFile};
 use ctrnn_files::{Array, npz};
 use ctrnn_random::{Key, Stream};
@@ -14,7 +14,7 @@ use ctrnn_tasks::{
 use serde_json::json;
 
 use crate::args::{TasksArgs, TasksCommand, TrialSource};
-use crate::failure::{Failure, USAGE};
+use crate::failure::Failure;
 use crate::figure::FigureFormat;
 use crate::output;
 use crate::terminal::Terminal;
@@ -117,7 +117,7 @@ fn entry<'r>(name: &str, registry: &'r Registry) -> Result<&'r TaskEntry, Failur
                 near.join(" or ")
             )
         };
-        Failure::new(USAGE, "C011", format!("{name:?} is not a task"), help)
+        Failure::of_code(Code::UnknownTask, format!("{name:?} is not a task"), help)
     })
 }
 

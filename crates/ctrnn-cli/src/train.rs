@@ -7,19 +7,20 @@ mod refusals;
 
 use std::path::{Path, PathBuf};
 
-use ctrnn_config::{GivenWeights, Reading, Run};
+use ctrnn_config::{Code, GivenWeights, Reading, Run};
 use ctrnn_files::output::check_folder;
 use ctrnn_files::{FileError, RunFolder, refuse_if_held};
 use ctrnn_runs::{
-    Given, check_files, checkpoint_step, initial_states_note, is_begun_by_requeued_job, is_in_parts,
+    GivenConfig, check_files, checkpoint_step, initial_states_note, is_begun_by_requeued_job,
+    is_in_parts,
 };
 use ctrnn_tasks::{Programs, Registry};
 
 use crate::args::{Resume, ResumeArgs, TrainArgs};
-use crate::failure::{Failure, USAGE};
+use crate::failure::Failure;
 use crate::folder_name::default_path;
 use crate::output::check_replaced;
-use crate::run_path::{Needs, Part, existing};
+use crate::run_path::{Needs, RunPart, existing};
 use crate::stop::StopRequests;
 use crate::terminal::Terminal;
 use crate::trust::Consent;
@@ -77,7 +78,7 @@ pub fn train(args: &TrainArgs, registry: &Registry, terminal: &Terminal) -> Resu
 fn begin(
     path: &Path,
     run: &Run,
-    given: Given,
+    given: GivenConfig,
     args: &TrainArgs,
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
@@ -107,7 +108,7 @@ fn read(
     resume: Resume,
     registry: &Registry,
     terminal: &Terminal,
-) -> Result<(Run, Given), Failure> {
+) -> Result<(Run, GivenConfig), Failure> {
     let (init_file, weights) = initial_weights(args, resume, registry, terminal)?.unzip();
     let overrides = overrides(args, init_file.as_deref())?;
     // Training with a configuration implies consent to its program; a dry run does not.
@@ -133,7 +134,7 @@ fn read(
             args.config.display()
         ));
     }
-    Ok((run, Given { config, overrides }))
+    Ok((run, GivenConfig { config, overrides }))
 }
 
 /// Returns the file that `--init-from` refers to, and its weights. If they are no longer there, a run that is continued
@@ -161,7 +162,7 @@ fn initial_weights(
 /// Continues a run.
 pub fn resume(args: &ResumeArgs, registry: &Registry, terminal: &Terminal) -> Result<u8, Failure> {
     let needs = Needs::Trials(args.trust.consent(terminal));
-    let whole = Part::WHOLE;
+    let whole = RunPart::WHOLE;
     let (folder, run) = existing(
         &args.run,
         &args.data,
@@ -209,7 +210,11 @@ fn overrides(args: &TrainArgs, init_file: Option<&Path>) -> Result<Vec<String>, 
     if let Some(file) = init_file {
         let Some(file) = file.to_str() else {
             let what = format!("{} is not UTF-8, as a configuration is", file.display());
-            return Err(Failure::new(USAGE, "C007", what, "rename the folder"));
+            return Err(Failure::of_code(
+                Code::Unreadable,
+                what,
+                "rename the folder",
+            ));
         };
         overrides.push(format!("{INIT_FILE}{}", toml::Value::from(file)));
     }

@@ -59,7 +59,7 @@ impl Node {
         };
         let value = Value::from_table(
             table.into_inner(),
-            &Reader {
+            &SourceReader {
                 source,
                 offset: 0,
                 depth: 0,
@@ -81,7 +81,7 @@ impl Node {
         let value = DeValue::parse(&source.text[offset..]);
         let value = value.map_err(|error| syntax_error(&error, source, offset))?;
         let mut problems = Vec::new();
-        let reader = Reader {
+        let reader = SourceReader {
             source,
             offset,
             depth: 0,
@@ -93,7 +93,7 @@ impl Node {
     fn from_spanned(
         value: Spanned<DeValue<'_>>,
         key: Option<Place>,
-        reader: &Reader<'_>,
+        reader: &SourceReader<'_>,
         problems: &mut Vec<Diagnostic>,
     ) -> Self {
         let place = reader.place(value.span());
@@ -206,7 +206,11 @@ impl Node {
 }
 
 impl Value {
-    fn from_table(table: DeTable<'_>, reader: &Reader<'_>, problems: &mut Vec<Diagnostic>) -> Self {
+    fn from_table(
+        table: DeTable<'_>,
+        reader: &SourceReader<'_>,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Self {
         let read = |(key, value): (Spanned<_>, _)| {
             let place = reader.place(key.span());
             let name: Cow<'_, str> = key.into_inner();
@@ -310,14 +314,14 @@ pub(crate) fn read(path: &Path) -> Result<Source, Diagnostic> {
 }
 
 /// Converts ranges of bytes from the parser to places of the source.
-struct Reader<'a> {
+struct SourceReader<'a> {
     source: &'a Arc<Source>,
     offset: usize,
     /// Number of tables and lists around the value.
     depth: usize,
 }
 
-impl Reader<'_> {
+impl SourceReader<'_> {
     fn deeper(&self) -> Self {
         Self {
             source: self.source,

@@ -112,15 +112,7 @@ impl Override {
         let entry = registry.get(task)?;
         let defaults = entry.resolve(toml::Table::new(), registry).ok()?;
         let defaults = defaults.get(key)?.as_table()?;
-        let mut node = document;
-        for (part, span) in &self.key[..3] {
-            let place = self.place(span.clone());
-            let Value::Table(table) = &mut node.value else {
-                return None; // reported when the override is applied
-            };
-            let entry = table.entry(part.clone());
-            node = entry.or_insert_with(|| Node::empty_table(&place));
-        }
+        let node = self.table_at(document, 3)?; // `None` is reported when the override is applied
         let place = node.place.clone();
         let tables = defaults
             .keys()
@@ -130,6 +122,20 @@ impl Override {
             "the command line changes the {} default tasks of {task}; {path}={{...}} replaces them",
             defaults.len()
         ))
+    }
+
+    /// Returns the table at the first parts of the key, which is made if the document has none; `None` if one of them is not a table.
+    fn table_at<'a>(&self, document: &'a mut Node, n_parts: usize) -> Option<&'a mut Node> {
+        let mut node = document;
+        for (part, span) in &self.key[..n_parts] {
+            let place = self.place(span.clone());
+            let Value::Table(table) = &mut node.value else {
+                return None;
+            };
+            let entry = table.entry(part.clone());
+            node = entry.or_insert_with(|| Node::empty_table(&place));
+        }
+        Some(node)
     }
 
     /// Applies the override to the tree.
@@ -288,23 +294,8 @@ pub(crate) fn apply(
             .filter(|name| registry.get(name).is_some())
             .map(str::to_owned)
     });
-    if let (Some(task), Some(given)) = (task, document.get("task")) {
-        let others: Vec<String> = given
-            .entries()
-            .map(|(name, _)| name.clone())
-            .filter(|name| *name != task)
-            .collect();
-        if let Value::Table(tasks) = &mut document
-            .table_mut()
-            .get_mut("task")
-            .expect("just found")
-            .value
-        {
-            for other in others {
-                tasks.remove(&other);
-                notes.push(format!("the command line replaces task {other} by {task}"));
-            }
-        }
+    if let Some(task) = task {
+        notes.extend(remove_other_tasks(&task, document));
     }
     for new in overrides {
         if let Some(note) = new.write_default_tasks(schema, registry, document) {
@@ -315,6 +306,25 @@ pub(crate) fn apply(
         }
     }
     notes
+}
+
+/// Removes all tasks but one from the tree, and returns a note for each.
+fn remove_other_tasks(task: &str, document: &mut Node) -> Vec<String> {
+    let Value::Table(document) = &mut document.value else {
+        return Vec::new();
+    };
+    let Some(Value::Table(tasks)) = document.get_mut("task").map(|node| &mut node.value) else {
+        return Vec::new();
+    };
+    let others: Vec<String> = (tasks.keys())
+        .filter(|name| *name != task)
+        .cloned()
+        .collect();
+    let note = |other: String| {
+        tasks.remove(&other);
+        format!("the command line replaces task {other} by {task}")
+    };
+    others.into_iter().map(note).collect()
 }
 
 /// Returns the value that overrides set for a key, directly or in a table around it; `None` if there is no such
@@ -413,13 +423,7 @@ fn parse_key(
     for part in split_parts(text) {
         let span = start..start + part.len();
         start = span.end + 1;
-        let is_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        let quoted = ['"', '\''].iter().find_map(|&quote| {
-            let inner = part.strip_prefix(quote)?.strip_suffix(quote)?;
-            (!inner.contains(quote)).then_some(inner)
-        });
-        let name = quoted.or_else(|| part.chars().all(is_key).then_some(part));
-        let Some(name) = name.filter(|name| !name.is_empty()) else {
+        let Some(name) = name_of_part(part) else {
             let message = format!(
                 "{:?} in {:?} is not a key",
                 shortened(part),
@@ -440,6 +444,17 @@ fn parse_key(
             .help("no key has so many; `train-ctrnn config schema` shows them all"));
     }
     Ok(parts)
+}
+
+/// Returns the name that a part of a key is, without quotes; `None` if it is not one.
+fn name_of_part(part: &str) -> Option<&str> {
+    let is_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let quoted = ['"', '\''].iter().find_map(|&quote| {
+        let inner = part.strip_prefix(quote)?.strip_suffix(quote)?;
+        (!inner.contains(quote)).then_some(inner)
+    });
+    let name = quoted.or_else(|| part.chars().all(is_key).then_some(part));
+    name.filter(|name| !name.is_empty())
 }
 
 /// Splits a key at the dots that are not in quotes.

@@ -16,7 +16,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{InputPath, Parameter, SparseBlock, words};
+use crate::{InputPath, Parameter, words};
 
 /// Dale's law: column j of `W_rc`, all outgoing weights of unit j, has one sign.
 ///
@@ -150,6 +150,30 @@ pub struct Connections {
     /// Parts of the matrix in which only some of the possible connections exist, drawn from the seed; no two of them share an
     /// entry.
     pub sparse: Vec<SparseBlock>,
+}
+
+/// Part of a matrix, some rows and columns of it, of whose possible connections only some exist.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SparseBlock {
+    /// Number of the block, at which its connections are drawn: no other block changes them.
+    pub number: u64,
+    /// Rows, postsynaptic units.
+    pub post: Vec<usize>,
+    /// Columns, presynaptic units.
+    pub pre: Vec<usize>,
+    /// Number of the connections that exist.
+    pub share: Share,
+}
+
+/// Number of connections of a block that exist.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Share {
+    /// A fraction of the possible ones in the whole block.
+    Density(f64),
+    /// A number for each postsynaptic unit.
+    InDegree(usize),
+    /// A number for each presynaptic unit.
+    OutDegree(usize),
 }
 
 /// A weight matrix.

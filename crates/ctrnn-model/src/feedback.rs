@@ -8,15 +8,13 @@
 //!
 //! and every sweep, its backward pass included, computes it as any other. Weight files hold `W_rc` and, as `feedback.weight`, `W_fb`.
 
-use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
-use ctrnn_random::{Key, Rng, Stream};
+use burn::tensor::TensorData;
+use ctrnn_random::{Key, Rng};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::parameters::host_tensor;
 use crate::weight_init::WeightInit;
-use crate::{CtrnnConfig, CtrnnModule, Uniform, word_or_table};
+use crate::{Uniform, word_or_table};
 
 /// Name of the feedback weights `[N,O]` in weight files.
 pub const FEEDBACK: &str = "feedback.weight";
@@ -45,40 +43,12 @@ impl Default for Feedback {
 }
 
 impl Feedback {
-    /// Draws `W_fb [N,O]` of the last layer of a network.
-    pub(crate) fn draw(&self, config: &CtrnnConfig, seed: u64) -> TensorData {
-        let (n, outputs) = (config.n_units, config.n_outputs);
-        let key = Key::new(seed, Stream::Weights, config.layer.into());
+    /// Draws `W_fb [N,O]` of a layer, given the key of its weights.
+    pub(crate) fn draw(&self, [n, outputs]: [usize; 2], key: Key) -> TensorData {
         let bound = 1.0 / (outputs.max(1) as f64).sqrt();
         let drawn = self
             .init
             .draw(n, outputs, bound, &mut Rng::new(key, GENERATOR, 0));
         TensorData::new(drawn, [n, outputs])
-    }
-}
-
-impl<B: Backend> CtrnnModule<B> {
-    /// Returns `W_fb [N,O]`, if the readout is fed back.
-    pub fn feedback(&self) -> Option<Tensor<B, 2>> {
-        let weights = self.feedback_weights.as_ref()?;
-        Some(host_tensor(weights.clone(), &self.device()))
-    }
-
-    /// Returns the recurrent matrix and the bias of the closed loop, given those without feedback and the weights and the bias of the
-    /// readout.
-    pub(crate) fn closed_loop(
-        &self,
-        w_rc: Tensor<B, 2>,
-        bias: Tensor<B, 1>,
-        w_out: &Tensor<B, 2>,
-        bias_out: &Tensor<B, 1>,
-    ) -> (Tensor<B, 2>, Tensor<B, 1>) {
-        let Some(feedback) = self.feedback() else {
-            return (w_rc, bias);
-        };
-        let n = self.config().n_units;
-        let constant = feedback.clone().matmul(bias_out.clone().unsqueeze_dim(1));
-        let constant = constant.reshape([n]);
-        (w_rc + feedback.matmul(w_out.clone()), bias + constant)
     }
 }

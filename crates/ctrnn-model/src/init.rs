@@ -12,7 +12,7 @@ use crate::spectrum::{MOST_UNITS_FOR_RADIUS, has_loop, positive_radius, spectral
 use crate::synapses::Constraints;
 use crate::{
     Activation, Balance, CtrnnConfig, Gamma, Gaussian, Lognormal, LowRank, ModelError, Uniform,
-    WeightInit, Weights, low_rank,
+    WeightInit, Weights, factors,
 };
 
 impl CtrnnConfig {
@@ -145,7 +145,7 @@ pub(crate) fn draw(config: &CtrnnConfig, seed: u64) -> Result<Weights, ModelErro
         weights.insert(matrix.array("weight"), data);
     }
     if let Some(factors) = &config.low_rank {
-        low_rank::draw(config, factors, key, &mut weights)?;
+        factors::draw(config, factors, key, &mut weights)?;
     }
     Ok(weights)
 }

@@ -9,11 +9,9 @@ use burn::module::{
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-use crate::CtrnnModule;
-
 /// Layers below the last one, from the inputs up.
 #[derive(Clone, Debug)]
-pub(crate) struct Layers<B: Backend>(pub Vec<CtrnnModule<B>>);
+pub(crate) struct Layers<M>(pub Vec<M>);
 
 /// Collects the parameters as vectors, in the order of a visit.
 struct Flatten<B: Backend>(Vec<Param<Tensor<B, 1>>>);
@@ -49,7 +47,7 @@ impl<B: Backend> ModuleMapper<B> for Restore<B> {
     }
 }
 
-impl<B: Backend> Module<B> for Layers<B> {
+impl<B: Backend, M: Module<B>> Module<B> for Layers<M> {
     type Record = Vec<Param<Tensor<B, 1>>>;
 
     fn collect_devices(&self, devices: Devices<B>) -> Devices<B> {
@@ -70,7 +68,7 @@ impl<B: Backend> Module<B> for Layers<B> {
         self.0.iter().for_each(|layer| layer.visit(visitor));
     }
 
-    fn map<M: ModuleMapper<B>>(self, mapper: &mut M) -> Self {
+    fn map<Mapper: ModuleMapper<B>>(self, mapper: &mut Mapper) -> Self {
         Self(self.0.into_iter().map(|layer| layer.map(mapper)).collect())
     }
 
@@ -85,8 +83,8 @@ impl<B: Backend> Module<B> for Layers<B> {
     }
 }
 
-impl<B: AutodiffBackend> AutodiffModule<B> for Layers<B> {
-    type InnerModule = Layers<B::InnerBackend>;
+impl<B: AutodiffBackend, M: AutodiffModule<B>> AutodiffModule<B> for Layers<M> {
+    type InnerModule = Layers<M::InnerModule>;
 
     fn valid(&self) -> Self::InnerModule {
         Layers(self.0.iter().map(AutodiffModule::valid).collect())
@@ -98,7 +96,7 @@ impl<B: AutodiffBackend> AutodiffModule<B> for Layers<B> {
     }
 }
 
-impl<B: Backend> ModuleDisplayDefault for Layers<B> {
+impl<M: ModuleDisplay> ModuleDisplayDefault for Layers<M> {
     fn content(&self, content: Content) -> Option<Content> {
         let all = self.0.iter().enumerate();
         let content = all.fold(content, |content, (number, layer)| {
@@ -108,4 +106,4 @@ impl<B: Backend> ModuleDisplayDefault for Layers<B> {
     }
 }
 
-impl<B: Backend> ModuleDisplay for Layers<B> {}
+impl<M: ModuleDisplay> ModuleDisplay for Layers<M> {}

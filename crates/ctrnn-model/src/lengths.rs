@@ -5,9 +5,10 @@ use std::ops::Range;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
+use crate::trajectory::no_outputs;
 use crate::{
-    CtrnnConfig, CtrnnModule, Forward, LayerStart, Noise, NoiseAddress, RecurrenceBackend,
-    Trajectory, UnitState, cat_rows, host_tensor, map_rows, noise_sources,
+    CtrnnConfig, Forward, LayerStart, Noise, NoiseAddress, RecurrenceBackend, Trajectory,
+    UnitState, cat_rows, host_tensor, map_rows, noise_sources,
 };
 
 impl<B: Backend> Noise<B> {
@@ -163,33 +164,6 @@ impl<B: Backend> Forward<B> {
         }
     }
 
-    /// Returns the pass over all trials of `[trial, time]` with its noise drawn and its starting states, from which
-    /// [`Forward::of_rows`] takes some.
-    #[must_use]
-    pub fn drawn_for(&self, network: &CtrnnModule<B>, sizes: [usize; 2]) -> Self {
-        let last = network.n_layers() - 1;
-        let mut starts: Vec<LayerStart<B>> = (network.layers().enumerate())
-            .map(|(number, layer)| {
-                let own = if number == last {
-                    self.clone()
-                } else {
-                    self.of_layer(number)
-                };
-                LayerStart {
-                    noise: own.noise.drawn_for(layer.config(), sizes, &layer.device()),
-                    initial_state: Some(layer.starting_states(&own, sizes[0])),
-                }
-            })
-            .collect();
-        let own = starts.pop().expect("a network has a layer");
-        Self {
-            noise: own.noise,
-            initial_state: own.initial_state,
-            below: starts,
-            ..self.clone()
-        }
-    }
-
     /// Returns a pass whose noise is given for the trials with these numbers, in this order.
     ///
     /// # Panics
@@ -323,17 +297,6 @@ fn joined<B: Backend>(parts: &[&Trajectory<B>], n_steps: usize) -> Trajectory<B>
             })
             .collect(),
     }
-}
-
-/// Returns the outputs `[trial, time, 0]` of a layer below the last one: not every backend works with empty tensors.
-pub(crate) fn no_outputs<B: Backend>(
-    [trials, steps]: [usize; 2],
-    device: &B::Device,
-) -> Tensor<B, 3> {
-    host_tensor(
-        TensorData::new(Vec::<f32>::new(), [trials, steps, 0]),
-        device,
-    )
 }
 
 /// Returns `[trial, time, ..]`, padded with zeros to `n_steps` time steps.

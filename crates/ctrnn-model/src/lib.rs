@@ -39,10 +39,12 @@
 
 pub mod activation;
 mod areas;
+mod closed_loop;
 mod config;
 mod connectivity;
 mod delays;
 mod error;
+mod factors;
 mod feedback;
 mod forcing;
 mod fused_ops;
@@ -84,7 +86,9 @@ pub use areas::{
     UNIT_TYPE, UnitGroup,
 };
 pub use config::{Biases, CtrnnConfig, Densities, InputStage, Sizes};
-pub use connectivity::{Connections, Connectivity, Dale, Matrix, Parametrization, ReadoutSigns};
+pub use connectivity::{
+    Connections, Connectivity, Dale, Matrix, Parametrization, ReadoutSigns, Share, SparseBlock,
+};
 #[cfg(feature = "gpu")]
 pub use ctrnn_kernels::gpu::{Launches, launches};
 pub use ctrnn_kernels::{
@@ -117,7 +121,6 @@ pub use short_term_plasticity::{
     GivenSynapses, PerUnit, ShortTermPlasticity, Synapse, SynapseKind,
 };
 pub use similar::{edit_distance, quoted, word_like};
-pub use sparse::{Share, SparseBlock};
 pub use spectrum::spectral_radius;
 pub use stack::layer_prefix;
 pub use summary::{ParameterSummary, Summary};

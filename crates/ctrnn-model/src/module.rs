@@ -7,16 +7,16 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
 use crate::connectivity::Matrix;
+use crate::factors::RAW;
 use crate::layers::Layers;
 use crate::lengths::{assert_lengths, run_by_length};
-use crate::low_rank::RAW;
 use crate::parameters::{CONDITION_VALUES, constant, host_tensor};
-use crate::step_factors::StepFactors;
+use crate::step_factors::{StepFactors, synapse_constants};
 use crate::synapses::Synapses;
 use crate::{
     CtrnnConfig, Delays, Forward, ModelError, Operands, RateSums, Record, RecurrenceBackend,
     ResultTensors, Role, SweepTensors, Trajectory, UnitState, Weights, noise_sources, primitive,
-    recurrence, short_term_plasticity, tensor,
+    recurrence, tensor,
 };
 
 /// A leaky recurrent network (equation in the [crate documentation](crate)); made by [`CtrnnConfig::init`] or
@@ -90,7 +90,7 @@ pub struct CtrnnModule<B: Backend> {
     pub(crate) recurrent: Synapses<B>,
     pub(crate) output: Synapses<B>,
     /// Layers below this one, from the inputs up; they have no readout.
-    pub(crate) below: Layers<B>,
+    pub(crate) below: Layers<CtrnnModule<B>>,
     #[module(skip)]
     pub(crate) config: CtrnnConfig,
 }
@@ -255,7 +255,7 @@ impl<B: Backend> CtrnnModule<B> {
                 noise_scale: primitive(noise_scale),
                 initial_state: self.starting_states(forward, trials).map(primitive),
             },
-            synapses: short_term_plasticity::constants::<B>(config, &self.device())
+            synapses: synapse_constants::<B>(config, &self.device())
                 .map(|constants| constants.map(primitive)),
             form: config.form,
             activation: config.activation,
@@ -316,6 +316,24 @@ impl<B: Backend> CtrnnModule<B> {
         }
         self.delays = self.config.delays().map(Arc::new);
         Ok(self)
+    }
+
+    /// Returns the same network with every level of its noise times a factor.
+    #[must_use]
+    pub fn with_noise_times(&self, factor: f64) -> Self {
+        let mut scaled = self.clone();
+        scaled.scale_noise(factor);
+        scaled
+    }
+
+    fn scale_noise(&mut self, factor: f64) {
+        self.config.noise = self.config.noise.times(factor);
+        let correlations = self.noise_factor.iter_mut().flatten();
+        correlations.for_each(|entry| *entry *= factor);
+        self.below
+            .0
+            .iter_mut()
+            .for_each(|layer| layer.scale_noise(factor));
     }
 
     /// Returns the constraints of a weight matrix.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::parameters::{constant, host_tensor};
 use crate::time_constants::Integrator;
-use crate::{CtrnnModule, InputPath, words};
+use crate::{InputPath, words};
 
 /// Noise levels of a network; `n` is standard normal per trial, unit and time step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -83,7 +83,7 @@ pub enum PreactivationNoise {
 impl NoiseLevels {
     /// Returns the levels times a factor; a covariance stays, since its factor `L` is part of the network.
     #[must_use]
-    fn times(&self, factor: f64) -> Self {
+    pub(crate) fn times(&self, factor: f64) -> Self {
         let preactivation = match &self.preactivation {
             PreactivationNoise::Shared(sigma) => PreactivationNoise::Shared(factor * sigma),
             PreactivationNoise::PerUnit(sigma) => {
@@ -98,26 +98,6 @@ impl NoiseLevels {
             initial_state: factor * self.initial_state,
             ..self.clone()
         }
-    }
-}
-
-impl<B: Backend> CtrnnModule<B> {
-    /// Returns the same network with every level of its noise times a factor.
-    #[must_use]
-    pub fn with_noise_times(&self, factor: f64) -> Self {
-        let mut scaled = self.clone();
-        scaled.scale_noise(factor);
-        scaled
-    }
-
-    fn scale_noise(&mut self, factor: f64) {
-        self.config.noise = self.config.noise.times(factor);
-        let correlations = self.noise_factor.iter_mut().flatten();
-        correlations.for_each(|entry| *entry *= factor);
-        self.below
-            .0
-            .iter_mut()
-            .for_each(|layer| layer.scale_noise(factor));
     }
 }
 

@@ -7,8 +7,6 @@ use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Element, Tensor, TensorData};
 
-use crate::CtrnnConfig;
-
 /// Host arrays by name, as weight files hold them; rows are postsynaptic.
 pub type Weights = BTreeMap<String, TensorData>;
 
@@ -197,21 +195,6 @@ impl Parameter {
         value: Tensor<B, D>,
     ) -> Param<Tensor<B, D>> {
         Param::initialized(self.id(), value.require_grad())
-    }
-
-    /// Returns a part of the recurrent matrix as a burn parameter with this one's id; one that the network holds as it is drawn is not
-    /// tracked, so that no sweep computes its gradient.
-    pub(crate) fn part<B: Backend>(
-        self,
-        value: Tensor<B, 2>,
-        config: &CtrnnConfig,
-    ) -> Param<Tensor<B, 2>> {
-        let factors = config.low_rank.as_ref();
-        if factors.is_some_and(|factors| factors.holds(self.role)) {
-            Param::initialized(self.id(), value)
-        } else {
-            self.param(value)
-        }
     }
 }
 

@@ -3,17 +3,19 @@
 //! A rule is a function from a configuration to the violations of it. All violations are collected; a configuration file shows each
 //! at the keys that it joins, a library user gets the same messages.
 
+mod activation;
 mod arrays;
 mod feedback;
 mod low_rank;
 mod short_term_plasticity;
 mod single_keys;
+mod sources;
 mod stack;
 
 pub(crate) use arrays::broken_delay;
 
 use crate::{
-    Activation, Balance, CtrnnConfig, FirstValues, InitialState, Integrator, Matrix, ModelError,
+    Balance, CtrnnConfig, FirstValues, InitialState, Integrator, Matrix, ModelError,
     OutputNonlinearity, Parametrization, Role, TimeConstants, Topic, Violation, WeightInit, areas,
 };
 
@@ -66,7 +68,7 @@ impl CtrnnConfig {
         found.extend(bias_range(self));
         found.extend(zero_matrix(self));
         found.extend(scaled_twice(self));
-        found.extend(dale_activation(self));
+        found.extend(activation::of_dale(self));
         found.extend(signs(self));
         found.extend(balance(self));
         found.extend(cell_types(self));
@@ -264,49 +266,6 @@ fn scaled_twice(config: &CtrnnConfig) -> Option<Violation> {
         .at("model.init.recurrent", "one")
         .at("model.init.spectral_radius", "the other")
     })
-}
-
-/// Checks that rates are never negative under Dale's law: a unit has one sign only if its rate has.
-fn dale_activation(config: &CtrnnConfig) -> Option<Violation> {
-    config.dale.as_ref()?;
-    let signs = if config.areas.is_empty() {
-        "model.dale"
-    } else {
-        "model.dale and the signs of areas"
-    };
-    let why = "a negative rate turns an excitatory unit into an inhibitory one";
-    let violation = negative_rates(config, "Dale's law", why, signs)?;
-    Some(
-        violation
-            .at("model.dale", "Dale's law")
-            .at("model.areas", "units with signs"),
-    )
-}
-
-/// Returns the violation of a feature that needs rates which are never negative, if the activation has others.
-fn negative_rates(
-    config: &CtrnnConfig,
-    feature: &str,
-    why: &str,
-    removed: &str,
-) -> Option<Violation> {
-    if config.activation.is_nonnegative() {
-        return None;
-    }
-    let name = config.activation.name();
-    let fitting = Activation::ALL.into_iter().filter(|a| a.is_nonnegative());
-    let fitting: Vec<&str> = fitting.map(Activation::name).collect();
-    let violation = Violation::new(
-        Topic::Connections,
-        format!(
-            "{feature} needs rates that are never negative, but the activation is {name}: {why}"
-        ),
-        format!(
-            "model.activation may be {}; or remove {removed}",
-            fitting.join(", ")
-        ),
-    );
-    Some(violation.at("model.activation", "can be negative"))
 }
 
 /// Checks that a list of signs has one for each unit, none of them zero.

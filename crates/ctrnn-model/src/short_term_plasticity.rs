@@ -2,17 +2,11 @@
 
 use std::fmt;
 
-use burn::tensor::TensorData;
-use burn::tensor::backend::Backend;
-use ctrnn_kernels::SynapseConstants;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{Error as _, IntoDeserializer, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use crate::CtrnnConfig;
-use crate::parameters::host_tensor;
 
 /// Short-term plasticity of the synapses that leave each unit (Tsodyks and Markram): utilisation u, which each spike raises, and
 /// resources x, which each spike uses up. With the rate r before a time step, U the utilisation at rest and dt in seconds,
@@ -207,40 +201,6 @@ impl ShortTermPlasticity {
             baseline: list(|synapse| synapse.baseline),
         })))
     }
-}
-
-impl CtrnnConfig {
-    /// Returns the constants of the synapses of each unit; `None` without short-term plasticity.
-    pub fn unit_synapses(&self) -> Option<Vec<Synapse>> {
-        let plasticity = self.short_term_plasticity.as_ref()?;
-        let signs = self.unit_signs().unwrap_or_default();
-        Some(plasticity.of_units(self.n_units, &signs))
-    }
-
-    /// Returns the constants of a time step of the synapses: fractions of the way that utilisation and resources return, by the
-    /// integrator of the network, and the time step in seconds.
-    pub fn synapse_constants(&self) -> Option<SynapseConstants<Vec<f64>>> {
-        let synapses = self.unit_synapses()?;
-        let gain = |tau_ms| self.integrator.gain_of(self.dt_ms, tau_ms);
-        Some(SynapseConstants {
-            baseline: synapses.iter().map(|s| s.baseline).collect(),
-            utilisation_gain: synapses.iter().map(|s| gain(s.tau_u_ms)).collect(),
-            resources_gain: synapses.iter().map(|s| gain(s.tau_x_ms)).collect(),
-            spikes: vec![self.dt_ms / 1000.0; self.n_units],
-        })
-    }
-}
-
-/// Returns the constants of a time step as tensors.
-pub(crate) fn constants<B: Backend>(
-    config: &CtrnnConfig,
-    device: &B::Device,
-) -> Option<SynapseConstants<burn::tensor::Tensor<B, 1>>> {
-    let constants = config.synapse_constants()?;
-    Some(constants.map(|values| {
-        let len = values.len();
-        host_tensor(TensorData::new(values, [len]), device)
-    }))
 }
 
 impl fmt::Display for ShortTermPlasticity {

@@ -1,31 +1,7 @@
 //! Connections that are drawn from the seed: subsets of the possible ones.
 
 use crate::CtrnnConfig;
-use crate::connectivity::Matrix;
-
-/// Part of a matrix, some rows and columns of it, of whose possible connections only some exist.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SparseBlock {
-    /// Number of the block, at which its connections are drawn: no other block changes them.
-    pub number: u64,
-    /// Rows, postsynaptic units.
-    pub post: Vec<usize>,
-    /// Columns, presynaptic units.
-    pub pre: Vec<usize>,
-    /// Number of the connections that exist.
-    pub share: Share,
-}
-
-/// Number of connections of a block that exist.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Share {
-    /// A fraction of the possible ones in the whole block.
-    Density(f64),
-    /// A number for each postsynaptic unit.
-    InDegree(usize),
-    /// A number for each presynaptic unit.
-    OutDegree(usize),
-}
+use crate::connectivity::{Matrix, Share};
 
 /// A choice of connections among candidates, all choices equally likely; those that are fixed are always taken.
 pub(crate) struct Choice {

@@ -6,7 +6,7 @@ use ctrnn_kernels::{Form, UnitState};
 
 use crate::parameters::{constant, host_tensor};
 use crate::trajectory::no_synapses;
-use crate::{CtrnnModule, Forward, InitialState, Synapse, activation, noise_sources};
+use crate::{CtrnnModule, Forward, InitialState, LayerStart, Synapse, activation, noise_sources};
 
 impl<B: Backend> CtrnnModule<B> {
     /// Keeps the last state `[trial, unit]` of a batch, for the next one to start from. It is kept on the host and written with the
@@ -123,6 +123,35 @@ fn select<B: Backend>(states: Tensor<B, 2>, conditions: &[usize], trials: usize)
     }
     let one_hot = TensorData::new(one_hot, [trials, n_conditions]);
     host_tensor::<B, 2>(one_hot, &states.device()).matmul(states)
+}
+
+impl<B: Backend> Forward<B> {
+    /// Returns the pass over all trials of `[trial, time]` with its noise drawn and its starting states, from which
+    /// [`Forward::of_rows`] takes some.
+    #[must_use]
+    pub fn drawn_for(&self, network: &CtrnnModule<B>, sizes: [usize; 2]) -> Self {
+        let last = network.n_layers() - 1;
+        let mut starts: Vec<LayerStart<B>> = (network.layers().enumerate())
+            .map(|(number, layer)| {
+                let own = if number == last {
+                    self.clone()
+                } else {
+                    self.of_layer(number)
+                };
+                LayerStart {
+                    noise: own.noise.drawn_for(layer.config(), sizes, &layer.device()),
+                    initial_state: Some(layer.starting_states(&own, sizes[0])),
+                }
+            })
+            .collect();
+        let own = starts.pop().expect("a network has a layer");
+        Self {
+            noise: own.noise,
+            initial_state: own.initial_state,
+            below: starts,
+            ..self.clone()
+        }
+    }
 }
 
 #[cfg(test)]

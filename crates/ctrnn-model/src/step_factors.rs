@@ -1,11 +1,12 @@
-//! Decay, gain and noise scale of a time step.
+//! Factors of a time step: decay, gain and noise scale, and the constants of synapses with short-term plasticity.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use burn_ndarray::{NdArray, NdArrayDevice};
+use ctrnn_kernels::SynapseConstants;
 
-use crate::CtrnnConfig;
 use crate::parameters::host_tensor;
+use crate::{CtrnnConfig, Synapse};
 
 /// Factors of a sweep that depend on the time step and the noise, per unit `[N]`.
 pub(crate) struct StepFactors<B: Backend> {
@@ -43,4 +44,38 @@ impl<B: Backend> StepFactors<B> {
             noise_scale: moved(exact.noise_scale),
         }
     }
+}
+
+impl CtrnnConfig {
+    /// Returns the constants of the synapses of each unit; `None` without short-term plasticity.
+    pub fn unit_synapses(&self) -> Option<Vec<Synapse>> {
+        let plasticity = self.short_term_plasticity.as_ref()?;
+        let signs = self.unit_signs().unwrap_or_default();
+        Some(plasticity.of_units(self.n_units, &signs))
+    }
+
+    /// Returns the constants of a time step of the synapses: fractions of the way that utilisation and resources return, by the
+    /// integrator of the network, and the time step in seconds.
+    pub fn synapse_constants(&self) -> Option<SynapseConstants<Vec<f64>>> {
+        let synapses = self.unit_synapses()?;
+        let gain = |tau_ms| self.integrator.gain_of(self.dt_ms, tau_ms);
+        Some(SynapseConstants {
+            baseline: synapses.iter().map(|s| s.baseline).collect(),
+            utilisation_gain: synapses.iter().map(|s| gain(s.tau_u_ms)).collect(),
+            resources_gain: synapses.iter().map(|s| gain(s.tau_x_ms)).collect(),
+            spikes: vec![self.dt_ms / 1000.0; self.n_units],
+        })
+    }
+}
+
+/// Returns the constants of the synapses in a time step as tensors.
+pub(crate) fn synapse_constants<B: Backend>(
+    config: &CtrnnConfig,
+    device: &B::Device,
+) -> Option<SynapseConstants<Tensor<B, 1>>> {
+    let constants = config.synapse_constants()?;
+    Some(constants.map(|values| {
+        let len = values.len();
+        host_tensor(TensorData::new(values, [len]), device)
+    }))
 }

@@ -4,6 +4,7 @@ use burn::tensor::backend::Backend;
 
 use crate::parameters::TAU_MS;
 use crate::spectrum::MOST_UNITS_FOR_RADIUS;
+use crate::synapses::{Constraints, range_of_plasticity};
 use crate::{CtrnnModule, Matrix, ModelError, Parameter, ParameterSpec, Role, spectral_radius};
 
 /// Summary of a network: its parameters, and the time constants and recurrent weights of its last layer.
@@ -100,7 +101,7 @@ impl<B: Backend> CtrnnModule<B> {
                 .flatten()
                 .fold(count, |free, &factor| free - usize::from(factor == 0.0)),
         };
-        let mut words = constraints.map_or(Vec::new(), super::synapses::Constraints::words);
+        let mut words = constraints.map_or(Vec::new(), Constraints::words);
         words.extend(factors.as_deref().map(range_of_plasticity));
         if let Some(longest) = layer.config().longest_delay_ms()
             && parameter.role == Role::RecurrentWeight
@@ -118,13 +119,6 @@ impl<B: Backend> CtrnnModule<B> {
             constraint: words.join(", "),
         }
     }
-}
-
-/// Describes factors of updates: "plasticity 0 to 1".
-pub(crate) fn range_of_plasticity(factors: &[f64]) -> String {
-    let most = factors.iter().copied().fold(0.0, f64::max);
-    let least = factors.iter().copied().fold(most, f64::min);
-    format!("plasticity {least} to {most}")
 }
 
 #[cfg(test)]

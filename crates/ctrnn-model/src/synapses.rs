@@ -9,7 +9,6 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
 use crate::connectivity::Matrix;
-use crate::summary::range_of_plasticity;
 use crate::{CtrnnConfig, ModelError, Parametrization, Weights, host_tensor};
 
 /// Relative tolerance between an effective weight of a file and the one computed from its raw weight: rounding of single precision.
@@ -471,4 +470,11 @@ fn add<B: Backend>(x: Tensor<B, 2>, y: Option<Tensor<B, 2>>) -> Tensor<B, 2> {
         Some(y) => x + y,
         None => x,
     }
+}
+
+/// Describes factors of updates: "plasticity 0 to 1".
+pub(crate) fn range_of_plasticity(factors: &[f64]) -> String {
+    let most = factors.iter().copied().fold(0.0, f64::max);
+    let least = factors.iter().copied().fold(most, f64::min);
+    format!("plasticity {least} to {most}")
 }

@@ -265,3 +265,14 @@ pub fn cat_rows<B: Backend>(
 pub(crate) fn no_synapses<B: Backend>(trials: usize, device: &B::Device) -> Tensor<B, 2> {
     host_tensor(TensorData::new(Vec::<f32>::new(), [trials, 0]), device)
 }
+
+/// Returns the outputs `[trial, time, 0]` of a layer below the last one: not every backend works with empty tensors.
+pub(crate) fn no_outputs<B: Backend>(
+    [trials, steps]: [usize; 2],
+    device: &B::Device,
+) -> Tensor<B, 3> {
+    host_tensor(
+        TensorData::new(Vec::<f32>::new(), [trials, steps, 0]),
+        device,
+    )
+}

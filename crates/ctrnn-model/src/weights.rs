@@ -3,23 +3,23 @@
 use std::sync::Arc;
 
 use burn::module::{Param, ParamId};
-use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
 use ctrnn_kernels::UnitState;
 use ctrnn_random::{Key, Stream};
 
 use crate::connectivity::Matrix;
 use crate::delays::DELAY_MS;
+use crate::factors::RAW;
 use crate::feedback::FEEDBACK;
 use crate::initial_state::CARRIED_STATE;
 use crate::layers::Layers;
-use crate::low_rank::RAW;
 use crate::parameters::{CONDITION_VALUES, TAU_MS, host_tensor};
 use crate::stack::{join_weights, split_weights};
 use crate::synapses::{Constraints, Synapses};
 use crate::{
     CtrnnConfig, CtrnnModule, InitialState, LowRank, ModelError, Parameter, ParameterSpec, Role,
-    UNIT_AREA, UNIT_TYPE, Weights, init, low_rank,
+    UNIT_AREA, UNIT_TYPE, Weights, factors, init,
 };
 
 impl CtrnnConfig {
@@ -78,7 +78,9 @@ impl CtrnnConfig {
             put(state, self.initial_state.first_values(size(state), key));
         }
         if let Some(feedback) = &self.feedback {
-            weights.insert(FEEDBACK.to_owned(), feedback.draw(self, seed));
+            let key = Key::new(seed, Stream::Weights, self.layer.into());
+            let drawn = feedback.draw([self.n_units, self.n_outputs], key);
+            weights.insert(FEEDBACK.to_owned(), drawn);
         }
         let signs = self.unit_signs().unwrap_or_default();
         let key = Key::new(seed, Stream::TimeConstants, self.layer.into());
@@ -126,7 +128,10 @@ impl<B: Backend> CtrnnModule<B> {
         let own = |role: Role| role.of_layer(config.layer);
         let factor = |role: Role| -> Result<_, ModelError> {
             Ok(match config.low_rank {
-                Some(_) => Some(own(role).part(host_tensor(find(weights, role)?, device), config)),
+                Some(_) => {
+                    let value = host_tensor(find(weights, role)?, device);
+                    Some(part_of_matrix(own(role), value, config))
+                }
                 None => None,
             })
         };
@@ -152,7 +157,8 @@ impl<B: Backend> CtrnnModule<B> {
                 }
                 _ => TensorData::new(constraints.raw_of(weights)?, constraints.shape),
             };
-            let raw = own(matrix.parameter().role).part(host_tensor(raw, device), config);
+            let parameter = own(matrix.parameter().role);
+            let raw = part_of_matrix(parameter, host_tensor(raw, device), config);
             Ok((raw, Synapses::new(constraints, device)))
         };
         let (w_in_raw, input) = matrix(Matrix::Input)?;
@@ -353,7 +359,7 @@ fn full_matrix(
         }
         None => TensorData::new(Vec::<f64>::new(), [0, config.n_units]),
     };
-    low_rank::check_product(config, factors.rank, weights)?;
+    factors::check_product(config, factors.rank, weights)?;
     Ok(full)
 }
 
@@ -389,7 +395,7 @@ fn give_way_to_factors(
             ),
         });
     }
-    let found = low_rank::nearest_factors(&matrix, config.n_units, factors.rank)?;
+    let found = factors::nearest_factors(&matrix, config.n_units, factors.rank)?;
     given.extend([left, right].into_iter().zip(found));
     own.remove(&effective);
     Ok(())
@@ -648,6 +654,21 @@ fn check_tau(data: &TensorData, config: &CtrnnConfig) -> Result<(), ModelError> 
         name: TAU_MS.to_owned(),
         reason: format!("the configuration says {}", config.tau_ms),
     })
+}
+
+/// Returns a part of the recurrent matrix as a burn parameter with the id of `parameter`; one that the network holds as it is drawn is
+/// not tracked, so that no sweep computes its gradient.
+fn part_of_matrix<B: Backend>(
+    parameter: Parameter,
+    value: Tensor<B, 2>,
+    config: &CtrnnConfig,
+) -> Param<Tensor<B, 2>> {
+    let factors = config.low_rank.as_ref();
+    if factors.is_some_and(|factors| factors.holds(parameter.role)) {
+        Param::initialized(parameter.id(), value)
+    } else {
+        parameter.param(value)
+    }
 }
 
 #[cfg(test)]

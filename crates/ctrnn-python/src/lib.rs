@@ -2,12 +2,14 @@
 //!
 //! The Python part with the documentation is in `python/ctrnn`.
 
+mod errors;
 mod network;
 mod passes;
 mod tasks;
 
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+
+use errors::of_value;
 
 /// Runs a command line, the name of the program first, and returns its exit code. Python's lock is free meanwhile.
 #[pyfunction]
@@ -27,11 +29,6 @@ fn to_toml(json: &str) -> PyResult<String> {
 fn to_toml_value(json: &str) -> PyResult<String> {
     let value: toml::Value = serde_json::from_str(json).map_err(of_value)?;
     Ok(value.to_string())
-}
-
-/// Returns the `ValueError` with the message of an error.
-fn of_value(error: impl ToString) -> PyErr {
-    PyValueError::new_err(error.to_string())
 }
 
 #[pymodule]

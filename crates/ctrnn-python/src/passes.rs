@@ -20,7 +20,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::of_value;
+use crate::errors::of_value;
 
 const DEVICE: NdArrayDevice = NdArrayDevice::Cpu;
 

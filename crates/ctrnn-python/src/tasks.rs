@@ -11,7 +11,7 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::of_value;
+use crate::errors::of_value;
 
 /// A task of the program.
 #[pyclass(module = "ctrnn", frozen)]

@@ -62,15 +62,7 @@ impl Checkpoint {
         let state: State = VERSIONS
             .parse(content(&files, folder, STATE)?)
             .map_err(FileError::format(&folder.join(STATE)))?;
-        let (found, promised) = (state.counters.step, CheckpointManifest::load(folder)?.step);
-        if found != promised {
-            return Err(RunError::Data {
-                path: folder.join(STATE),
-                reason: format!(
-                    "is that of step {found}, but the manifest promises step {promised}"
-                ),
-            });
-        }
+        check_step(folder, state.counters.step)?;
         let tensors = |name| tensors(&files, folder, name);
         let good = match state.good {
             None => None,
@@ -113,6 +105,18 @@ impl Checkpoint {
         };
         (of(&self.weights), of(&self.optimizer))
     }
+}
+
+/// Checks that a state is that of the step which the manifest of its folder promises.
+fn check_step(folder: &Path, found: u64) -> Result<(), RunError> {
+    let promised = CheckpointManifest::load(folder)?.step;
+    if found == promised {
+        return Ok(());
+    }
+    Err(RunError::Data {
+        path: folder.join(STATE),
+        reason: format!("is that of step {found}, but the manifest promises step {promised}"),
+    })
 }
 
 fn content<'a>(

@@ -5,16 +5,16 @@
 //! assumed and listed in [`Imported::notes`]; networks that this crate cannot represent are refused.
 
 mod arrays;
+mod imported;
 mod nn4n;
 mod own;
 mod psychrnn;
 mod torch_rnn;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use ctrnn_config::{Run, overridden};
-use ctrnn_files::{Array, StateDict, is_torch_file, npz, read_state_dict};
+use ctrnn_files::{StateDict, is_torch_file, npz, read_state_dict};
 use ctrnn_model::{CtrnnModule, TrainingBackend, Weights};
 use ctrnn_tasks::Layout;
 use ctrnn_train::Trainer;
@@ -24,9 +24,10 @@ use crate::RunError;
 use crate::record::manifest::unnamed_layout;
 use crate::record::run_log::RunLog;
 use crate::record::run_trainer::{states, with_place};
-use crate::record::{Given, RunRecord, columns};
+use crate::record::{GivenConfig, RunRecord, columns};
 use crate::weights::weight_file::tensors_of;
-use arrays::{MatrixOf, vector_array};
+
+pub use imported::{Imported, Note};
 
 /// Program or format from which a weight file originates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,55 +40,6 @@ pub enum Origin {
     PsychRnn,
     /// File of `np.savez` with arrays named as in this crate, or of `train-ctrnn export --to npz`.
     Npz,
-}
-
-/// A network read from a file of another program.
-#[derive(Clone, Debug)]
-pub struct Imported {
-    /// Configuration of a run with this network, as TOML.
-    pub config: toml::Table,
-    /// Weights by parameter name, rows postsynaptic.
-    pub weights: BTreeMap<String, Array>,
-    /// Notes on the origin of values, and on values that were assumed because the file lacks them.
-    pub notes: Vec<Note>,
-}
-
-/// A note on an import.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// Key whose value was assumed; `None` for a note on the file.
-    key: Option<&'static str>,
-    text: String,
-}
-
-impl Note {
-    /// Creates a note on the conversion of the file.
-    fn new(text: impl Into<String>) -> Self {
-        Self {
-            key: None,
-            text: text.into(),
-        }
-    }
-
-    /// Creates a note on the value assumed for a key.
-    fn assumed(key: &'static str, text: impl Into<String>) -> Self {
-        Self {
-            key: Some(key),
-            text: text.into(),
-        }
-    }
-
-    /// Creates the note on the time step assumed because `who` does not say it.
-    fn assumed_dt(who: &str, dt_ms: f64) -> Self {
-        let text = format!("{who} does not say dt: {dt_ms} ms is assumed (else time.dt_ms=DT)");
-        Self::assumed("time.dt_ms", text)
-    }
-
-    /// Creates the note on the time constant assumed because the file does not say it.
-    fn assumed_tau(tau_ms: f64) -> Self {
-        let text = format!("it does not say tau: {tau_ms} ms is assumed (else model.tau_ms=TAU)");
-        Self::assumed("model.tau_ms", text)
-    }
 }
 
 impl Imported {
@@ -196,7 +148,7 @@ impl Origin {
 pub fn record_import<B: TrainingBackend>(
     path: &Path,
     run: &Run,
-    given: &Given,
+    given: &GivenConfig,
     imported: &Imported,
     source: &serde_json::Value,
     device: (&str, &B::Device),
@@ -218,67 +170,4 @@ pub fn record_import<B: TrainingBackend>(
     RunLog::open(record.folder(), &columns)?.event("imported", detail)?;
     record.train(run, &mut trainer, &mut [], &|| None)?;
     Ok(())
-}
-
-/// A network as far as a weight file alone determines it.
-struct Found {
-    dt_ms: f64,
-    form: &'static str,
-    activation: &'static str,
-    tau_ms: toml::Value,
-    w_in: MatrixOf,
-    w_rc: MatrixOf,
-    bias: Vec<f64>,
-    w_out: MatrixOf,
-    b_out: Vec<f64>,
-    initial_state: Vec<f64>,
-    /// Further keys of `[model]`.
-    model: toml::Table,
-    notes: Vec<Note>,
-}
-
-impl Found {
-    /// Returns the weights, and the configuration of a finished run of 0 steps on white noise.
-    fn into_import(self) -> Imported {
-        let size = |n: usize| toml::Value::Integer(n as i64);
-        let mut model = table([
-            ("n_units", size(self.w_rc.rows)),
-            ("form", self.form.into()),
-            ("activation", self.activation.into()),
-            ("tau_ms", self.tau_ms),
-        ]);
-        model.extend(self.model);
-        let white_noise = table([
-            ("inputs", size(self.w_in.columns)),
-            ("outputs", size(self.w_out.rows)),
-        ]);
-        let config = table([
-            ("version", 1.into()),
-            ("time", table([("dt_ms", self.dt_ms.into())]).into()),
-            ("task", table([("white_noise", white_noise.into())]).into()),
-            ("model", model.into()),
-            ("train", table([("steps", 0.into())]).into()),
-        ]);
-        let weights = [
-            ("input.weight", self.w_in.into_array()),
-            ("recurrent.weight", self.w_rc.into_array()),
-            ("recurrent.bias", vector_array(self.bias)),
-            ("output.weight", self.w_out.into_array()),
-            ("output.bias", vector_array(self.b_out)),
-            ("initial_state", vector_array(self.initial_state)),
-        ];
-        Imported {
-            config,
-            weights: weights.map(|(name, array)| (name.to_owned(), array)).into(),
-            notes: self.notes,
-        }
-    }
-}
-
-/// Builds a TOML table from some values.
-fn table<const N: usize>(entries: [(&str, toml::Value); N]) -> toml::Table {
-    entries
-        .map(|(key, value)| (key.to_owned(), value))
-        .into_iter()
-        .collect()
 }

@@ -23,11 +23,11 @@ pub use export::Export;
 pub use import::{Imported, Origin as ImportOrigin, record_import};
 pub use record::manifest::{INIT_FROM, is_begun_by_requeued_job, recorded_layout};
 pub use record::resumed::{is_in_parts, left_open, recorded};
-pub use record::run_log::{Columns, RunLog, metrics_header, now};
+pub use record::run_log::{MetricsColumns, RunLog, metrics_header, now};
 pub use record::run_trainer::{initial_network, initial_states_note, objective, trainer_at};
 pub use record::tensorboard_log::TensorBoardLog;
 pub use record::{
-    Given, Reopened, RunRecord, begun_in, check_files, check_inputs, note_abrupt_end,
+    GivenConfig, Reopened, RunRecord, begun_in, check_files, check_inputs, note_abrupt_end,
     trained_channels,
 };
 pub use trials::choices::OutputName;

@@ -119,15 +119,7 @@ impl TermProgram {
     ) -> Result<Tensor<B, 1>, TaskError> {
         let tracked = self.tracked(inputs);
         let fixed = self.fixed(inputs);
-        let shapes: Vec<Named<Vec<usize>>> = tracked
-            .iter()
-            .map(|(name, tensor)| (name.clone(), tensor.shape()))
-            .chain(
-                fixed
-                    .iter()
-                    .map(|(name, data)| (name.clone(), data.shape.to_vec())),
-            )
-            .collect();
+        let shapes = shapes(&tracked, &fixed);
         let mut content = Vec::new();
         let of_tracked = tracked.iter().map(|(_, tensor)| tensor.data());
         for data in of_tracked.chain(fixed.into_iter().map(|(_, data)| data)) {
@@ -243,6 +235,18 @@ fn weights<B: TrainingBackend>(inputs: &LossInputs<B>) -> Vec<Named<Tracked<B>>>
         }
     }
     found
+}
+
+/// Returns the shapes of all arrays that a program receives, by name.
+fn shapes<B: TrainingBackend>(
+    tracked: &[Named<Tracked<B>>],
+    fixed: &[Named<TensorData>],
+) -> Vec<Named<Vec<usize>>> {
+    let tracked = tracked.iter();
+    let of_tracked = tracked.map(|(name, tensor)| (name.clone(), tensor.shape()));
+    let fixed = fixed.iter();
+    let of_fixed = fixed.map(|(name, data)| (name.clone(), data.shape.to_vec()));
+    of_tracked.chain(of_fixed).collect()
 }
 
 /// Returns the value of an answer as a tensor whose gradients are those of the answer: for gradients `g` of `x`, it is

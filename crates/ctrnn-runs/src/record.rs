@@ -34,21 +34,21 @@ use crate::record::manifest::{OPTIMIZER_BLAKE3, manifest, note_channels, note_st
 use crate::record::model_files::{ModelFiles, weight_metadata, write_model};
 use crate::record::result::{remove_result, write_result};
 use crate::record::resumed::{changes_json, effects, parts_header, recorded};
-use crate::record::run_log::{Columns, RunLog, cut_metrics, metrics_header, now};
+use crate::record::run_log::{MetricsColumns, RunLog, cut_metrics, metrics_header, now};
 use crate::record::run_trainer::{begin_stage, has_monitors, with_place};
 use crate::record::tensorboard_log::TensorBoardLog;
 use crate::weights::weight_file::safetensors_bytes;
 
 /// User input to a run, kept byte for byte.
 #[derive(Clone, Debug, Default)]
-pub struct Given {
+pub struct GivenConfig {
     /// Content of the configuration file.
     pub config: Vec<u8>,
     /// Overrides from the command line.
     pub overrides: Vec<String>,
 }
 
-impl Given {
+impl GivenConfig {
     /// Returns the content of overrides.txt, with a line for each override.
     pub fn overrides_text(&self) -> String {
         self.overrides.iter().map(|o| format!("{o}\n")).collect()
@@ -81,7 +81,7 @@ impl RunRecord {
     pub fn create<B: Backend>(
         path: &Path,
         run: &Run,
-        given: &Given,
+        given: &GivenConfig,
         device: &str,
         network: &CtrnnModule<B>,
         replace: bool,
@@ -396,8 +396,8 @@ pub fn note_abrupt_end(run: &RunFolder, exit_code: u8, reason: &str) -> Result<(
 }
 
 /// Returns the columns of metrics.csv that depend on the run, given the `terms` of the loss in one of its stages.
-pub(crate) fn columns(run: &Run, terms: Vec<String>) -> Columns {
-    let mut columns = Columns {
+pub(crate) fn columns(run: &Run, terms: Vec<String>) -> MetricsColumns {
+    let mut columns = MetricsColumns {
         terms,
         tasks: Vec::new(),
         has_stages: !run.stages.is_empty(),

@@ -4,7 +4,7 @@ use ctrnn_files::{Column, parquet_bytes};
 
 /// Table of named columns with as many cells each.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Columns(Vec<(String, Cells)>);
+pub struct ColumnTable(Vec<(String, Cells)>);
 
 /// Cells of a column; `None` is a missing one.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +19,7 @@ pub enum Cells {
     Counts(Vec<Option<u64>>),
 }
 
-impl Columns {
+impl ColumnTable {
     /// Appends a column.
     pub fn put(&mut self, name: &str, cells: Cells) {
         self.0.push((name.to_owned(), cells));

@@ -73,7 +73,7 @@ impl SweepFile {
             folder: folder.to_owned(),
         });
         let (table, errors) = DeTable::parse_recoverable(text);
-        let mut reader = Reader {
+        let mut reader = SweepFileReader {
             problems: Vec::new(),
             source: &source,
             settings: BTreeMap::new(),
@@ -122,7 +122,7 @@ impl SweepFile {
 }
 
 /// Reads the parts of a sweep file and collects their problems.
-struct Reader<'a> {
+struct SweepFileReader<'a> {
     problems: Vec<Diagnostic>,
     source: &'a Arc<Source>,
     /// Keys that are set already, and the place of each.
@@ -131,7 +131,7 @@ struct Reader<'a> {
 
 type Entry<'a, 'b> = (String, Range<usize>, &'a Spanned<DeValue<'b>>);
 
-impl Reader<'_> {
+impl SweepFileReader<'_> {
     fn file(&mut self, table: &DeTable<'_>, name: &str) -> Option<SweepFile> {
         for key in table.keys().filter(|key| !KEYS.contains(&&**key.get_ref())) {
             self.unknown(key.get_ref(), key.span(), &KEYS);
@@ -324,24 +324,27 @@ impl Reader<'_> {
             );
             return None;
         };
-        let mut points = Vec::new();
-        let mut claimed: Vec<String> = Vec::new();
-        for table in tables {
-            let mut point = Vec::new();
-            for (key, span, value) in self.entries(table, &|value| !value.is_table()) {
-                if !claimed.contains(&key) {
-                    self.claim(&key, &span);
-                    claimed.push(key.clone());
-                }
-                point.push(Setting {
-                    key: key.into(),
-                    value: to_toml(value.get_ref()),
-                    place: self.place(value.span()),
-                });
+        let mut claimed = Vec::new();
+        let points = tables.into_iter();
+        let points = points.map(|table| self.point(table, &mut claimed));
+        Some(Axis(points.collect()))
+    }
+
+    /// Reads the settings of a table of the list. `claimed` are the keys of the tables before it.
+    fn point(&mut self, table: &DeTable<'_>, claimed: &mut Vec<String>) -> Point {
+        let mut point = Point::new();
+        for (key, span, value) in self.entries(table, &|value| !value.is_table()) {
+            if !claimed.contains(&key) {
+                self.claim(&key, &span);
+                claimed.push(key.clone());
             }
-            points.push(point);
+            point.push(Setting {
+                key: key.into(),
+                value: to_toml(value.get_ref()),
+                place: self.place(value.span()),
+            });
         }
-        Some(Axis(points))
+        point
     }
 
     fn random(&mut self, table: &DeTable<'_>) -> Option<Axis> {

@@ -30,13 +30,13 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use columns::{Cells, Columns};
+pub use columns::{Cells, ColumnTable};
 pub use error::SweepError;
 pub use expansion::{MOST_TRIALS, Point, Setting};
 pub use file::SweepFile;
-pub use pool::{Event, Pool, PoolEnd, Running, Settings, Watch};
+pub use pool::{Event, Pool, PoolEnd, PoolSettings, Running, Watch};
 pub use report::report;
 pub use slurm::{JOB_TEMPLATE, SlurmOptions, Submission, cancel_jobs};
-pub use status::{State, Status};
+pub use status::{Status, TrialState};
 pub use sweep::{Sweep, Trial};
 pub use table::{Group, Results, Row, Table};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ctrnn_files::FileError;
 
 use crate::SweepError;
-use crate::status::{State, Status};
+use crate::status::{Status, TrialState};
 use crate::sweep::{Sweep, Trial};
 
 /// Time between two looks at the children.
@@ -22,7 +22,7 @@ const SHOW_EVERY: Duration = Duration::from_millis(250);
 
 /// Settings of a pool.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct PoolSettings {
     /// Program that trains, and its first arguments.
     pub program: Vec<PathBuf>,
     /// Largest number of processes.
@@ -87,7 +87,7 @@ pub struct PoolEnd<'a> {
 /// A pool of processes that runs the trials of a sweep. It waits for trials that other processes run, and continues them if those end early.
 pub struct Pool<'a> {
     sweep: &'a Sweep,
-    settings: Settings,
+    settings: PoolSettings,
     waiting: VecDeque<&'a Trial>,
     running: Vec<Running<'a>>,
     /// Trials that other processes run, and whether those are on this machine.
@@ -100,7 +100,12 @@ pub struct Pool<'a> {
 impl<'a> Pool<'a> {
     /// Creates a pool for these trials of a sweep. Trials that are done stay as they are, and so do those whose training
     /// failed, unless `again` is set.
-    pub fn new(sweep: &'a Sweep, trials: &[&'a Trial], again: bool, settings: Settings) -> Self {
+    pub fn new(
+        sweep: &'a Sweep,
+        trials: &[&'a Trial],
+        again: bool,
+        settings: PoolSettings,
+    ) -> Self {
         let mut pool = Self {
             sweep,
             settings,
@@ -121,13 +126,15 @@ impl<'a> Pool<'a> {
     fn place(&mut self, trial: &'a Trial, again: bool) {
         let status = Status::of(&self.sweep.run(trial));
         match status.state {
-            State::Done => self.end.n_done += 1,
-            State::Running => self.elsewhere.push((trial, status.is_here)),
-            State::Failed if !again && !status.is_worth_repeating() => {
+            TrialState::Done => self.end.n_done += 1,
+            TrialState::Running => self.elsewhere.push((trial, status.is_here)),
+            TrialState::Failed if !again && !status.is_worth_repeating() => {
                 let reason = status.reason.unwrap_or_default();
                 self.end.failed.push((trial, reason));
             }
-            State::Failed | State::Stopped | State::Waiting => self.waiting.push_back(trial),
+            TrialState::Failed | TrialState::Stopped | TrialState::Waiting => {
+                self.waiting.push_back(trial)
+            }
         }
     }
 
@@ -271,28 +278,23 @@ impl<'a> Pool<'a> {
         time: Duration,
     ) -> Event<'a> {
         match status.state {
-            State::Done => {
+            TrialState::Done => {
                 self.end.n_done += 1;
                 return Event::Done(trial, time);
             }
-            State::Running => {
+            TrialState::Running => {
                 self.elsewhere.push((trial, status.is_here));
                 return Event::Elsewhere(trial);
             }
-            State::Stopped | State::Failed | State::Waiting => {}
+            TrialState::Stopped | TrialState::Failed | TrialState::Waiting => {}
         }
         let reason = match (&status.reason, status.state) {
             (Some(reason), _) => reason.clone(),
-            (None, State::Stopped) => format!("its process was killed ({ended})"),
+            (None, TrialState::Stopped) => format!("its process was killed ({ended})"),
             _ => self.last_error(trial).unwrap_or_else(|| ended.to_owned()),
         };
-        if self.end.is_stopped {
-            self.waiting.push_back(trial);
-            return Event::Again(trial, reason);
-        }
-        if status.is_worth_repeating()
-            && self.attempts[trial.name.as_str()] <= self.settings.retries
-        {
+        let may_repeat = || self.attempts[trial.name.as_str()] <= self.settings.retries;
+        if self.end.is_stopped || (status.is_worth_repeating() && may_repeat()) {
             self.waiting.push_back(trial);
             return Event::Again(trial, reason);
         }

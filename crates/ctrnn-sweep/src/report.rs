@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use ctrnn_analysis::plot::{Figure, Layer, Ticks, colour};
 use ctrnn_analysis::{Metrics, escaped, page, table_box};
 
-use crate::status::State;
+use crate::status::TrialState;
 use crate::table::{Row, Table};
 
 /// Largest number of trials in a list.
@@ -25,7 +25,7 @@ const PANEL_MM: [f64; 2] = [48.0, 38.0];
 pub fn report(table: &Table) -> String {
     let sweep = table.sweep;
     let counts = table.counts();
-    let tiles: Vec<(String, String)> = State::ALL
+    let tiles: Vec<(String, String)> = TrialState::ALL
         .iter()
         .filter_map(|state| Some((counts.get(state)?.to_string(), state.word().to_owned())))
         .collect();
@@ -280,7 +280,7 @@ fn failures(table: &Table) -> String {
     let failed = table
         .rows
         .iter()
-        .filter(|row| row.status.state == State::Failed);
+        .filter(|row| row.status.state == TrialState::Failed);
     let rows: Vec<Vec<String>> = failed
         .map(|row| {
             let reason = row.status.reason.clone().unwrap_or_default();

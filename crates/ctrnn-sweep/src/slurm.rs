@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ctrnn_files::{FileError, atomic, read_at_most};
 
 use crate::SweepError;
-use crate::status::{State, Status};
+use crate::status::{Status, TrialState};
 use crate::sweep::Sweep;
 
 /// Built-in template of the job script; words in double braces are replaced.
@@ -50,16 +50,7 @@ impl Submission {
     /// # Errors
     /// If they cannot be written.
     pub fn write(sweep: &Sweep, options: &SlurmOptions) -> Result<Option<Self>, SweepError> {
-        let is_missing = |status: &Status| match status.state {
-            State::Waiting | State::Stopped => true,
-            State::Failed => status.is_worth_repeating(),
-            State::Done | State::Running => false,
-        };
-        let missing = sweep
-            .trials
-            .iter()
-            .filter(|trial| is_missing(&Status::of(&sweep.run(trial))));
-        let names: Vec<&str> = missing.map(|trial| trial.name.as_str()).collect();
+        let names = missing(sweep);
         if names.is_empty() {
             return Ok(None);
         }
@@ -100,6 +91,18 @@ impl Submission {
         atomic::write(&path, (jobs.join("\n") + "\n").as_bytes())?;
         Ok(job)
     }
+}
+
+/// Returns the names of the trials that have to be run.
+fn missing(sweep: &Sweep) -> Vec<&str> {
+    let is_missing = |status: &Status| match status.state {
+        TrialState::Waiting | TrialState::Stopped => true,
+        TrialState::Failed => status.is_worth_repeating(),
+        TrialState::Done | TrialState::Running => false,
+    };
+    let trials = sweep.trials.iter();
+    let missing = trials.filter(|trial| is_missing(&Status::of(&sweep.run(trial))));
+    missing.map(|trial| trial.name.as_str()).collect()
 }
 
 /// Cancels the Slurm jobs of a sweep and returns their numbers.

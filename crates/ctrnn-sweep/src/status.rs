@@ -4,7 +4,7 @@ use ctrnn_files::{RunFolder, RunJson, RunState, host_name};
 
 /// State of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
+pub enum TrialState {
     /// Its run has not begun.
     Waiting,
     /// A process trains it.
@@ -17,7 +17,7 @@ pub enum State {
     Failed,
 }
 
-impl State {
+impl TrialState {
     /// All states.
     pub const ALL: [Self; 5] = [
         Self::Done,
@@ -43,7 +43,7 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// State of the trial.
-    pub state: State,
+    pub state: TrialState,
     /// Exit code of the last process, if it has ended.
     pub exit_code: Option<u8>,
     /// Reason why it stopped or failed.
@@ -69,9 +69,9 @@ impl Status {
             let is_damaged = run.run_json().exists();
             return Self {
                 state: if is_damaged {
-                    State::Failed
+                    TrialState::Failed
                 } else {
-                    State::Waiting
+                    TrialState::Waiting
                 },
                 exit_code: None,
                 reason: is_damaged.then(|| "its RUN.json cannot be read".to_owned()),
@@ -79,10 +79,10 @@ impl Status {
             };
         };
         let state = match json.state {
-            RunState::Done => State::Done,
-            _ if is_in_use => State::Running,
-            RunState::Failed => State::Failed,
-            RunState::Created | RunState::Running | RunState::Stopped => State::Stopped,
+            RunState::Done => TrialState::Done,
+            _ if is_in_use => TrialState::Running,
+            RunState::Failed => TrialState::Failed,
+            RunState::Created | RunState::Running | RunState::Stopped => TrialState::Stopped,
         };
         Self {
             state,
@@ -94,6 +94,6 @@ impl Status {
 
     /// Returns true if another attempt can have another outcome.
     pub fn is_worth_repeating(&self) -> bool {
-        self.state != State::Done && self.exit_code != Some(TRAINING_FAILED)
+        self.state != TrialState::Done && self.exit_code != Some(TRAINING_FAILED)
     }
 }

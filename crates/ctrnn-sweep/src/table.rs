@@ -7,8 +7,8 @@ use ctrnn_analysis::population::Spread;
 use ctrnn_files::RunFolder;
 use serde::Deserialize;
 
-use crate::columns::{Cells, Columns};
-use crate::status::{State, Status};
+use crate::columns::{Cells, ColumnTable};
+use crate::status::{Status, TrialState};
 use crate::sweep::{Sweep, Trial, read_json};
 
 /// Final metrics of a run, its `result.json`.
@@ -120,7 +120,7 @@ impl<'a> Table<'a> {
         let row = |trial: &'a Trial| {
             let run = sweep.run(trial);
             let status = Status::of(&run);
-            let results = (status.state == State::Done)
+            let results = (status.state == TrialState::Done)
                 .then(|| Results::of(&run))
                 .flatten();
             Row {
@@ -141,7 +141,7 @@ impl<'a> Table<'a> {
     }
 
     /// Returns the numbers of trials in each state.
-    pub fn counts(&self) -> BTreeMap<State, usize> {
+    pub fn counts(&self) -> BTreeMap<TrialState, usize> {
         let mut counts = BTreeMap::new();
         for row in &self.rows {
             *counts.entry(row.status.state).or_insert(0) += 1;
@@ -171,11 +171,11 @@ impl<'a> Table<'a> {
     }
 
     /// Returns a row for each trial: name, state, keys, metric, numbers, run folder and reason.
-    pub fn trials(&self) -> Columns {
+    pub fn trials(&self) -> ColumnTable {
         let texts = |text: &dyn Fn(&Row) -> Option<String>| {
             Cells::Texts(self.rows.iter().map(text).collect())
         };
-        let mut table = Columns::default();
+        let mut table = ColumnTable::default();
         table.put("trial", texts(&|row| Some(row.trial.name.clone())));
         table.put(
             "state",
@@ -241,9 +241,9 @@ impl<'a> Table<'a> {
 
     /// Returns the means over seeds: keys, numbers of trials, and a column with the mean and one with the standard
     /// deviation of each number.
-    pub fn means(&self) -> Columns {
+    pub fn means(&self) -> ColumnTable {
         let groups = self.groups();
-        let mut table = Columns::default();
+        let mut table = ColumnTable::default();
         for key in self.sweep.group_keys() {
             let rows = groups.iter().map(|group| &self.rows[group.first]);
             table.put(key, settings(rows, key));

@@ -159,24 +159,28 @@ impl Answer for Accuracy {
             }
         }
         if shown.is_empty() {
-            let all = Condition {
-                name: String::new(),
-                quantity: Quantity {
-                    label: String::new(),
-                    unit: String::new(),
-                    factor: 1.0,
-                },
-                levels: vec![self.whole()],
-                level_names: vec!["all trials".to_owned()],
-            };
             figure.title = self.title(&numbers([self.whole().n]));
-            self.draw_named(figure.cell(0, 0), &all);
+            self.draw_named(figure.cell(0, 0), &self.as_condition());
         }
         vec![("", figure)]
     }
 }
 
 impl Accuracy {
+    /// Returns a condition without a name that has all trials in one level.
+    fn as_condition(&self) -> Condition {
+        Condition {
+            name: String::new(),
+            quantity: Quantity {
+                label: String::new(),
+                unit: String::new(),
+                factor: 1.0,
+            },
+            levels: vec![self.whole()],
+            level_names: vec!["all trials".to_owned()],
+        }
+    }
+
     /// Returns all trials with an answer as one level.
     fn whole(&self) -> Level {
         let answered = self.is_correct.iter().flatten();

@@ -16,14 +16,14 @@ use crate::{ArrayDoc, Arrays, Pca, Study};
 /// Settings of the dynamical similarity analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Options {
+pub struct ComparisonOptions {
     /// Number of delays in the embedding.
     pub n_delays: usize,
     /// Rank of the linear map.
     pub rank: usize,
 }
 
-impl Default for Options {
+impl Default for ComparisonOptions {
     fn default() -> Self {
         Self {
             n_delays: 5,
@@ -57,7 +57,7 @@ pub struct Measure {
 }
 
 impl Answer for Comparison {
-    type Options = Options;
+    type Options = ComparisonOptions;
     const SEES_GROUPS: bool = false;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
@@ -76,7 +76,7 @@ impl Answer for Comparison {
 
     const SEES_PEERS: bool = true;
 
-    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, options: &ComparisonOptions) -> Result<Self, Unsuitable> {
         check_peers(study)?;
         let others = || study.peers.iter();
         let all: Vec<&Array3<f64>> = std::iter::once(&study.rates)
@@ -234,7 +234,7 @@ pub(crate) fn dynamics_of(
     study: &Study,
     rates: &Array3<f64>,
     rows: &Array2<f64>,
-    options: &Options,
+    options: &ComparisonOptions,
 ) -> Result<Array2<f64>, Unsuitable> {
     let pca = Pca::of(rows.view())?;
     let k = pca.n_explaining(0.99).clamp(1, 20);

@@ -10,7 +10,7 @@ use crate::arrays::ArrayDoc;
 use crate::epochs::Epochs;
 use crate::groups::numbers;
 use crate::linear_decoder::Decoder;
-use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, colour, panel_mm};
+use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Panel, Rgb, colour, panel_mm};
 use crate::responses::{Responses, repeats};
 use crate::statistics::permutation;
 use crate::text::{rounded, short};
@@ -213,15 +213,7 @@ impl Answer for Decoding {
             let label = if k == 0 { "time of training (ms)" } else { "" };
             decoded.draw_gain(panel.y(label, [start, end]), [start, end]);
             self.epochs.mark(panel);
-            let diagonal = decoded.accuracy.diag().to_vec();
-            let area = Layer::ribbon(self.t_ms.clone(), &diagonal, &decoded.error, colour(k));
-            let line = Layer::line(self.t_ms.clone(), diagonal, colour(k)).wide(0.35);
-            let chance = Layer::line(vec![start, end], vec![decoded.chance(); 2], colour(k));
-            course
-                .cell(0, 0)
-                .add(area)
-                .add(line.named(&decoded.name))
-                .add(chance.wide(0.15).dashed());
+            decoded.draw_course(course.cell(0, 0), &self.t_ms, colour(k));
         }
         generalisation.cell(0, n).colour_bar(
             [-1.0, 1.0],
@@ -241,6 +233,20 @@ impl Answer for Decoding {
 
 impl Decoded {
     /// Draws the accuracy relative to chance, which is white for any number of classes.
+    /// Draws the accuracy at the time of training with its error and chance.
+    fn draw_course(&self, panel: &mut Panel, t_ms: &[f64], colour: Rgb) {
+        let end = t_ms.last().copied().unwrap_or(1.0);
+        let start = t_ms.first().copied().unwrap_or(0.0);
+        let diagonal = self.accuracy.diag().to_vec();
+        let area = Layer::ribbon(t_ms.to_vec(), &diagonal, &self.error, colour);
+        let line = Layer::line(t_ms.to_vec(), diagonal, colour).wide(0.35);
+        let chance = Layer::line(vec![start, end], vec![self.chance(); 2], colour);
+        panel
+            .add(area)
+            .add(line.named(&self.name))
+            .add(chance.wide(0.15).dashed());
+    }
+
     fn draw_gain(&self, panel: &mut Panel, range: [f64; 2]) {
         let chance = self.chance();
         let gain = self.accuracy.mapv(|a| (a - chance) / (1.0 - chance));

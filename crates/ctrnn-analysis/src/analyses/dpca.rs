@@ -186,11 +186,7 @@ impl Answer for Dpca {
             demixed,
             n_trials: grid.cells.iter().map(Vec::len).collect(),
             scales: grid.factors.iter().map(|v| v.role.scale()).collect(),
-            factors: grid
-                .factors
-                .iter()
-                .map(|v| v.quantity.label.clone())
-                .collect(),
+            factors: grid.labels(),
             levels: grid.names,
             left_out,
             is_cross_validated: !splits.is_empty(),
@@ -440,6 +436,14 @@ impl Dpca {
 }
 
 impl Grid {
+    /// Returns the labels of the factors.
+    fn labels(&self) -> Vec<String> {
+        let factors = self.factors.iter();
+        factors
+            .map(|factor| factor.quantity.label.clone())
+            .collect()
+    }
+
     /// Returns the trials of every combination of the levels of some factors.
     fn of(study: &Study, factors: Vec<Variable>) -> Self {
         let trials = shown(study, &factors);

@@ -47,7 +47,7 @@ impl Default for EfficacyOptions {
 #[derive(Clone, Debug)]
 pub struct Efficacy {
     /// Kinds of synapses that the network has, each with its courses.
-    kinds: Vec<Kind>,
+    kinds: Vec<SynapseGroup>,
     /// Mean efficacy of each unit over trials, `[unit, time]`.
     of_units: Array2<f64>,
     groups: Vec<Group>,
@@ -64,7 +64,7 @@ pub struct Efficacy {
 
 /// Facilitating or depressing synapses.
 #[derive(Clone, Debug)]
-struct Kind {
+struct SynapseGroup {
     name: &'static str,
     n_units: usize,
     /// Mean over units and trials, `[group, time]`.
@@ -159,7 +159,8 @@ impl Answer for Efficacy {
         let kinds = kinds.into_iter().filter_map(|(name, facilitates)| {
             let units = (0..of_units.nrows()).filter(|&i| plastic.facilitate[i] == facilitates);
             let units: Vec<usize> = units.collect();
-            (!units.is_empty()).then(|| Kind::of(study, name, &units, synapses, &groups, n_steps))
+            (!units.is_empty())
+                .then(|| SynapseGroup::of(study, name, &units, synapses, &groups, n_steps))
         });
         let kinds = kinds.collect();
         let (decoded, bins_ms, undecoded) = match decoded(study, &efficacy, options) {
@@ -214,7 +215,7 @@ impl Answer for Efficacy {
     }
 
     fn statements(&self) -> Vec<String> {
-        let of_kind = |kind: &Kind| {
+        let of_kind = |kind: &SynapseGroup| {
             let known = || kind.efficacy.iter().copied().filter(|x| x.is_finite());
             let low = known().fold(f64::INFINITY, f64::min);
             let high = known().fold(f64::NEG_INFINITY, f64::max);
@@ -319,7 +320,7 @@ impl Efficacy {
     }
 }
 
-impl Kind {
+impl SynapseGroup {
     fn of(
         study: &Study,
         name: &'static str,

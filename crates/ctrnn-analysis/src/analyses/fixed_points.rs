@@ -3,6 +3,7 @@
 mod descent;
 mod figures;
 mod point;
+mod result;
 mod search;
 mod selection;
 mod starts;
@@ -11,21 +12,24 @@ mod tests;
 
 use ctrnn_tasks::counted;
 use faer::c64;
-use ndarray::{Array1, Array2, Array3, Axis};
+use ndarray::{Array2, Array3, Axis};
 
 use super::{Answer, Unsuitable};
 use crate::held_inputs::{HELD_ARRAYS, HeldInput, HeldInputs};
+use crate::linear_algebra::from_rows;
 use crate::plot::Figure;
 use crate::text::{listed, short};
-use crate::{ArrayDoc, Arrays, Dynamics, Pca, Study};
+use crate::{ArrayDoc, Arrays, Pca, Study};
 
 pub use point::FixedPoint;
-pub use search::{End, Found, Search};
+pub use result::FixedPoints;
+pub use search::{End, FoundPoints, Search};
 pub use selection::SelectionVectors;
 pub use starts::{Followed, Region};
 
-/// Largest number of visited states from which starts are drawn, and of those that determine principal components.
-const MOST_VISITED: usize = 4000;
+use search::MOST_VISITED;
+
+/// Largest number of visited states that determine principal components.
 const MOST_OBSERVED: usize = 20_000;
 /// Number of marginal points from which they are reported as a continuum: isolated ones are rare, whereas on a line or
 /// plane of them each start finds a different one.
@@ -33,25 +37,6 @@ pub(crate) const CONTINUUM: usize = 10;
 /// Largest number of trials whose trajectories are drawn for each input, and for all of them.
 const MOST_TRAJECTORIES: usize = 24;
 const ALL_TRAJECTORIES: usize = 96;
-
-/// Fixed and slow points under every held input.
-#[derive(Clone, Debug)]
-pub struct FixedPoints {
-    /// Inputs that were held.
-    pub held: HeldInputs,
-    /// Fixed and slow points under each input.
-    pub found: Vec<Found>,
-    /// The network.
-    pub dynamics: Dynamics,
-    /// Principal components of the visited states.
-    pub pca: Pca,
-    /// Axes of choice and stimuli, for a task with two choices and stimuli that differ within an epoch.
-    pub selection: Option<SelectionVectors>,
-    /// Values of every input by the names of its channels.
-    channels: Vec<String>,
-    /// States of some trials that have each input.
-    trajectories: Vec<Vec<Array2<f64>>>,
-}
 
 impl Answer for FixedPoints {
     type Options = Search;
@@ -253,7 +238,7 @@ impl Answer for FixedPoints {
             Ok(search.run(&study.dynamics, &drive, visited.view(), study.seed)?)
         };
         let found = held.inputs.iter().map(under);
-        let found: Vec<Found> = found.collect::<Result<_, Unsuitable>>()?;
+        let found: Vec<FoundPoints> = found.collect::<Result<_, Unsuitable>>()?;
         let places: Vec<(usize, usize)> = study.visited_steps().collect();
         Ok(Self {
             pca: Pca::of(study.states_at(&places, MOST_OBSERVED).view())?,
@@ -308,7 +293,8 @@ impl FixedPoints {
     }
 
     fn arrays_of_inputs(&self) -> Arrays {
-        let numbers = |of: fn(&Found) -> usize| self.found.iter().map(of).collect::<Vec<usize>>();
+        let numbers =
+            |of: fn(&FoundPoints) -> usize| self.found.iter().map(of).collect::<Vec<usize>>();
         let diverges_ms = self
             .found
             .iter()
@@ -347,14 +333,20 @@ impl FixedPoints {
                     states.map(|state| synapses.at_rest(&self.dynamics.rates(state)))
                 };
                 arrays
-                    .with("utilisation", &table(rest().map(|own| own.utilisation), n))
-                    .with("resources", &table(rest().map(|own| own.resources), n))
+                    .with(
+                        "utilisation",
+                        &from_rows(rest().map(|own| own.utilisation), n),
+                    )
+                    .with("resources", &from_rows(rest().map(|own| own.resources), n))
             }
         };
         arrays
             .with("input_index", &input_index)
-            .with("states", &table(states, n))
-            .with("readouts", &table(readouts, self.dynamics.w_out.nrows()))
+            .with("states", &from_rows(states, n))
+            .with(
+                "readouts",
+                &from_rows(readouts, self.dynamics.w_out.nrows()),
+            )
             .with("q", &q)
             .with("hits", &numbers(|point| point.hits))
             .with("is_fixed", &numbers(|point| point.is_fixed.into()))
@@ -399,7 +391,7 @@ impl FixedPoints {
     }
 
     /// Describes the points under one input in a sentence.
-    fn census(&self, found: &Found) -> String {
+    fn census(&self, found: &FoundPoints) -> String {
         let mut parts = vec![fixed_points(&found.points)];
         let slow = found.points.iter().filter(|point| !point.is_fixed);
         match slow.count() {
@@ -456,7 +448,7 @@ fn fixed_points(points: &[FixedPoint]) -> String {
 }
 
 /// Describes the starts of a search, and how often they ended at each isolated point.
-fn search_report(found: &Found) -> String {
+fn search_report(found: &FoundPoints) -> String {
     let n = found.n_starts;
     let isolated = found
         .points
@@ -504,10 +496,4 @@ fn trajectories(study: &Study, held: &HeldInput, most: usize) -> Vec<Array2<f64>
             .to_owned()
     };
     shown.map(states).collect()
-}
-
-/// Returns a matrix with the given vectors of `n` numbers as rows.
-fn table(rows: impl Iterator<Item = Array1<f64>>, n: usize) -> Array2<f64> {
-    let rows: Vec<Array1<f64>> = rows.collect();
-    Array2::from_shape_fn((rows.len(), n), |(i, j)| rows[i][j])
 }

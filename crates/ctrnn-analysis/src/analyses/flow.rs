@@ -22,7 +22,7 @@ const MOST_OBSERVED: usize = 20_000;
 /// Settings of the flow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Options {
+pub struct FlowOptions {
     /// Inputs to hold.
     #[serde(flatten)]
     pub held: HeldOptions,
@@ -46,7 +46,7 @@ pub struct Flow {
 }
 
 impl Answer for Flow {
-    type Options = Options;
+    type Options = FlowOptions;
     const FOLLOWS_DYNAMICS: bool = true;
     const NEEDS_WHOLE: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
@@ -90,7 +90,7 @@ impl Answer for Flow {
         },
     ];
 
-    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, options: &FlowOptions) -> Result<Self, Unsuitable> {
         study.dynamics.check_undelayed("a flow field needs")?;
         let places: Vec<(usize, usize)> = study.visited_steps().collect();
         let states = study.states_at(&places, MOST_OBSERVED);

@@ -117,21 +117,7 @@ impl Forgetting {
             let why = "the training has fewer than two stages that were validated; [[train.stage]] begins each";
             return Err(Unsuitable::lacks(why));
         }
-        let of_mixture = metrics.columns_after("accuracy_");
-        let tasks: Vec<(String, String, String)> = if of_mixture.is_empty() {
-            let sets = metrics.validations().into_iter();
-            sets.map(|split| {
-                let name = split.strip_prefix("val.").unwrap_or("main set");
-                (name.to_owned(), split.to_owned(), "accuracy".to_owned())
-            })
-            .collect()
-        } else {
-            let column = |task: String| {
-                let column = format!("accuracy_{task}");
-                (task, "val".to_owned(), column)
-            };
-            of_mixture.into_iter().map(column).collect()
-        };
+        let tasks = tasks_of(metrics);
         let at = |step: f64, split: &str, column: &str| {
             let (steps, values) = metrics.curve(split, column);
             let place = steps.iter().rposition(|found| *found == step);
@@ -155,6 +141,26 @@ impl Forgetting {
         let column = self.accuracy.column(task);
         let best = column.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         best - column[column.len() - 1]
+    }
+}
+
+/// Returns the tasks of a training, each with the validation set and the column of its accuracy: those of a mixture, or of each
+/// validation set.
+fn tasks_of(metrics: &Metrics) -> Vec<(String, String, String)> {
+    let of_mixture = metrics.columns_after("accuracy_");
+    if of_mixture.is_empty() {
+        let sets = metrics.validations().into_iter();
+        sets.map(|split| {
+            let name = split.strip_prefix("val.").unwrap_or("main set");
+            (name.to_owned(), split.to_owned(), "accuracy".to_owned())
+        })
+        .collect()
+    } else {
+        let column = |task: String| {
+            let column = format!("accuracy_{task}");
+            (task, "val".to_owned(), column)
+        };
+        of_mixture.into_iter().map(column).collect()
     }
 }
 

@@ -40,7 +40,7 @@ const UNITS_PER_LOADING: usize = 5;
 /// Settings of the analysis of a network of low rank.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Options {
+pub struct LowRankOptions {
     /// Inputs to hold.
     #[serde(flatten)]
     pub held: HeldOptions,
@@ -48,7 +48,7 @@ pub struct Options {
     pub most_populations: usize,
 }
 
-impl Default for Options {
+impl Default for LowRankOptions {
     fn default() -> Self {
         Self {
             held: HeldOptions::default(),
@@ -88,7 +88,7 @@ pub struct LowRank {
 }
 
 impl Answer for LowRank {
-    type Options = Options;
+    type Options = LowRankOptions;
 
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
@@ -207,7 +207,7 @@ impl Answer for LowRank {
         ),
     ];
 
-    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, options: &LowRankOptions) -> Result<Self, Unsuitable> {
         let Some(factors) = study.dynamics.factors.clone() else {
             return Err(Unsuitable::lacks(
                 "the recurrent weights have no factors: model.low_rank trains a network with some, and a perturbed one has lost them",
@@ -238,7 +238,7 @@ impl Answer for LowRank {
         let best = (0..mixtures.len()).min_by(|a, b| criterion(a).total_cmp(&criterion(b)));
         Ok(Self {
             courses: Courses::of(study, &kappa),
-            flow: reduced_flow(study, &factors, &kappa, options)?,
+            flow: reduced_flow(study, &factors, &kappa, &options.held)?,
             inputs: coordinates.slice(s![.., .., rank..]).to_owned(),
             eigenvalues: eigenvalues.map(|value| value.re.hypot(value.im)).collect(),
             best: best.unwrap_or(0),

@@ -18,7 +18,7 @@ const MOST_DRAWN: usize = 7;
 /// Settings of the Lyapunov exponents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Options {
+pub struct LyapunovOptions {
     /// Largest number of exponents under the inputs of the trials.
     pub n_exponents: usize,
     /// Number of time steps, through the inputs of all trials in turn, repeatedly; every trial starts from its own
@@ -33,7 +33,7 @@ pub struct Options {
     pub n_held_steps: usize,
 }
 
-impl Default for Options {
+impl Default for LyapunovOptions {
     fn default() -> Self {
         Self {
             n_exponents: 20,
@@ -61,7 +61,7 @@ pub struct Lyapunov {
 }
 
 impl Answer for Lyapunov {
-    type Options = Options;
+    type Options = LyapunovOptions;
     const FOLLOWS_DYNAMICS: bool = true;
     const NEEDS_WHOLE: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
@@ -99,7 +99,7 @@ impl Answer for Lyapunov {
         },
     ];
 
-    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, options: &LyapunovOptions) -> Result<Self, Unsuitable> {
         study.dynamics.check_undelayed("Lyapunov exponents need")?;
         let n_transient = options.n_steps / 6;
         let n = study.dynamics.n_units().min(options.n_exponents);
@@ -238,7 +238,7 @@ impl Lyapunov {
 }
 
 /// Computes the exponents under a held input, from a state that the network visits; `None` if the states diverge.
-fn under(study: &Study, held: &HeldInput, options: &Options) -> Option<Array1<f64>> {
+fn under(study: &Study, held: &HeldInput, options: &LyapunovOptions) -> Option<Array1<f64>> {
     let n = study.dynamics.n_units().min(options.n_held_exponents);
     let inputs = held
         .input

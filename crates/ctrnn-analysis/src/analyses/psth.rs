@@ -18,7 +18,7 @@ const MOST_PANELS: usize = 4;
 /// Settings of the histograms.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Options {
+pub struct PsthOptions {
     /// Time before each event, in ms.
     pub before_ms: f64,
     /// Time after each event, in ms.
@@ -28,7 +28,7 @@ pub struct Options {
     pub units: usize,
 }
 
-impl Default for Options {
+impl Default for PsthOptions {
     fn default() -> Self {
         Self {
             before_ms: 300.0,
@@ -90,7 +90,7 @@ struct EventPlace {
 }
 
 impl Answer for Psth {
-    type Options = Options;
+    type Options = PsthOptions;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "rates_{}",
@@ -137,7 +137,7 @@ impl Answer for Psth {
         ),
     ];
 
-    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, options: &PsthOptions) -> Result<Self, Unsuitable> {
         let is_time = |ms: f64| (0.0..1e9).contains(&ms);
         if !is_time(options.before_ms) || !is_time(options.after_ms) {
             let why = "psth.before_ms and psth.after_ms should be 0 or positive numbers";
@@ -358,7 +358,7 @@ fn onset_place(study: &Study, b: usize, epoch: &str) -> Option<EventPlace> {
     })
 }
 
-fn aligned(study: &Study, groups: &[Group], event: Event, options: &Options) -> Aligned {
+fn aligned(study: &Study, groups: &[Group], event: Event, options: &PsthOptions) -> Aligned {
     let dt_ms = study.dynamics.dt_ms;
     let longest = study.batch.max_steps as f64;
     let [before, after] =
@@ -464,7 +464,7 @@ mod tests {
             let rate = if side > 0.0 { 1.0 } else { 0.0 };
             study.rates.slice_mut(s![b, onset.., 1]).fill(rate);
         }
-        let options = Options {
+        let options = PsthOptions {
             before_ms: 60.0,
             after_ms: 100.0,
             units: 1,
@@ -502,7 +502,7 @@ mod tests {
         let response = &found.aligned[1];
         assert_eq!(response.rates[[3, 8, 1]], 1.0);
         assert!(is_clean(&found.figures()[0].1.to_svg()));
-        let options = Options {
+        let options = PsthOptions {
             after_ms: 200.0,
             ..options
         };
@@ -532,7 +532,7 @@ mod tests {
             let rate = steps.len() as f64;
             study.rates.slice_mut(s![b, steps.clone(), 1]).fill(rate);
         }
-        let found = Psth::compute(&study, &Options::default()).unwrap();
+        let found = Psth::compute(&study, &PsthOptions::default()).unwrap();
         let delay = &found.aligned[1];
         assert_eq!(delay.event, "delay");
         let groups = groups(&study).1;

@@ -19,12 +19,12 @@ use crate::{ArrayDoc, Arrays, Study};
 /// Settings of the fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Options {
+pub struct PsychometricOptions {
     /// Number of samples of the parametric bootstrap that gives the confidence intervals (Wichmann & Hill 2001).
     pub n_samples: usize,
 }
 
-impl Default for Options {
+impl Default for PsychometricOptions {
     fn default() -> Self {
         Self { n_samples: 200 }
     }
@@ -79,7 +79,7 @@ pub struct Combination {
 }
 
 impl Answer for Psychometric {
-    type Options = Options;
+    type Options = PsychometricOptions;
     const ARRAYS: &'static [ArrayDoc] = &[
         ArrayDoc::new(
             "evidence{}",
@@ -149,7 +149,7 @@ impl Answer for Psychometric {
         ),
     ];
 
-    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, options: &PsychometricOptions) -> Result<Self, Unsuitable> {
         let contexts = contexts(study)?;
         let (choices, layout) = (study.choices(), study.layout());
         let mut shown: Vec<&Evidence> = Vec::new();
@@ -628,7 +628,7 @@ mod tests {
             if felt > 12.8 { high } else { low }
         });
         let study = observer::study(&task, batch, outputs);
-        let found = Psychometric::compute(&study, &Options { n_samples: 20 }).unwrap();
+        let found = Psychometric::compute(&study, &PsychometricOptions { n_samples: 20 }).unwrap();
         assert_eq!(found.contexts.n_catch, 3000);
         let names: Vec<&str> = found
             .contexts
@@ -679,7 +679,7 @@ mod tests {
         let correct = batch.correct.clone();
         let outputs = outputs(&batch, |b| correct[b].unwrap_or(1));
         let study = observer::study(&task, batch, outputs);
-        let found = Psychometric::compute(&study, &Options { n_samples: 5 }).unwrap();
+        let found = Psychometric::compute(&study, &PsychometricOptions { n_samples: 5 }).unwrap();
         let curve = &found.curves[0][0];
         assert_eq!(curve.against, "coh × side");
         assert_eq!(curve.quantity.axis(), "coherence (%)");

@@ -20,7 +20,7 @@ const MOST_MODES: usize = 10;
 /// Settings of the spectrum.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Options {
+pub struct SpectrumOptions {
     /// Inputs to hold.
     #[serde(flatten)]
     pub held: HeldOptions,
@@ -54,7 +54,7 @@ pub struct Mode {
 }
 
 impl Answer for Spectrum {
-    type Options = Options;
+    type Options = SpectrumOptions;
     const BASIS: Basis = Basis::Trials;
     const NEEDS_WHOLE: bool = true;
     const ARRAYS: &'static [ArrayDoc] = &[
@@ -86,7 +86,7 @@ impl Answer for Spectrum {
         },
     ];
 
-    fn compute(study: &Study, options: &Options) -> Result<Self, Unsuitable> {
+    fn compute(study: &Study, options: &SpectrumOptions) -> Result<Self, Unsuitable> {
         let of = |weights: &Array2<f64>| eigenvalues(weights.view());
         let before = study.before.as_ref().map(|network| of(&network.w_rc));
         let before = before.transpose()?;

@@ -12,8 +12,8 @@ use super::{Answer, Unsuitable};
 use crate::arrays::ArrayDoc;
 use crate::decision_times::onset;
 use crate::epochs::Epochs;
+use crate::evidence::CONTEXTS;
 use crate::groups::{Group, numbers};
-use crate::held_inputs::CONTEXTS;
 use crate::plot::{Figure, Layer, Panel, Rgb, Scale, colour, level_colour, panel_mm};
 use crate::responses::Responses;
 use crate::text::short;
@@ -258,20 +258,11 @@ impl Answer for Tdr {
     }
 
     fn statements(&self) -> Vec<String> {
-        let at = |(label, &t): (&String, &usize)| {
-            format!("{label} at {} ms", short((t + 1) as f64 * self.dt_ms))
-        };
         let jitter = self.epochs.statement();
-        let peaks: Vec<String> = self
-            .labels
-            .iter()
-            .zip(&self.regression.peak)
-            .map(at)
-            .collect();
         [
             format!(
                 "axes, made orthogonal in this order, with the time of each: {}",
-                peaks.join(", ")
+                self.times_of_axes()
             ),
             format!(
                 "regression over {} of {}; lines: means over the trials of a level{} ({})",
@@ -300,6 +291,15 @@ impl Answer for Tdr {
 }
 
 impl Tdr {
+    /// Describes the time at which each axis is taken.
+    fn times_of_axes(&self) -> String {
+        let at = |(label, &t): (&String, &usize)| {
+            format!("{label} at {} ms", short((t + 1) as f64 * self.dt_ms))
+        };
+        let axes = self.labels.iter().zip(&self.regression.peak);
+        axes.map(at).collect::<Vec<String>>().join(", ")
+    }
+
     /// Returns the numbers of trials of the lines.
     fn numbers(&self) -> String {
         let lines = self.panels.iter().flat_map(|panel| &panel.lines);
@@ -486,7 +486,7 @@ fn scores(responses: &Responses, axes: &Array2<f64>) -> Array3<f64> {
 }
 
 /// Variables of the panels, as indices.
-struct Plan {
+struct PanelVariables {
     /// The choice between two alternatives.
     choice: Option<usize>,
     /// Axis, not variable, that is upright in all panels: that of the choice, or else of the last variable.
@@ -497,7 +497,7 @@ struct Plan {
     sorted: Vec<usize>,
 }
 
-impl Plan {
+impl PanelVariables {
     fn of(variables: &[Variable], columns: &[Regressor]) -> Self {
         let all = || 0..variables.len();
         let is_choice =
@@ -545,7 +545,7 @@ fn panels(
     trials: &[usize],
     course: impl Fn(&[usize]) -> Array2<f64>,
 ) -> (Vec<Sorting>, usize) {
-    let plan = Plan::of(variables, columns);
+    let plan = PanelVariables::of(variables, columns);
     let correct = study.is_correct();
     let selector = selector(study);
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Inputs of trials in their epochs, and those that stand for groups of trials.
+//! Medians of the inputs of trials in their epochs, and those that stand for groups of trials.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,8 +7,8 @@ use ctrnn_tasks::{Clock, Condition, Meaning, Trial, value_bits};
 use ndarray::{Array1, Array2, s};
 use rayon::prelude::*;
 
-use super::CONTEXTS;
-use crate::evidence::column;
+use super::epoch_inputs::{EpochInput, EpochInputs, Medians};
+use crate::evidence::{CONTEXTS, column};
 use crate::groups::{Group, of_all};
 use crate::linear_algebra::least_squares;
 use crate::study::{span, steps_of};
@@ -16,14 +16,6 @@ use crate::{Study, Unsuitable};
 
 /// Largest number of combinations of conditions whose inputs are held one by one.
 const MOST_CROSSED: usize = 8;
-
-/// Input of a trial in an epoch.
-pub(super) struct EpochInput {
-    /// Median over the time steps, or the rest at 0 of a channel that changes, `[I]`; of the rates of a layer below, those at the end.
-    pub median: Vec<f64>,
-    /// True if the input is the same at all time steps.
-    pub is_constant: bool,
-}
 
 /// Trials of an epoch in groups.
 pub(super) struct Grouping {
@@ -34,20 +26,6 @@ pub(super) struct Grouping {
     pub telling: Vec<String>,
     /// Conditions that tell the groups apart.
     pub by: Vec<String>,
-}
-
-/// Inputs `[trial][epoch]`; `None` if the trial lacks the epoch.
-type EpochInputs = Vec<Vec<Option<EpochInput>>>;
-
-/// Inputs of every trial in every epoch.
-pub(crate) struct Medians {
-    pub(super) epochs: Vec<&'static str>,
-    /// Inputs of the task.
-    inputs: EpochInputs,
-    /// Rates of the layer below, for a layer above the first.
-    below: Option<EpochInputs>,
-    /// Numbers of the trials of each condition.
-    conditions: Vec<Vec<usize>>,
 }
 
 impl Medians {
@@ -138,15 +116,7 @@ impl Medians {
             levels.dedup();
             levels.len()
         };
-        let inputs: Vec<(usize, Vec<u64>)> = self
-            .conditions
-            .iter()
-            .filter_map(|own| {
-                let own: Vec<usize> = own.iter().copied().filter(|b| trials.contains(b)).collect();
-                let median = median_over_trials(&self.inputs, e, &own)?;
-                Some((own[0], median.iter().map(|u| value_bits(*u)).collect()))
-            })
-            .collect();
+        let inputs = self.inputs_of_conditions(e, trials);
         let tell = |kept: &[usize]| {
             let mut known: HashMap<Vec<u64>, &[u64]> = HashMap::new();
             inputs.iter().all(|(b, input)| {
@@ -164,6 +134,16 @@ impl Medians {
             }
         }
         kept.into_iter().map(|k| columns[k].0.clone()).collect()
+    }
+
+    /// Returns a trial of each condition that some of the trials have, with the bits of its inputs of the task in an epoch.
+    fn inputs_of_conditions(&self, e: usize, trials: &HashSet<usize>) -> Vec<(usize, Vec<u64>)> {
+        let of_condition = |own: &Vec<usize>| {
+            let own: Vec<usize> = own.iter().copied().filter(|b| trials.contains(b)).collect();
+            let median = median_over_trials(&self.inputs, e, &own)?;
+            Some((own[0], median.iter().map(|u| value_bits(*u)).collect()))
+        };
+        self.conditions.iter().filter_map(of_condition).collect()
     }
 
     /// Computes the change of the input per unit of a variable with these values in the trials; `None` if they are all the

@@ -295,24 +295,26 @@ impl PanelWriter<'_> {
                 _ => None,
             });
             let sides: Vec<[f64; 4]> = sides.collect();
-            let [left, width, bottom, height] = ["left", "width", "bottom", "height"].map(|what| {
-                let column = ["left", "width", "bottom", "height"]
-                    .iter()
-                    .position(|w| *w == what);
-                let values: Vec<f64> = sides.iter().map(|s| s[column.unwrap_or(0)]).collect();
-                let same = values
-                    .iter()
-                    .all(|x| (x - values[0]).abs() <= 1e-9 * values[0].abs());
-                if same {
-                    number(values[0])
-                } else {
-                    self.vector(at + k, what, &values)
-                }
-            });
+            let mut side = |column: usize, what: &str| {
+                let values: Vec<f64> = sides.iter().map(|side| side[column]).collect();
+                self.number_or_vector(at + k, what, &values)
+            };
+            let (left, width) = (side(0, "left"), side(1, "width"));
+            let (bottom, height) = (side(2, "bottom"), side(3, "height"));
             let colour = hex(ink);
             self.lines.push(format!(
                 "ax.bar({left}, {height}, {width}, {bottom}, align=\"edge\", color={colour}, linewidth=0)"
             ));
+        }
+    }
+
+    /// Returns the expression of some values: a number if all are the same, otherwise a vector.
+    fn number_or_vector(&mut self, at: usize, what: &str, values: &[f64]) -> String {
+        let is_same = |x: &f64| (x - values[0]).abs() <= 1e-9 * values[0].abs();
+        if values.iter().all(is_same) {
+            number(values[0])
+        } else {
+            self.vector(at, what, values)
         }
     }
 

@@ -7,7 +7,7 @@ use ndarray::Array2;
 
 use super::{Networks, PopulationAnswer};
 use crate::analyses::computed;
-use crate::analyses::fixed_points::{CONTINUUM, FixedPoints, Found, Search};
+use crate::analyses::fixed_points::{CONTINUUM, FixedPoints, FoundPoints, Search};
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Rgb, Ticks};
 use crate::text::listed;
 use crate::{ArrayDoc, Arrays, FixedPoint, Study, Unsuitable};
@@ -216,7 +216,7 @@ impl PopulationAnswer for Solutions {
 }
 
 impl Topology {
-    fn of(found: &Found) -> Self {
+    fn of(found: &FoundPoints) -> Self {
         let fixed = || found.points.iter().filter(|point| point.is_fixed);
         let count = |is: fn(&FixedPoint) -> bool| fixed().filter(|point| is(point)).count();
         let n_marginal = count(FixedPoint::is_marginal);

@@ -3,6 +3,7 @@
 //! The networks run on the same trials, one after the other. An [`Observer`] keeps of each what its analysis needs, so that only the states of
 //! one network are in memory, and joins it at the end. [`POPULATION_ANALYSES`] lists all of these analyses.
 
+mod answer;
 mod compare;
 mod curves;
 mod fixed_points;
@@ -15,11 +16,9 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 
-use schemars::JsonSchema;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub use answer::PopulationAnswer;
 pub use compare::Compare;
 pub use curves::Curves;
 pub use fixed_points::{Solutions, Topology};
@@ -31,7 +30,7 @@ pub use similarity::Similarity;
 pub use statistics::Spread;
 
 use crate::analyses::{Basis, Findings, OptionSet, check_finite, parsed};
-use crate::{ArrayDoc, Arrays, Study, Unsuitable};
+use crate::{ArrayDoc, Study, Unsuitable};
 
 macro_rules! analyses {
     ($($name:literal, $answer:ty, $title:literal, $summary:literal;)*) => {
@@ -68,48 +67,6 @@ pub const POPULATION_ARRAYS: &[ArrayDoc] = &[
     ),
     ArrayDoc::new("group_index", "[network]", "", "group of each network"),
 ];
-
-/// Result of an analysis of several networks.
-pub trait PopulationAnswer: Sized {
-    /// Settings of the analysis: a structure of keys with defaults.
-    type Options: Default + Serialize + DeserializeOwned + JsonSchema;
-    /// Part of a study that the analysis keeps.
-    type Observation;
-
-    /// Data that the analysis needs of each network.
-    const BASIS: Basis = Basis::FiniteStates;
-    /// Documentation of each array of `<name>.npz`, apart from [`POPULATION_ARRAYS`].
-    const ARRAYS: &'static [ArrayDoc];
-
-    /// Observes one of `n_networks` networks on its trials.
-    ///
-    /// # Errors
-    /// Returns the reason if there is no result for this network.
-    fn observe(
-        study: &Study,
-        n_networks: usize,
-        options: &Self::Options,
-    ) -> Result<Self::Observation, Unsuitable>;
-
-    /// Joins the observations of all networks.
-    ///
-    /// # Errors
-    /// Returns the reason if they have no common result.
-    fn join(
-        networks: &Networks,
-        observed: Vec<Self::Observation>,
-        options: &Self::Options,
-    ) -> Result<Self, Unsuitable>;
-
-    /// Returns the numbers for `<name>.npz`.
-    fn arrays(&self) -> Arrays;
-
-    /// Returns the main results, one sentence each.
-    fn statements(&self) -> Vec<String>;
-
-    /// Draws the result as figures, each with its suffix for `<name><suffix>.svg`.
-    fn figures(&self) -> Vec<(&'static str, crate::plot::Figure)>;
-}
 
 /// An analysis of several networks that can be requested by name.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use ndarray::{Array2, Array3};
 
 use super::{Networks, PopulationAnswer, Spread};
-use crate::analyses::psychometric::{Curve, Options as FitOptions, Psychometric as OfNetwork};
+use crate::analyses::psychometric::{Curve, Psychometric as OfNetwork, PsychometricOptions};
 use crate::analyses::{NoOptions, computed};
 use crate::plot::{Figure, Layer, Rgb, colour, panel_mm, range_of};
 use crate::text::short;
@@ -74,7 +74,7 @@ impl PopulationAnswer for Psychometric {
     ];
 
     fn observe(study: &Study, _: usize, _: &NoOptions) -> Result<Self::Observation, Unsuitable> {
-        Ok(computed::<OfNetwork>(study, &FitOptions { n_samples: 0 })?.curves)
+        Ok(computed::<OfNetwork>(study, &PsychometricOptions { n_samples: 0 })?.curves)
     }
 
     fn join(

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Embedding, Networks, PopulationAnswer, Spread, classical_scaling};
 use crate::analyses::comparison::{
-    Measure, Options as DsaOptions, dynamical_distances, dynamics_of, pairwise,
+    ComparisonOptions, Measure, dynamical_distances, dynamics_of, pairwise,
 };
 use crate::plot::{BAR_MM, ColourMap, Figure, Layer, Ticks, colour};
 use crate::similarity::{cka, procrustes_angle};
@@ -24,7 +24,7 @@ const MOST_NAMED: usize = 12;
 /// Settings of the similarities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Options {
+pub struct SimilarityOptions {
     /// Number of delays in the embedding of dynamical similarity analysis.
     pub n_delays: usize,
     /// Rank of its linear map.
@@ -33,9 +33,9 @@ pub struct Options {
     pub most_dsa: usize,
 }
 
-impl Default for Options {
+impl Default for SimilarityOptions {
     fn default() -> Self {
-        let DsaOptions { n_delays, rank } = DsaOptions::default();
+        let ComparisonOptions { n_delays, rank } = ComparisonOptions::default();
         Self {
             n_delays,
             rank,
@@ -65,7 +65,7 @@ pub struct States {
 }
 
 impl PopulationAnswer for Similarity {
-    type Options = Options;
+    type Options = SimilarityOptions;
     type Observation = States;
 
     const ARRAYS: &'static [ArrayDoc] = &[
@@ -101,13 +101,17 @@ impl PopulationAnswer for Similarity {
         ),
     ];
 
-    fn observe(study: &Study, n_networks: usize, options: &Options) -> Result<States, Unsuitable> {
+    fn observe(
+        study: &Study,
+        n_networks: usize,
+        options: &SimilarityOptions,
+    ) -> Result<States, Unsuitable> {
         let rates = sampled(study, n_networks);
         if rates.nrows() < 2 {
             let why = "a single state is like any other: there is one trial of one time step";
             return Err(Unsuitable::lacks(why));
         }
-        let dsa = DsaOptions {
+        let dsa = ComparisonOptions {
             n_delays: options.n_delays,
             rank: options.rank,
         };
@@ -124,7 +128,11 @@ impl PopulationAnswer for Similarity {
         Ok(States { rates, dynamics })
     }
 
-    fn join(networks: &Networks, observed: Vec<States>, _: &Options) -> Result<Self, Unsuitable> {
+    fn join(
+        networks: &Networks,
+        observed: Vec<States>,
+        _: &SimilarityOptions,
+    ) -> Result<Self, Unsuitable> {
         let n = networks.len();
         if n < 2 {
             return Err(Unsuitable::lacks(

@@ -8,11 +8,11 @@ use ctrnn_sweep::{Sweep, Trial};
 use ctrnn_tasks::{Programs, Registry};
 use serde_json::{Value as Json, json};
 
-use super::clock;
 use crate::backend::with_backend;
 use crate::check::first_steps::{FirstSteps, Outcome};
 use crate::check::size::Size;
 use crate::failure::Failure;
+use crate::progress::clock;
 use crate::terminal::{Terminal, path_text};
 use crate::trust::Consent;
 
@@ -103,7 +103,10 @@ pub fn check(
             n_estimated
         ));
     }
-    let time = |seconds: f64| clock(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+    let time = |seconds: f64| {
+        let time = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        clock(time.as_secs_f64())
+    };
     let text = || {
         let mut lines = Vec::new();
         for (i, trial) in sweep.trials.iter().enumerate().take(MOST_LISTED) {

@@ -10,8 +10,9 @@ use ctrnn_sweep::{Event, Running, Sweep, Trial, Watch};
 use ctrnn_tasks::Registry;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle as BarStyle};
 
-use super::{clock, cost};
+use super::cost;
 use crate::args::ProgressStyle;
+use crate::progress::clock;
 use crate::stop::StopRequests;
 use crate::terminal::{Terminal, to_stderr};
 
@@ -105,7 +106,9 @@ impl Watch for Display<'_> {
 
     fn event(&mut self, event: &Event) {
         let (word, trial, detail) = match event {
-            Event::Done(trial, time) => ("done", trial, format!("in {}", clock(*time))),
+            Event::Done(trial, time) => {
+                ("done", trial, format!("in {}", clock(time.as_secs_f64())))
+            }
             Event::Again(trial, reason) => ("interrupted", trial, reason.clone()),
             Event::Failed(trial, reason) => ("failed", trial, reason.clone()),
             Event::Elsewhere(trial) => (

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ctrnn_config::{GivenWeights, Reading, Run, WeightSource};
+use ctrnn_config::{Code, GivenWeights, Reading, Run, WeightSource};
 use ctrnn_files::{FileError, RunFolder, digest};
 use ctrnn_model::{InitialState, Parameter, Weights};
 use ctrnn_runs::{Checkpoint, INIT_FROM, RunWeights, as_typed, begun_in};
@@ -12,7 +12,7 @@ use ctrnn_train::conditions_of_states;
 use serde_json::Value;
 
 use crate::args::{Data, TrainArgs};
-use crate::failure::{DATA, Failure, USAGE};
+use crate::failure::{Failure, USAGE};
 use crate::folder_name::{default_path, free_name, with_name};
 use crate::shell::quoted_path;
 use crate::terminal::Terminal;
@@ -74,7 +74,7 @@ fn optimizer_at(folder: &RunFolder, step: u64) -> Result<Weights, Failure> {
             folder.root().display()
         );
         let help = "remove --with-optimizer, or name a checkpoint: --from RUN@last";
-        return Err(Failure::new(DATA, "D001", what, help));
+        return Err(Failure::of_code(Code::Data, what, help));
     }
     Ok(Checkpoint::read(&checkpoint)?.optimizer)
 }
@@ -102,7 +102,7 @@ fn no_run_to_begin_with(source: &Path, run: &Path) -> Failure {
     } else {
         "give the folder of a run, and a checkpoint of it if its newest weights are not meant: --init-from RUN --checkpoint last|best|STEP".to_owned()
     };
-    Failure::new(DATA, "D001", what, help)
+    Failure::of_code(Code::Data, what, help)
 }
 
 /// Returns the run and the checkpoint named by `--init-from` and `--checkpoint`.
@@ -245,13 +245,18 @@ pub fn with_own_beginning(
         digest::blake3_file(file).is_ok_and(|now| Some(now.as_str()) == blake3)
     });
     if !is_as_it_was && file.exists() {
-        terminal.note(format!(
-            "{} continues with its own initial weights; {} has other weights now",
-            path.display(),
-            file.display()
-        ));
+        note_other_weights(path, file, terminal);
     }
     Ok(run.beginning_with(own))
+}
+
+/// Notes that a run continues with its own initial weights, because those of the file have changed.
+fn note_other_weights(path: &Path, file: &Path, terminal: &Terminal) {
+    terminal.note(format!(
+        "{} continues with its own initial weights; {} has other weights now",
+        path.display(),
+        file.display()
+    ));
 }
 
 /// Returns path and digest of each input file in the manifest of a run.

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ctrnn_config::{Code, MAX_CONFIG_BYTES, Run, check_resume, counted, differences};
+use ctrnn_config::{Code, Difference, MAX_CONFIG_BYTES, Run, check_resume, counted, differences};
 use ctrnn_files::{RunFolder, RunJson, RunState, read_at_most};
-use ctrnn_runs::{Given, check_inputs};
+use ctrnn_runs::{GivenConfig, check_inputs};
 use ctrnn_tasks::Registry;
 
 use super::beginning::{branch, is_own_override, with_own_beginning};
@@ -14,7 +14,7 @@ use super::refusals::{another_run, or_branch};
 use crate::args::{Data, TrainArgs};
 use crate::failure::Failure;
 use crate::folder_name::folder_beside;
-use crate::run_path::{Needs, Part, existing, recorded};
+use crate::run_path::{Needs, RunPart, existing, recorded};
 use crate::shell::quoted_path;
 use crate::stop::StopRequests;
 use crate::terminal::Terminal;
@@ -100,7 +100,7 @@ fn check_steps(folder: &RunFolder, run: &Run) -> Result<(), Failure> {
 pub fn by_its_own_command(
     path: &Path,
     run: Run,
-    given: &Given,
+    given: &GivenConfig,
     args: &TrainArgs,
     registry: &Registry,
     terminal: &Terminal,
@@ -134,7 +134,7 @@ pub fn by_its_own_command(
 fn as_it_continues(
     path: &Path,
     run: Run,
-    given: &Given,
+    given: &GivenConfig,
     args: &TrainArgs,
     branch: Option<&str>,
     registry: &Registry,
@@ -151,6 +151,18 @@ fn as_it_continues(
     if differing.is_empty() {
         return Ok(run);
     }
+    note_resumed_values(path, &differing, terminal);
+    // The task is that of the command, so its program was agreed to with it.
+    let needs = Needs::Trials(Consent::given(terminal));
+    let data = Data {
+        threads: None, // the run continues with its own number, as the note says
+        ..args.data.clone()
+    };
+    Ok(existing(path, &data, &[], registry, needs, RunPart::WHOLE)?.1)
+}
+
+/// Notes the values with which a run was resumed, and which it keeps.
+fn note_resumed_values(path: &Path, differing: &[Difference], terminal: &Terminal) {
     terminal.notes(differing.iter().map(|d| {
         format!(
             "{} continues with {} = {}, with which it was resumed; the command has {}",
@@ -160,17 +172,10 @@ fn as_it_continues(
             d.right_word()
         )
     }));
-    // The task is that of the command, so its program was agreed to with it.
-    let needs = Needs::Trials(Consent::given(terminal));
-    let data = Data {
-        threads: None, // the run continues with its own number, as the note says
-        ..args.data.clone()
-    };
-    Ok(existing(path, &data, &[], registry, needs, Part::WHOLE)?.1)
 }
 
 /// Returns true if a run began with the same configuration file, apart from comments and layout, and the same overrides.
-fn began_with(folder: &RunFolder, given: &Given) -> Result<bool, Failure> {
+fn began_with(folder: &RunFolder, given: &GivenConfig) -> Result<bool, Failure> {
     let values =
         |bytes: &[u8]| -> Option<toml::Table> { std::str::from_utf8(bytes).ok()?.parse().ok() };
     let config = read_at_most(&folder.config(), MAX_CONFIG_BYTES)?;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use ctrnn_config::{Run, counted};
 use ctrnn_files::RunFolder;
 use ctrnn_model::TrainingBackend;
-use ctrnn_runs::{Given, RunRecord, trainer_at};
+use ctrnn_runs::{GivenConfig, RunRecord, trainer_at};
 use ctrnn_train::{Ending, Observer, Trainer};
 
 use super::refusals::{not_created, or_from_weights};
@@ -22,7 +22,7 @@ use crate::threads;
 pub enum Start<'a> {
     New {
         path: &'a Path,
-        given: Given,
+        given: GivenConfig,
         replace: bool,
     },
     Again {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ctrnn_config::{ConfigErrors, Difference, Run, differences};
+use ctrnn_config::{Code, ConfigErrors, Difference, Run, differences};
 use ctrnn_files::{FileError, RunFolder};
 use ctrnn_runs::{RunError, as_typed};
 use ctrnn_train::TrainError;
@@ -71,7 +71,7 @@ pub fn no_run(path: &Path, config: &Path) -> Failure {
         quoted_path(config),
         quoted_path(path)
     );
-    Failure::new(DATA, "D001", what, help)
+    Failure::of_code(Code::Data, what, help)
 }
 
 /// Creates the error of a run folder at `path` that the new run `run` would replace.

@@ -4,7 +4,7 @@ use ctrnn_model::{CtrnnConfig, PreactivationNoise, Topic, Violation, WeightInits
 use ctrnn_tasks::{Clock, Layout, Programs, RefusedValue, Registry, TargetKind, Task, from_toml};
 use ctrnn_train::{Loss, sizes_of};
 
-use super::Run;
+use super::resolved::Run;
 use super::trained_on::TrainedOn;
 use crate::conformance::InputFile;
 use crate::covariance;

@@ -120,19 +120,10 @@ fn fill(
             connectivity.signs = Some(values);
             continue;
         }
-        let parts = name.split_once('.');
-        let matrix = parts.and_then(|(first, _)| shapes.iter().find(|(m, _)| m.name() == first));
-        let (Some((matrix, expected)), Some((_, what))) = (matrix, parts) else {
+        let Some((place, expected)) = place_of(connectivity, &name, shapes) else {
             return refuse(UNKNOWN.to_owned());
         };
-        let place = match (what, matrix) {
-            ("mask", _) => &mut connectivity.of_mut(*matrix).mask,
-            ("fixed", _) => &mut connectivity.of_mut(*matrix).fixed,
-            ("plasticity", _) => &mut connectivity.of_mut(*matrix).plasticity,
-            ("delay_ms", Matrix::Recurrent) => &mut connectivity.delay_ms,
-            _ => return refuse(UNKNOWN.to_owned()),
-        };
-        if array.shape() != *expected {
+        if array.shape() != expected {
             return refuse(format!(
                 "has shape {:?}, but must have {expected:?}",
                 array.shape()
@@ -144,6 +135,24 @@ fn fill(
         *place = Some(values);
     }
     Ok(())
+}
+
+/// Returns the place of an array in the network and its shape there; `None` if there is no array of this name.
+fn place_of<'a>(
+    connectivity: &'a mut Connectivity,
+    name: &str,
+    shapes: &[(Matrix, [usize; 2])],
+) -> Option<(&'a mut Option<Vec<f64>>, [usize; 2])> {
+    let (first, what) = name.split_once('.')?;
+    let (matrix, shape) = shapes.iter().find(|(matrix, _)| matrix.name() == first)?;
+    let place = match (what, matrix) {
+        ("mask", _) => &mut connectivity.of_mut(*matrix).mask,
+        ("fixed", _) => &mut connectivity.of_mut(*matrix).fixed,
+        ("plasticity", _) => &mut connectivity.of_mut(*matrix).plasticity,
+        ("delay_ms", Matrix::Recurrent) => &mut connectivity.delay_ms,
+        _ => return None,
+    };
+    Some((place, *shape))
 }
 
 const GIVEN_BY_AREAS: &str =

@@ -44,6 +44,12 @@ impl Check<'_> {
             }
         }
         self.check_together(&found, network);
+        self.check_uncut(config);
+        found
+    }
+
+    /// Refuses perturbations together with windows of a gradient.
+    fn check_uncut(&mut self, config: &RunConfig) {
         if config.train.truncate_steps.is_some() {
             let message = "train.truncate_steps cuts trials, in whose windows train.perturbation has its times";
             let problem = Diagnostic::new(Code::Training, message)
@@ -51,7 +57,6 @@ impl Check<'_> {
             let labels = [("train.truncate_steps", ""), ("train.perturbation", "")];
             self.report(problem, &labels);
         }
-        found
     }
 
     /// Refuses the vanishing-gradient penalty under interventions: its second pass would be without them.

@@ -2,6 +2,7 @@
 
 use super::*;
 use ctrnn_runs::registry;
+use ctrnn_tasks::Clock;
 
 fn read(train: &str, overrides: &[&str]) -> Result<Run, ConfigErrors> {
     let text = format!("[task.go_nogo]\n[model]\nn_units = 10\n[train]\n{train}");

@@ -1,18 +1,13 @@
 //! Terms of the loss in Python: their names, and the consent to the programs that compute them.
 
-use std::collections::BTreeMap;
-
 use ctrnn_tasks::Programs;
 use ctrnn_train::{Objective, TrainConfig};
 
-use super::Run;
 use super::check::Check;
+use super::resolved::{Run, TermPrograms};
 use super::stages::is_plain_name;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::python::programs_of_terms;
-
-/// Command lines of the programs that compute terms of the loss, by the names of the terms.
-pub type TermPrograms = BTreeMap<String, Vec<String>>;
 
 impl Run {
     /// Returns the names of all terms of the loss in training; empty if the loss is the only one.

@@ -4,30 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ctrnn_model::{CtrnnConfig, InitialState};
-use ctrnn_train::{StageConfig, StageSettings, TrainSettings};
+use ctrnn_train::{StageConfig, StageSettings};
 use toml::Table;
 
-use super::Run;
+use super::resolved::Run;
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::document::{Node, Value};
-
-/// A stage of a training, resolved.
-pub struct Stage {
-    /// Place of the stage in the training.
-    pub settings: StageSettings,
-    /// The configuration with the keys of the stage in place of its own, and without stages.
-    pub run: Run,
-}
-
-impl Stage {
-    /// Returns the settings of the training loop in this stage.
-    pub fn settings(&self) -> TrainSettings {
-        TrainSettings {
-            stage: Some(self.settings.clone()),
-            ..self.run.settings()
-        }
-    }
-}
 
 /// The part of a training with stages that a command reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

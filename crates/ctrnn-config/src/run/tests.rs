@@ -1,5 +1,7 @@
 //! Tests of reading a configuration: accepted input, and the exact text of every kind of error.
 
+use std::path::PathBuf;
+
 use super::*;
 use ctrnn_model::{CtrnnConfig, Form, Parameter};
 use ctrnn_runs::registry;

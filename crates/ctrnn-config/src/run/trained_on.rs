@@ -5,9 +5,19 @@ use std::path::{Path, PathBuf};
 use ctrnn_files::read_arrays;
 use ctrnn_tasks::{Programs, Trained};
 
-use super::TrainedChannels;
 use crate::conformance::{self, InputFile};
 use crate::document::Node;
+
+/// Inputs and outputs of a network that was trained on trials from files.
+#[derive(Clone, Debug)]
+pub struct TrainedChannels {
+    /// Number of inputs.
+    pub n_inputs: usize,
+    /// Number of outputs.
+    pub n_outputs: usize,
+    /// Indices of the outputs that were choices; `None` if not recorded.
+    pub choices: Option<Vec<usize>>,
+}
 
 /// The trial files on which a run was trained, as recorded in its resolved configuration.
 pub(super) struct TrainedOn {

@@ -285,41 +285,18 @@ impl Check<'_> {
 
     /// Checks that two groups of units have the same size and are both in the network.
     fn check_populations(&mut self, groups: &PopulationKl, n_units: usize) {
-        let key = "train.loss.population_kl";
-        if !self.is_sound(&[key, "model.n_units"]) {
+        if !self.is_sound(&[POPULATION_KL, "model.n_units"]) {
             return;
         }
-        let size = |[from, to]: [usize; 2]| to.saturating_sub(from);
-        let is_inside = |group: [usize; 2]| size(group) > 0 && group[1] <= n_units;
-        let half = n_units / 2;
-        let help = format!(
-            "for instance the halves of the network: first = [0, {half}], second = [{half}, {}]",
-            2 * half
-        );
-        let outside = [("first", groups.first), ("second", groups.second)]
-            .into_iter()
-            .find(|(_, group)| !is_inside(*group));
-        let (message, key) = match outside {
-            Some((name, [from, to])) => (
-                format!(
-                    "{key}.{name} = [{from}, {to}] is not a group of the {n_units} units, which are counted from 0"
-                ),
-                format!("{key}.{name}"),
-            ),
-            None if size(groups.first) != size(groups.second) => (
-                format!(
-                    "{key} compares {} units with {}, one with one",
-                    size(groups.first),
-                    size(groups.second)
-                ),
-                key.to_owned(),
-            ),
-            None => return,
-        };
-        self.report(
-            Diagnostic::new(Code::Training, message).help(help),
-            &[(&key, "")],
-        );
+        if let Some((key, message)) = problem_of_populations(groups, n_units) {
+            let half = n_units / 2;
+            let help = format!(
+                "for instance the halves of the network: first = [0, {half}], second = [{half}, {}]",
+                2 * half
+            );
+            let problem = Diagnostic::new(Code::Training, message).help(help);
+            self.report(problem, &[(&key, "")]);
+        }
     }
 
     /// Checks that a run that trains has a parameter that is not frozen.
@@ -369,22 +346,43 @@ impl Check<'_> {
                 continue;
             }
             let message = format!("train.groups.{name} has {has}, but {name} is not trained");
-            let help = match role {
-                Role::InitialState => {
-                    "model.initial_state = \"learned\" trains it; else remove the group"
-                }
-                Role::TimeConstants => {
-                    "`train-ctrnn config explain model.tau_ms` says how to train it; else remove the group"
-                }
-                Role::RecurrentWeight | Role::RecurrentLeft | Role::RecurrentRight => {
-                    "`train-ctrnn config explain model.low_rank` says which parts W_rc has; else remove the group"
-                }
-                _ => {
-                    "`train-ctrnn config explain model.bias` says how to train it; else remove the group"
-                }
-            };
-            let problem = Diagnostic::new(Code::Training, message).help(help);
+            let problem = Diagnostic::new(Code::Training, message).help(help_of_untrained(role));
             self.report(problem, &[(&format!("train.groups.{name}"), "")]);
         }
+    }
+}
+
+const POPULATION_KL: &str = "train.loss.population_kl";
+
+/// Returns the key and the message of the problem of two groups of units that are compared, if there is one.
+fn problem_of_populations(groups: &PopulationKl, n_units: usize) -> Option<(String, String)> {
+    let key = POPULATION_KL;
+    let size = |[from, to]: [usize; 2]| to.saturating_sub(from);
+    let is_inside = |group: [usize; 2]| size(group) > 0 && group[1] <= n_units;
+    let mut both = [("first", groups.first), ("second", groups.second)].into_iter();
+    if let Some((name, [from, to])) = both.find(|(_, group)| !is_inside(*group)) {
+        let message = format!(
+            "{key}.{name} = [{from}, {to}] is not a group of the {n_units} units, which are counted from 0"
+        );
+        return Some((format!("{key}.{name}"), message));
+    }
+    let [first, second] = [groups.first, groups.second].map(size);
+    (first != second).then(|| {
+        let message = format!("{key} compares {first} units with {second}, one with one");
+        (key.to_owned(), message)
+    })
+}
+
+/// Returns the help for a parameter that has settings of its own and is not trained.
+fn help_of_untrained(role: Role) -> &'static str {
+    match role {
+        Role::InitialState => "model.initial_state = \"learned\" trains it; else remove the group",
+        Role::TimeConstants => {
+            "`train-ctrnn config explain model.tau_ms` says how to train it; else remove the group"
+        }
+        Role::RecurrentWeight | Role::RecurrentLeft | Role::RecurrentRight => {
+            "`train-ctrnn config explain model.low_rank` says which parts W_rc has; else remove the group"
+        }
+        _ => "`train-ctrnn config explain model.bias` says how to train it; else remove the group",
     }
 }

@@ -1,23 +1,14 @@
 //! Named sets of validation trials. A set with keys of the task is resolved like a stage: its tables replace those of the
 //! configuration before anything is checked, so that every rule holds for its trials, and problems have their places in the file.
 
-use ctrnn_tasks::Task;
 use ctrnn_train::{Metric, Tasks};
 
-use super::Run;
 use super::check::Check;
+use super::resolved::{Run, SetTask};
 use super::stages::{entry, is_plain_name, other_sizes, overlay_task, set, task_written_out};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Node, Value};
 use crate::run_config::RunConfig;
-
-/// The task of a validation set that has keys of its own for it.
-pub struct SetTask {
-    /// Name of the set.
-    pub name: String,
-    /// Its task.
-    pub task: Box<dyn Task>,
-}
 
 impl Run {
     /// Returns the tasks of training and validation.
@@ -59,6 +50,13 @@ pub(super) fn choose(document: &mut Node, name: Option<&str>) -> Result<(), Diag
     }
     *document = overlaid(document, name);
     Ok(())
+}
+
+/// Returns the names of the sets that have keys of their own for the task.
+pub(super) fn with_task(config: &RunConfig) -> Vec<String> {
+    let sets = config.validate.sets.iter();
+    let with_task = sets.filter(|(_, set)| !set.task.is_empty());
+    with_task.map(|(name, _)| name.clone()).collect()
 }
 
 fn names_in(document: &Node) -> Vec<String> {
@@ -113,6 +111,12 @@ impl Check<'_> {
             let problem = problem.help("for instance [validate.easy]");
             self.report(problem, &[(&format!("validate.{name}"), "")]);
         }
+        self.check_sets_of_metrics(config);
+    }
+
+    /// Checks that the sets exist whose metrics the run depends on.
+    fn check_sets_of_metrics(&mut self, config: &RunConfig) {
+        let sets = &config.validate.sets;
         let best = ("checkpoint.best", &config.checkpoint.best);
         let metrics: Vec<(&str, &Metric)> = config.train.metrics().chain([best]).collect();
         for (key, metric) in metrics {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use burn::tensor::TensorData;
 
-use super::{Area, CellType, Sign};
+use super::{Area, CellType, Sign, UnitGroup};
 use crate::{CtrnnConfig, Dale, Weights};
 
 /// Name of the areas of the units in weight files.
@@ -13,50 +13,24 @@ pub const UNIT_AREA: &str = "unit.area";
 /// Name of the cell types of the units in weight files.
 pub const UNIT_TYPE: &str = "unit.type";
 
-/// Units of one area and one cell type, which are next to each other.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UnitGroup {
-    /// Name of the area.
-    pub area: String,
-    /// Name of the cell type; `e` or `i` where an area has no types under Dale's law; absent without either.
-    pub cell_type: Option<String>,
-    /// Sign of the outgoing weights, under Dale's law.
-    pub sign: Option<Sign>,
-    /// Time constant in ms, where the area or the cell type has one.
-    pub tau_ms: Option<f64>,
-    /// Units.
-    pub units: Range<usize>,
-}
-
-impl UnitGroup {
-    /// Returns true if a word is the name of the cell type, or `e` or `i` for its sign.
-    pub fn is_of_type(&self, word: &str) -> bool {
-        match word {
-            "e" => self.sign == Some(Sign::Excitatory),
-            "i" => self.sign == Some(Sign::Inhibitory),
-            name => self.cell_type.as_deref() == Some(name),
-        }
-    }
-}
-
 impl Area {
     /// Returns the parts of the area, excitatory ones first, each with its number of units, which may be 0.
     ///
     /// `fraction` is that of excitatory units in an area without types; it is absent without Dale's law.
-    fn parts(&self, fraction: Option<f64>) -> Vec<(usize, Part<'_>)> {
+    fn parts(&self, fraction: Option<f64>) -> Vec<(usize, AreaPart<'_>)> {
         let n = self.units as f64;
         if let Some(fraction) = fraction.filter(|_| self.types.is_empty()) {
             let excitatory = (self.excitatory_fraction.unwrap_or(fraction) * n).round() as usize;
             return vec![
-                (excitatory, Part::of_sign(Sign::Excitatory)),
+                (excitatory, AreaPart::of_sign(Sign::Excitatory)),
                 (
                     self.units.saturating_sub(excitatory),
-                    Part::of_sign(Sign::Inhibitory),
+                    AreaPart::of_sign(Sign::Inhibitory),
                 ),
             ];
         }
         if self.types.is_empty() {
-            return vec![(self.units, Part::default())];
+            return vec![(self.units, AreaPart::default())];
         }
         let mut types: Vec<(&str, &CellType)> = self.types.iter().collect();
         types.sort_by_key(|(_, own)| Reverse(own.sign.map_or(0, |sign| sign.value() as i8)));
@@ -70,7 +44,7 @@ impl Area {
             units
         };
         let sizes: Vec<usize> = types.iter().copied().map(size).collect();
-        let parts = types.into_iter().map(|(name, own)| Part {
+        let parts = types.into_iter().map(|(name, own)| AreaPart {
             cell_type: Some(name),
             sign: own.sign,
             tau_ms: own.tau_ms,
@@ -81,19 +55,19 @@ impl Area {
 
 /// Cell type of a part of an area.
 #[derive(Clone, Copy, Default)]
-struct Part<'a> {
+struct AreaPart<'a> {
     cell_type: Option<&'a str>,
     sign: Option<Sign>,
     tau_ms: Option<f64>,
 }
 
-impl Part<'_> {
+impl AreaPart<'_> {
     fn of_sign(sign: Sign) -> Self {
         let name = match sign {
             Sign::Excitatory => "e",
             Sign::Inhibitory => "i",
         };
-        Part {
+        AreaPart {
             cell_type: Some(name),
             sign: Some(sign),
             tau_ms: None,

@@ -9,11 +9,50 @@ mod pairs;
 mod plasticity;
 mod resolution;
 pub(crate) mod rules;
+/// Units of one area and one cell type, which are next to each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnitGroup {
+    /// Name of the area.
+    pub area: String,
+    /// Name of the cell type; `e` or `i` where an area has no types under Dale's law; absent without either.
+    pub cell_type: Option<String>,
+    /// Sign of the outgoing weights, under Dale's law.
+    pub sign: Option<Sign>,
+    /// Time constant in ms, where the area or the cell type has one.
+    pub tau_ms: Option<f64>,
+    /// Units.
+    pub units: Range<usize>,
+}
+
+impl UnitGroup {
+    /// Returns true if a word is the name of the cell type, or `e` or `i` for its sign.
+    pub fn is_of_type(&self, word: &str) -> bool {
+        match word {
+            "e" => self.sign == Some(Sign::Excitatory),
+            "i" => self.sign == Some(Sign::Inhibitory),
+            name => self.cell_type.as_deref() == Some(name),
+        }
+    }
+}
+
+/// Returns true if `name` is that of a channel; `*` in it stands for any characters.
+fn is_name_of(name: &str, channel: &str) -> bool {
+    match name.split_once('*') {
+        None => name == channel,
+        Some((beginning, ending)) => {
+            let rest = channel.strip_prefix(beginning);
+            rest.is_some_and(|rest| rest.ends_with(ending))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;
 
-pub use groups::{UNIT_AREA, UNIT_TYPE, UnitGroup};
+pub use groups::{UNIT_AREA, UNIT_TYPE};
 pub use pairs::{Direction, PairOfAreas};
+
+use std::ops::Range;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -5,6 +5,9 @@ use std::ops::Range;
 use super::{Projection, Projections, UnitGroup};
 use crate::CtrnnConfig;
 
+/// Largest number of projections between two areas.
+pub(super) const MOST_PROJECTIONS: usize = 1 << 16;
+
 /// The key of a projection, `"FROM -> TO"`; either side may be `*`, all areas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Direction<'a> {

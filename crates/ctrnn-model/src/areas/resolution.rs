@@ -1,14 +1,10 @@
 //! Resolution of areas into signs, time constants, masks, plasticities and delays.
 
-use super::pairs::ends;
+use super::pairs::{MOST_PROJECTIONS, ends};
 use super::rules;
-use super::{Area, Projection, ReadOut, Sign, UnitGroup};
-use crate::connectivity::Matrix;
-use crate::sparse::{Share, SparseBlock};
+use super::{Area, Projection, ReadOut, Sign, UnitGroup, is_name_of};
+use crate::connectivity::{Matrix, Share, SparseBlock};
 use crate::{CtrnnConfig, Dale, LearnedTimeConstants, ModelError, TimeConstants, Violation};
-
-/// Largest number of projections between two areas.
-pub(super) const MOST_PROJECTIONS: usize = 1 << 16;
 
 impl CtrnnConfig {
     /// Returns the same network with its areas and projections resolved, for a task with these names of inputs and outputs.
@@ -219,17 +215,6 @@ impl Projection {
 fn channels(names: &[String], all: &[String]) -> Vec<usize> {
     let is_called = |channel: &String| names.iter().any(|name| is_name_of(name, channel));
     (0..all.len()).filter(|&k| is_called(&all[k])).collect()
-}
-
-/// Returns true if `name` is that of a channel; `*` in it stands for any characters.
-pub(super) fn is_name_of(name: &str, channel: &str) -> bool {
-    match name.split_once('*') {
-        None => name == channel,
-        Some((beginning, ending)) => {
-            let rest = channel.strip_prefix(beginning);
-            rest.is_some_and(|rest| rest.ends_with(ending))
-        }
-    }
 }
 
 /// Returns the values unless all of them are 1.

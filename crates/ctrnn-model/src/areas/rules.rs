@@ -1,8 +1,7 @@
 //! Rules of areas and projections.
 
-use super::pairs::{Direction, PairOfAreas, ends};
-use super::resolution::{MOST_PROJECTIONS, is_name_of};
-use super::{Area, Projection, ReadOut, Sign, UnitGroup};
+use super::pairs::{Direction, MOST_PROJECTIONS, PairOfAreas, ends};
+use super::{Area, Projection, ReadOut, Sign, UnitGroup, is_name_of};
 use crate::delays::whole_steps;
 use crate::rules::broken_delay;
 use crate::{CtrnnConfig, Parameter, TimeConstants, Topic, Violation, quoted, word_like};

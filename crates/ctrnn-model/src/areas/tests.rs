@@ -170,12 +170,7 @@ fn time_constants_of_areas_are_the_beginning_of_learned_ones() {
     }
 }
 
-fn count(
-    mask: &[f64],
-    post: std::ops::Range<usize>,
-    pre: std::ops::Range<usize>,
-    n: usize,
-) -> usize {
+fn count(mask: &[f64], post: Range<usize>, pre: Range<usize>, n: usize) -> usize {
     let pairs = post.flat_map(|i| pre.clone().map(move |j| i * n + j));
     pairs.filter(|&k| mask[k] == 1.0).count()
 }
@@ -403,7 +398,7 @@ fn inputs_and_outputs_may_be_named_by_a_part() {
         ("r*_0", "ring_1", false),
         ("aa*aa", "aaa", false),
     ] {
-        assert_eq!(resolution::is_name_of(name, channel), is_meant, "{name}");
+        assert_eq!(is_name_of(name, channel), is_meant, "{name}");
     }
 }
 

@@ -1,34 +1,20 @@
 //! The fused sweep on CPU backends: tensors as slices, and back, without a copy of the trajectory.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
 
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
-use burn_ndarray::{NdArray, NdArrayTensor};
+use burn_ndarray::NdArray;
 use ctrnn_kernels::{
-    Element, Form, GradientSlices, KernelPath, Operands, Saved, SegmentSlices, Shape, SweepElement,
+    Element, Form, GradientSlices, Operands, Saved, SegmentSlices, Shape, SweepElement,
     SweepResults, SweepSlices, SynapseConstants, TrajectorySlices, TrialLengths, UnitState,
     UpstreamSlices, Workspace, backward, backward_recomputing, backward_with_omega, forward,
     forward_keeping_states, kept_states, kept_synapses, segment_steps,
 };
-use ndarray::{ArrayD, IxDyn};
 
+use super::host_memory::CpuBackend;
 use super::{GradientTensors, Pullback, ResultTensors, SweepTensors, primitive, tensor};
 use crate::FusedOmega;
 use crate::fused_ops::assert_errors_fit;
-
-/// A backend whose tensors are arrays in host memory.
-pub(super) trait CpuBackend: Backend {
-    /// Element type.
-    type Number: SweepElement;
-    /// Returns the memory that sweeps of this process reuse.
-    fn workspace() -> &'static Workspace<Self::Number>;
-    /// Returns the numbers of a tensor in the order of its shape; a copy only where memory has another order.
-    fn numbers(tensor: &Self::FloatTensorPrimitive) -> Cow<'_, [Self::Number]>;
-    /// Returns a tensor that takes over numbers in the order of its shape.
-    fn tensor(numbers: Vec<Self::Number>, shape: &[usize]) -> Self::FloatTensorPrimitive;
-}
 
 /// Implements the fused sweep, and the operations around it, for a backend that is a [`CpuBackend`].
 macro_rules! fused_sweep {
@@ -80,56 +66,11 @@ macro_rules! fused_sweep {
     };
 }
 
-macro_rules! ndarray_backend {
-    ($element:ty, $variant:ident) => {
-        impl CpuBackend for NdArray<$element> {
-            type Number = $element;
-
-            fn workspace() -> &'static Workspace<$element> {
-                static WORKSPACE: LazyLock<Workspace<$element>> =
-                    LazyLock::new(|| Workspace::new(kernel_path()));
-                &WORKSPACE
-            }
-
-            fn numbers(tensor: &NdArrayTensor) -> Cow<'_, [$element]> {
-                let NdArrayTensor::$variant(storage) = tensor else {
-                    panic!(
-                        "a float tensor of this backend holds {}",
-                        stringify!($element)
-                    );
-                };
-                let view = storage.view();
-                match view.to_slice() {
-                    Some(slice) => Cow::Borrowed(slice),
-                    None => Cow::Owned(view.iter().copied().collect()),
-                }
-            }
-
-            fn tensor(numbers: Vec<$element>, shape: &[usize]) -> NdArrayTensor {
-                ArrayD::from_shape_vec(IxDyn(shape), numbers)
-                    .expect("as many numbers as the shape says")
-                    .into_shared()
-                    .into()
-            }
-        }
-
-        fused_sweep!(NdArray<$element>);
-    };
-}
-
 #[cfg(feature = "flex")]
 pub(super) use fused_sweep;
 
-ndarray_backend!(f32, F32);
-ndarray_backend!(f64, F64);
-
-/// Returns the instruction set that this process uses.
-///
-/// # Panics
-/// If the environment asks for one that this CPU lacks; a program asks [`KernelPath::selected`] first.
-pub(super) fn kernel_path() -> KernelPath {
-    KernelPath::selected().unwrap_or_else(|error| panic!("{error}"))
-}
+fused_sweep!(NdArray<f32>);
+fused_sweep!(NdArray<f64>);
 
 /// Results that a forward sweep kept for its backward pass.
 enum Stored<B: CpuBackend> {

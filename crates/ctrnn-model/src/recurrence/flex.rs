@@ -7,7 +7,8 @@ use burn::tensor::TensorData;
 use burn_flex::{Flex, FlexTensor};
 use ctrnn_kernels::Workspace;
 
-use super::cpu::{CpuBackend, fused_sweep, kernel_path};
+use super::cpu::fused_sweep;
+use super::host_memory::{CpuBackend, kernel_path};
 
 impl CpuBackend for Flex {
     type Number = f32;

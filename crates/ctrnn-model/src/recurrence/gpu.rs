@@ -19,7 +19,7 @@ use super::{
 };
 use crate::FusedOps;
 use crate::fused_ops::assert_errors_fit;
-use crate::lengths::no_outputs;
+use crate::trajectory::no_outputs;
 
 /// The GPU backend: burn's, without its fusion layer, whatever features other crates of a program turn on.
 #[cfg(feature = "wgpu")]

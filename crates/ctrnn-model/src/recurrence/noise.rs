@@ -7,7 +7,7 @@ use ctrnn_kernels::{DrawAddress, Element as _, NoiseSource, draw_normals};
 use ctrnn_random::unit_normals;
 
 use super::NormalTensors;
-use super::cpu::CpuBackend;
+use super::host_memory::CpuBackend;
 use crate::parameters::host_tensor;
 
 /// Returns the normals `[T,B,N]` of a source, drawn one after another: the reference. `None` without noise.

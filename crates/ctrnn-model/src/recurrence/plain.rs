@@ -9,8 +9,8 @@ use ctrnn_kernels::{
 use super::noise::one_by_one;
 use super::{ResultTensors, SweepTensors, primitive, tensor};
 use crate::activation::rates;
-use crate::lengths::no_outputs;
 use crate::parameters::host_tensor;
+use crate::trajectory::no_outputs;
 
 /// A batch of trials between two time steps, all `[B,N]`.
 #[derive(Clone, Debug)]

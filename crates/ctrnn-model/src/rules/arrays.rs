@@ -1,10 +1,9 @@
 //! Rules about the arrays that files give.
 
+use super::sources::{FILE, source_of};
 use super::{feedback, low_rank};
 use crate::delays::{DELAY_MS, whole_steps};
 use crate::{CtrnnConfig, InputPath, Matrix, PreactivationNoise, Topic, Violation};
-
-const FILE: &str = "model.connectivity.file";
 
 /// Returns the violations of every rule about arrays.
 pub(super) fn all(config: &CtrnnConfig) -> Vec<Violation> {
@@ -103,15 +102,6 @@ fn delays(config: &CtrnnConfig) -> Option<Violation> {
     Some(broken_delay(what, found, dt_ms).at(source_of(config), "the delays"))
 }
 
-/// Returns the key from which arrays of the recurrent matrix come.
-pub(super) fn source_of(config: &CtrnnConfig) -> &'static str {
-    if config.connectivity.file.is_none() && !config.areas.is_empty() {
-        "model.areas"
-    } else {
-        FILE
-    }
-}
-
 /// Returns the violation of a delay that is not a whole number of time steps, still without the place of the delay.
 pub(crate) fn broken_delay(what: String, found: f64, dt_ms: f64) -> Violation {
     let below = (found / dt_ms).floor() * dt_ms;
@@ -141,13 +131,13 @@ fn density(config: &CtrnnConfig, matrix: Matrix) -> Option<Violation> {
 }
 
 /// Kind of an array: its name, its values, what they must be, and that in words.
-type Kind<'a> = (&'a str, &'a Option<Vec<f64>>, fn(f64) -> bool, &'a str);
+type ArrayRule<'a> = (&'a str, &'a Option<Vec<f64>>, fn(f64) -> bool, &'a str);
 
 /// Checks that each array has one number of its kind for every pair of units.
 fn values(config: &CtrnnConfig, matrix: Matrix) -> Vec<Violation> {
     let size: usize = matrix.shape(config).iter().product();
     let given = config.connectivity.of(matrix);
-    let kinds: [Kind; 3] = [
+    let kinds: [ArrayRule; 3] = [
         (
             "mask",
             &given.mask,

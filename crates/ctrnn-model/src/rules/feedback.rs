@@ -1,6 +1,6 @@
 //! Rules about feedback of the readout.
 
-use super::arrays::source_of;
+use super::sources::source_of;
 use crate::{CtrnnConfig, Topic, Violation};
 
 const TABLE: &str = "model.feedback";

@@ -1,7 +1,7 @@
 //! Rules about a recurrent matrix of low rank.
 
-use super::arrays::source_of;
 use super::single_keys;
+use super::sources::source_of;
 use crate::{CtrnnConfig, Factor, LowRank, Topic, Violation};
 
 const TABLE: &str = "model.low_rank";

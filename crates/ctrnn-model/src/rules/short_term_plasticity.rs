@@ -1,6 +1,6 @@
 //! Rules about short-term plasticity.
 
-use super::negative_rates;
+use super::activation::negative_rates;
 use super::single_keys::value;
 use crate::short_term_plasticity::PerUnit;
 use crate::{CtrnnConfig, Integrator, SynapseKind, Topic, Violation};

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    Balance, Dale, Factor, FullMatrix, GivenSynapses, LearnedTimeConstants, LogNormal, LowRank,
-    NoiseLevels, PerType, PerUnit, PreactivationNoise, ShortTermPlasticity, SynapseKind,
+    Activation, Balance, Dale, Factor, FullMatrix, GivenSynapses, LearnedTimeConstants, LogNormal,
+    LowRank, NoiseLevels, PerType, PerUnit, PreactivationNoise, ShortTermPlasticity, SynapseKind,
 };
 
 /// 3 inputs, 5 units, 2 outputs, with a change.

@@ -13,7 +13,7 @@
 //! training.
 
 use super::arrays::{Arrays, sum};
-use super::{Found, Imported, Note};
+use super::imported::{FileNetwork, Imported, Note};
 
 /// Defaults of nn4n.
 const DT_MS: f64 = 10.0;
@@ -37,7 +37,7 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
     let initial_state = arrays.vector_or_zero("recurrent_layer.hidden_state", n)?;
     let (tau_ms, tau_note) = tau(&mut arrays, n, dt_ms)?;
     arrays.nothing_left("CTRNN of nn4n 1.1.1 or 1.2.0")?;
-    let found = Found {
+    let found = FileNetwork {
         dt_ms,
         form: "voltage",
         activation: "relu",

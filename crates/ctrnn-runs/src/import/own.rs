@@ -7,7 +7,7 @@
 use ctrnn_files::{Array, ArrayData};
 
 use super::arrays::Arrays;
-use super::{Found, Imported, Note, table};
+use super::imported::{FileNetwork, Imported, Note, table};
 use crate::weights::weight_file::CONFIG;
 
 const DT_MS: f64 = 20.0;
@@ -61,7 +61,7 @@ fn without_config(mut arrays: Arrays) -> Result<Imported, String> {
     let tau_ms = tau_ms.map_err(|error| format!("tau_ms: {error}"))?;
     arrays.nothing_left("network without constraints")?;
     let notes = notes(tau_ms.is_some());
-    let found = Found {
+    let found = FileNetwork {
         dt_ms: DT_MS,
         form: "voltage",
         activation: "relu",

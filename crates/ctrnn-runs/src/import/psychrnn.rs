@@ -19,7 +19,7 @@ use ctrnn_files::{Array, FileError, FormatError};
 use ctrnn_model::{Matrix, ReadoutSigns};
 
 use super::arrays::{Arrays, MatrixOf};
-use super::{Found, Imported, Note, table};
+use super::imported::{FileNetwork, Imported, Note, table};
 use crate::RunError;
 
 const DT_MS: f64 = 10.0;
@@ -62,7 +62,7 @@ pub fn convert(mut arrays: Arrays) -> Result<Imported, String> {
         mask(&mut arrays, "rec", n, n, |_| true)?,
         mask(&mut arrays, "output", n_outputs, n, reaches)?,
     ];
-    let found = Found {
+    let found = FileNetwork {
         dt_ms: DT_MS,
         form: "voltage",
         activation: "relu",
@@ -114,7 +114,7 @@ fn constraints(n: usize, dale: Option<(usize, ReadoutSigns)>) -> toml::Table {
 }
 
 /// Adds the masks of the three matrices to the weights, and their densities to the configuration.
-fn with_masks(mut found: Found, masks: [Option<(Array, f64)>; 3]) -> Imported {
+fn with_masks(mut found: FileNetwork, masks: [Option<(Array, f64)>; 3]) -> Imported {
     let mut density = toml::Table::new();
     let mut arrays = Vec::new();
     for (matrix, mask) in Matrix::ALL.into_iter().zip(masks) {

@@ -8,7 +8,7 @@
 //! is an output.
 
 use super::arrays::{Arrays, MatrixOf, sum};
-use super::{Found, Imported, Note};
+use super::imported::{FileNetwork, Imported, Note};
 
 const DT_MS: f64 = 20.0;
 
@@ -23,7 +23,7 @@ pub fn convert(mut arrays: Arrays, given_dt_ms: Option<f64>) -> Result<Imported,
     let mut notes = notes(&prefix);
     let (w_out, b_out) = readout(&mut arrays, n, &mut notes)?;
     arrays.nothing_left("torch.nn.RNN with a linear readout")?;
-    let found = Found {
+    let found = FileNetwork {
         dt_ms,
         form: "rate",
         activation: "tanh",

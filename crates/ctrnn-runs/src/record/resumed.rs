@@ -178,8 +178,8 @@ pub fn is_in_parts(config: &[u8]) -> bool {
 /// empty otherwise.
 pub(crate) fn parts_header(manifest: &Map<String, Value>, run: &Run) -> String {
     let entries = manifest.get("resumed").and_then(Value::as_array);
-    let parts: Vec<Part> = entries.into_iter().flatten().map(Part::of).collect();
-    let is_felt = |part: &Part| {
+    let parts: Vec<ResumedPart> = entries.into_iter().flatten().map(ResumedPart::of).collect();
+    let is_felt = |part: &ResumedPart| {
         let mut changes = part.changed.iter();
         !part.machine.is_empty() || changes.any(|change| is_felt(change, run))
     };
@@ -213,7 +213,7 @@ pub(crate) fn parts_header(manifest: &Map<String, Value>, run: &Run) -> String {
 }
 
 /// A part of a run, from a resume on.
-struct Part<'a> {
+struct ResumedPart<'a> {
     from_step: &'a Value,
     /// Changed values of the configuration.
     changed: &'a [Value],
@@ -221,7 +221,7 @@ struct Part<'a> {
     machine: Vec<(&'a String, &'a Value)>,
 }
 
-impl<'a> Part<'a> {
+impl<'a> ResumedPart<'a> {
     /// Returns the part that an entry of `resumed` in the manifest describes.
     fn of(entry: &'a Value) -> Self {
         // From step 0 on there is no earlier part.

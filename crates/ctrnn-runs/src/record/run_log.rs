@@ -15,7 +15,7 @@ use serde_json::json;
 
 /// Columns of metrics.csv that not every run has.
 #[derive(Clone, Debug, Default)]
-pub struct Columns {
+pub struct MetricsColumns {
     /// Names of the loss terms; each has a column.
     pub terms: Vec<String>,
     /// Tasks of a mixture; the accuracy of each has a column.
@@ -28,7 +28,7 @@ pub struct Columns {
 
 /// Returns the columns of metrics.csv. An empty field means not measured; `noise` is 1 for a pass with noise and 0 for one
 /// without.
-pub fn metrics_header(columns: &Columns) -> String {
+pub fn metrics_header(columns: &MetricsColumns) -> String {
     let terms = columns.terms.iter().map(|term| format!("loss_{term},"));
     let tasks = columns.tasks.iter().map(|task| format!("accuracy_{task},"));
     let stage = if columns.has_stages { ",stage" } else { "" };
@@ -59,7 +59,7 @@ impl RunLog {
     ///
     /// # Errors
     /// If a file cannot be opened, or the folder no longer belongs to the run ([`RunFolder::check_held`]).
-    pub fn open(folder: &RunFolder, columns: &Columns) -> Result<Self, TrainError> {
+    pub fn open(folder: &RunFolder, columns: &MetricsColumns) -> Result<Self, TrainError> {
         folder.check_held()?;
         let path = folder.metrics();
         let text = std::fs::read_to_string(&path).map_err(FileError::io("read", &path))?;

@@ -16,7 +16,7 @@ use ctrnn_train::{
 
 use super::*;
 use crate::record::run_trainer::trainer_at;
-use crate::record::{Given, RunRecord};
+use crate::record::{GivenConfig, RunRecord};
 use crate::trials::registry;
 use crate::weights::weight_file::tensors_of;
 
@@ -94,7 +94,7 @@ fn train(
     } else {
         let trainer = trainer_at::<Cpu>(run, None, 1, &device)?;
         let network = trainer.network();
-        let record = RunRecord::create(path, run, &Given::default(), "cpu", network, false)?;
+        let record = RunRecord::create(path, run, &GivenConfig::default(), "cpu", network, false)?;
         (record, trainer)
     };
     let counters = trainer.counters();

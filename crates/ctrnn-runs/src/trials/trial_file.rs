@@ -3,119 +3,28 @@
 //! They stay in memory in the types of the file. Values after the end of a trial (`n_steps`) or under a mask of 0 are
 //! ignored: they may be anything, and are 0 in the extracted trials.
 
+mod array_reader;
 mod recordings;
+mod unit_recordings;
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, Seek};
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
 use ctrnn_config::counted;
 use ctrnn_files::npz::NpzReader;
-use ctrnn_files::{Dtype, FileError, FormatError, PackedArray};
+use ctrnn_files::{Dtype, PackedArray};
 use ctrnn_tasks::{Clock, Layout, Mask, Target, TargetKind, TaskError, Timeline, Trial};
 
 use crate::trials::decimal::decimal;
-use recordings::UnitRecordings;
+use array_reader::{MAX_VALUE, is_usable};
+use unit_recordings::UnitRecordings;
 
-use crate::trials::remedies::{numbers_of, numbers_of_objects, reshaping, unreadable};
+pub(crate) use array_reader::ArrayReader;
 
 /// Largest number of classes. Each class is an output, so a larger label is assumed to be a mistake.
 const MAX_CLASSES: u32 = 4096;
-/// Largest magnitude of inputs, targets and mask weights: their squares and products, summed over a batch and all
-/// parameters, stay far below the largest single-precision number.
-const MAX_VALUE: f32 = 1e9;
-/// Arrays of a trial file, besides its conditions.
-const ARRAYS: &str = "inputs, labels, targets, mask, unit_targets, unit_mask, n_steps, dt_ms";
 /// Number of values that are checked together.
 const AT_ONCE: usize = 1 << 16;
-
-/// Reader that takes arrays of one file by name and describes problems with them.
-pub(crate) struct Reader<'a> {
-    /// Key of the task's table to which errors refer.
-    key: &'static str,
-    path: &'a Path,
-    arrays: BTreeMap<String, PackedArray>,
-}
-
-impl<'a> Reader<'a> {
-    /// Reads all arrays.
-    ///
-    /// # Errors
-    /// If an array does not belong in a trial file or cannot be read.
-    pub(crate) fn new<R: BufRead + Seek>(
-        key: &'static str,
-        path: &'a Path,
-        npz: Result<NpzReader<R>, FileError>,
-    ) -> Result<Self, TaskError> {
-        let mut npz = npz.map_err(|error| unreadable(key, &error))?;
-        let arrays = BTreeMap::new();
-        let mut reader = Self { key, path, arrays };
-        let names: Vec<String> = npz.names().map(str::to_owned).collect();
-        reader.check_names(&names)?;
-        for name in names {
-            let array = npz.read_packed(&name);
-            let array = array.map_err(|error| reader.unreadable_array(&name, &error))?;
-            reader.arrays.insert(name, array);
-        }
-        Ok(reader)
-    }
-
-    fn error(&self, message: impl std::fmt::Display) -> TaskError {
-        TaskError::data(self.key, format!("{}: {message}", self.path.display()))
-    }
-
-    fn check_names(&self, names: &[String]) -> Result<(), TaskError> {
-        let is_known = |name: &&String| {
-            ARRAYS.split(", ").any(|known| known == *name) || name.starts_with("cond_")
-        };
-        match names.iter().find(|name| !is_known(name)) {
-            None => Ok(()),
-            Some(name) => {
-                let help = format!("a file of trials may hold {ARRAYS} and cond_<name>");
-                Err(self
-                    .error(format!("array {name:?} is not part of a file of trials"))
-                    .with_help(help))
-            }
-        }
-    }
-
-    /// Creates the error of an unreadable array; for one without numbers, with the line of numpy that converts it.
-    fn unreadable_array(&self, name: &str, error: &FileError) -> TaskError {
-        let FileError::Format { rule, .. } = error else {
-            return unreadable(self.key, error);
-        };
-        match rule {
-            FormatError::Pickle { .. } => self
-                .error(format!(
-                    "{name} is an array of Python objects, such as a ragged list, which is never loaded"
-                ))
-                .with_help(numbers_of_objects(name)),
-            FormatError::Dtype { dtype, .. } => self
-                .error(format!("{name} has dtype {dtype}, which is not a number"))
-                .with_help(numbers_of(name, dtype)),
-            _ => unreadable(self.key, error),
-        }
-    }
-
-    fn expect_shape(
-        &self,
-        name: &str,
-        found: &[usize],
-        expected: &[usize],
-    ) -> Result<(), TaskError> {
-        if found == expected {
-            return Ok(());
-        }
-        let error = self.error(format!(
-            "{name} has shape {found:?}, but inputs ask for {expected:?}"
-        ));
-        match reshaping(name, found, expected) {
-            Some(help) => Err(error.with_help(help)),
-            None => Err(error),
-        }
-    }
-}
 
 /// Checked arrays of one trial file.
 pub(crate) struct TrialFile {
@@ -158,11 +67,14 @@ impl TrialFile {
     /// # Errors
     /// Names the array, the position in it, the problem and its remedy.
     pub(crate) fn read(path: &Path, clock: Clock) -> Result<Self, TaskError> {
-        Self::from_arrays(Reader::new("files", path, NpzReader::open(path))?, clock)
+        Self::from_arrays(
+            ArrayReader::new("files", path, NpzReader::open(path))?,
+            clock,
+        )
     }
 
     /// Checks the arrays and takes them.
-    pub(crate) fn from_arrays(mut reader: Reader, clock: Clock) -> Result<Self, TaskError> {
+    pub(crate) fn from_arrays(mut reader: ArrayReader, clock: Clock) -> Result<Self, TaskError> {
         check_dt(&reader, clock)?;
         let Some(inputs) = reader.arrays.remove("inputs") else {
             return Err(reader.error("has no array inputs [trial, time, input]"));
@@ -553,11 +465,7 @@ impl TrialFile {
     }
 }
 
-fn is_usable(value: f32) -> bool {
-    value.abs() <= MAX_VALUE // not NaN
-}
-
-fn check_dt(reader: &Reader, clock: Clock) -> Result<(), TaskError> {
+fn check_dt(reader: &ArrayReader, clock: Clock) -> Result<(), TaskError> {
     let Some(array) = reader.arrays.get("dt_ms") else {
         return Ok(());
     };
@@ -583,7 +491,7 @@ fn check_dt(reader: &Reader, clock: Clock) -> Result<(), TaskError> {
 }
 
 /// Returns the numbers of trials, time steps and inputs.
-fn input_shape(reader: &Reader, shape: &[usize]) -> Result<[usize; 3], TaskError> {
+fn input_shape(reader: &ArrayReader, shape: &[usize]) -> Result<[usize; 3], TaskError> {
     let wrong = || {
         reader.error(format!(
             "inputs has shape {shape:?}, but must be [trial, time, input]"
@@ -603,7 +511,7 @@ fn input_shape(reader: &Reader, shape: &[usize]) -> Result<[usize; 3], TaskError
 }
 
 /// Checks the order of the axes of the inputs against arrays whose axes are known.
-fn check_axes(reader: &Reader, inputs: &[usize]) -> Result<(), TaskError> {
+fn check_axes(reader: &ArrayReader, inputs: &[usize]) -> Result<(), TaskError> {
     let shape = |name: &str| reader.arrays.get(name).map(PackedArray::shape);
     let rows = ["labels", "targets", "mask", "unit_targets"]
         .into_iter()
@@ -655,7 +563,7 @@ fn check_axes(reader: &Reader, inputs: &[usize]) -> Result<(), TaskError> {
 
 /// Reads the length of each trial.
 fn read_n_steps(
-    reader: &Reader,
+    reader: &ArrayReader,
     [n_trials, max_steps]: [usize; 2],
 ) -> Result<Option<Vec<u32>>, TaskError> {
     let Some(array) = reader.arrays.get("n_steps") else {
@@ -686,7 +594,7 @@ fn read_n_steps(
 
 /// Reads labels or targets, and the number of outputs given by their shape: 1 for labels.
 fn take_target(
-    reader: &mut Reader,
+    reader: &mut ArrayReader,
     [n_trials, max_steps]: [usize; 2],
 ) -> Result<(TargetKind, PackedArray, usize), TaskError> {
     let found = [
@@ -731,7 +639,7 @@ fn take_target(
 }
 
 fn take_mask(
-    reader: &mut Reader,
+    reader: &mut ArrayReader,
     [n_trials, max_steps]: [usize; 2],
     target: TargetKind,
     n_outputs: usize,
@@ -753,7 +661,7 @@ fn take_mask(
 
 /// Reads the conditions of each trial. NaN means that one does not apply, as a coherence does not to a catch trial.
 fn take_conditions(
-    reader: &mut Reader,
+    reader: &mut ArrayReader,
     n_trials: usize,
 ) -> Result<Vec<(String, Vec<f64>)>, TaskError> {
     let names = reader
@@ -768,24 +676,34 @@ fn take_conditions(
             continue;
         };
         reader.expect_shape(name, array.shape(), &[n_trials])?;
-        let inexact = |error: &dyn std::fmt::Display| {
-            reader.error(format!("{name}: {error}")).with_help(format!(
-                "{name} = np.unique({name}, return_inverse=True)[1] numbers its values; nanoseconds in seconds: {name} = {name} / 1e9"
-            ))
-        };
-        let mut values = Vec::with_capacity(n_trials);
-        for first in (0..n_trials).step_by(AT_ONCE) {
-            let some = array.elements(first..(first + AT_ONCE).min(n_trials));
-            values.extend(decimal(some, array.dtype()).map_err(|error| inexact(&error))?);
-        }
-        if let Some(b) = values.iter().position(|value| value.is_infinite()) {
-            let what = format!("{name} holds an infinity at trial {b}");
-            let help = format!(
-                "where it does not apply: {name} = np.where(np.isinf({name}), np.nan, {name})"
-            );
-            return Err(reader.error(what).with_help(help));
-        }
+        let values = values_of_condition(reader, name, &array)?;
         conditions.push((condition.to_owned(), values));
     }
     Ok(conditions)
+}
+
+/// Returns the values of a condition, `[trial]`.
+fn values_of_condition(
+    reader: &ArrayReader,
+    name: &str,
+    array: &PackedArray,
+) -> Result<Vec<f64>, TaskError> {
+    let n_trials = array.shape()[0];
+    let inexact = |error: &dyn std::fmt::Display| {
+        reader.error(format!("{name}: {error}")).with_help(format!(
+            "{name} = np.unique({name}, return_inverse=True)[1] numbers its values; nanoseconds in seconds: {name} = {name} / 1e9"
+        ))
+    };
+    let mut values = Vec::with_capacity(n_trials);
+    for first in (0..n_trials).step_by(AT_ONCE) {
+        let some = array.elements(first..(first + AT_ONCE).min(n_trials));
+        values.extend(decimal(some, array.dtype()).map_err(|error| inexact(&error))?);
+    }
+    if let Some(b) = values.iter().position(|value| value.is_infinite()) {
+        let what = format!("{name} holds an infinity at trial {b}");
+        let help =
+            format!("where it does not apply: {name} = np.where(np.isinf({name}), np.nan, {name})");
+        return Err(reader.error(what).with_help(help));
+    }
+    Ok(values)
 }

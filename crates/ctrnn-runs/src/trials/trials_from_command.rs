@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::trials::choices::{has_answer, set_answers};
 use crate::trials::generator::{Answer, Generator, append_little_endian};
-use crate::trials::trial_file::{Reader, TrialFile};
+use crate::trials::trial_file::{ArrayReader, TrialFile};
 
 /// Trials that a program makes: a generator in Python, or anything that reads and writes lines.
 ///
@@ -530,7 +530,7 @@ impl TrialsFromCommand {
         if let Ok(npz) = &mut npz {
             self.check_size(npz, &path, longest)?;
         }
-        let reader = Reader::new(self.wording.key, &path, npz).map_err(explained)?;
+        let reader = ArrayReader::new(self.wording.key, &path, npz).map_err(explained)?;
         let file = TrialFile::from_arrays(reader, self.clock).map_err(explained)?;
         self.check_channels(&file)?;
         Ok(file)

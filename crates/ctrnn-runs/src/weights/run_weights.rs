@@ -36,7 +36,7 @@ pub struct RunWeights {
 
 /// Location of a state; for equal steps the later variant is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum StateLocation {
     Initial,
     Checkpoint,
     Model,
@@ -44,9 +44,9 @@ enum Place {
 
 /// The state of a run after `step` steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct State {
+struct StoredState {
     step: u64,
-    place: Place,
+    place: StateLocation,
 }
 
 impl RunWeights {
@@ -63,9 +63,9 @@ impl RunWeights {
         let Some(word) = checkpoint else {
             return newest(folder, network);
         };
-        let state = State {
+        let state = StoredState {
             step: checkpoint_step(folder, word)?,
-            place: Place::Checkpoint,
+            place: StateLocation::Checkpoint,
         };
         Ok(Self {
             step: state.step,
@@ -97,7 +97,7 @@ fn newest(folder: &RunFolder, network: Option<&CtrnnConfig>) -> Result<RunWeight
     for _ in 0..MOST_LISTINGS {
         for &state in &states {
             // The initial weights must not replace a damaged state, because they are untrained.
-            if state.place == Place::Initial && (!damaged.is_empty() || has_ended(folder)) {
+            if state.place == StateLocation::Initial && (!damaged.is_empty() || has_ended(folder)) {
                 break;
             }
             match state.read(folder, network) {
@@ -147,35 +147,35 @@ fn has_ended(folder: &RunFolder) -> bool {
 type Damaged = Vec<(String, RunError)>;
 
 /// Returns the states in a run folder, newest first, and the error of a `model/` whose step cannot be read.
-fn states(folder: &RunFolder) -> Result<(Vec<State>, Damaged), RunError> {
-    let at = |place| move |step| State { step, place };
+fn states(folder: &RunFolder) -> Result<(Vec<StoredState>, Damaged), RunError> {
+    let at = |place| move |step| StoredState { step, place };
     let steps = folder.list_checkpoints()?.into_iter();
-    let mut states: Vec<State> = steps.map(at(Place::Checkpoint)).collect();
+    let mut states: Vec<StoredState> = steps.map(at(StateLocation::Checkpoint)).collect();
     let mut damaged = Vec::new();
     match folder.model_step() {
-        Ok(step) => states.push(at(Place::Model)(step)),
+        Ok(step) => states.push(at(StateLocation::Model)(step)),
         Err(FileError::Missing { .. }) if !folder.model_weights().exists() => {}
         Err(error) => damaged.push(("model/".to_owned(), error.into())),
     }
     if folder.initial_weights().exists() {
-        states.push(at(Place::Initial)(0));
+        states.push(at(StateLocation::Initial)(0));
     }
     states.sort_unstable_by(|a, b| b.cmp(a));
     Ok((states, damaged))
 }
 
-impl State {
+impl StoredState {
     /// Returns the weight file of this state.
     fn path(self, folder: &RunFolder) -> PathBuf {
         match self.place {
-            Place::Model => folder.model_weights(),
-            Place::Checkpoint => folder.checkpoint(self.step).join("weights.safetensors"),
-            Place::Initial => folder.initial_weights(),
+            StateLocation::Model => folder.model_weights(),
+            StateLocation::Checkpoint => folder.checkpoint(self.step).join("weights.safetensors"),
+            StateLocation::Initial => folder.initial_weights(),
         }
     }
 
     fn read(self, folder: &RunFolder, network: Option<&CtrnnConfig>) -> Result<Weights, RunError> {
-        if self.place == Place::Checkpoint {
+        if self.place == StateLocation::Checkpoint {
             return Ok(Checkpoint::read(&folder.checkpoint(self.step))?.weights);
         }
         let path = self.path(folder);
@@ -188,9 +188,9 @@ impl State {
 
     fn words(self) -> String {
         match self.place {
-            Place::Model => "model/".to_owned(),
-            Place::Checkpoint => format!("the checkpoint of step {}", self.step),
-            Place::Initial => "the initial weights".to_owned(),
+            StateLocation::Model => "model/".to_owned(),
+            StateLocation::Checkpoint => format!("the checkpoint of step {}", self.step),
+            StateLocation::Initial => "the initial weights".to_owned(),
         }
     }
 
@@ -204,10 +204,10 @@ impl State {
             Ok(RunState::Failed) => "; the run failed",
         };
         let place = match self.place {
-            Place::Model if ending.is_empty() => return None,
-            Place::Model => "",
-            Place::Checkpoint => ", its newest checkpoint",
-            Place::Initial => ", with which it began: it has no checkpoint yet",
+            StateLocation::Model if ending.is_empty() => return None,
+            StateLocation::Model => "",
+            StateLocation::Checkpoint => ", its newest checkpoint",
+            StateLocation::Initial => ", with which it began: it has no checkpoint yet",
         };
         Some(format!("the network of step {}{place}{ending}", self.step))
     }

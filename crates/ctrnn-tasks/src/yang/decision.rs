@@ -6,7 +6,8 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Evidence, Member, Scene, evidence};
+use super::evidence::{self, Evidence};
+use super::scene::{self, Member, Scene};
 use crate::{
     Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Timeline, Trial,
 };
@@ -71,7 +72,7 @@ pub(super) fn family() -> Vec<Member<YangDecision>> {
 
 impl Task for YangDecision {
     fn layout(&self) -> Layout {
-        super::layout().clone()
+        scene::layout().clone()
     }
 
     fn epochs(&self) -> Vec<Epoch> {
@@ -86,7 +87,7 @@ impl Task for YangDecision {
         Check::new(clock)
             .epochs(&self.epochs())
             .not_zero("stimulus_ms", &self.stimulus_ms, "it shows the evidence")
-            .with(super::too_short("response_ms", &self.response_ms))
+            .with(scene::too_short("response_ms", &self.response_ms))
             .numbers("coherences", &self.coherences, 1e-6..=1.0)
             .catch_fraction(self.catch_fraction)
             .not_negative("sigma_x", self.sigma_x)
@@ -122,15 +123,15 @@ impl Task for YangDecision {
     }
 
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
-        super::is_correct(trial, outputs)
+        scene::is_correct(trial, outputs)
     }
 
     fn correct_rule(&self) -> String {
-        super::correct_rule()
+        scene::correct_rule()
     }
 
     fn chance(&self) -> Option<f64> {
-        Some(super::chance(1.0))
+        Some(scene::chance(1.0))
     }
 }
 

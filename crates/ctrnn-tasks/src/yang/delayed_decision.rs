@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::decision::two_directions;
-use super::{Evidence, Member, Scene, evidence};
+use super::evidence::{self, Evidence};
+use super::scene::{self, Member, Scene};
 use crate::{
     Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Timeline, Trial,
 };
@@ -79,7 +80,7 @@ pub(super) fn family() -> Vec<Member<YangDelayedDecision>> {
 
 impl Task for YangDelayedDecision {
     fn layout(&self) -> Layout {
-        super::layout().clone()
+        scene::layout().clone()
     }
 
     fn epochs(&self) -> Vec<Epoch> {
@@ -98,7 +99,7 @@ impl Task for YangDelayedDecision {
             .epochs(&self.epochs())
             .not_zero("first_ms", &self.first_ms, "it shows a stimulus")
             .not_zero("second_ms", &self.second_ms, "it shows a stimulus")
-            .with(super::too_short("response_ms", &self.response_ms))
+            .with(scene::too_short("response_ms", &self.response_ms))
             .numbers("coherences", &self.coherences, 1e-6..=1.0)
             .catch_fraction(self.catch_fraction)
             .not_negative("sigma_x", self.sigma_x)
@@ -134,15 +135,15 @@ impl Task for YangDelayedDecision {
     }
 
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
-        super::is_correct(trial, outputs)
+        scene::is_correct(trial, outputs)
     }
 
     fn correct_rule(&self) -> String {
-        super::correct_rule()
+        scene::correct_rule()
     }
 
     fn chance(&self) -> Option<f64> {
-        Some(super::chance(1.0))
+        Some(scene::chance(1.0))
     }
 }
 

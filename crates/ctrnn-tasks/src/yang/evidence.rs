@@ -4,7 +4,7 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Member, about};
+use super::scene::{Member, about};
 use crate::{Condition, Meaning};
 
 /// The rings that show the evidence, and the rule for the correct stimulus.

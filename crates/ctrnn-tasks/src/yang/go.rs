@@ -6,7 +6,7 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Member, Scene, about};
+use super::scene::{self, Member, Scene, about};
 use crate::ring::directions_deg;
 use crate::{
     Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Timeline, Trial,
@@ -144,7 +144,7 @@ pub(super) fn family() -> Vec<Member<YangGo>> {
 
 impl Task for YangGo {
     fn layout(&self) -> Layout {
-        super::layout().clone()
+        scene::layout().clone()
     }
 
     fn epochs(&self) -> Vec<Epoch> {
@@ -164,7 +164,7 @@ impl Task for YangGo {
                 let message = "0 ms is too short for a stimulus that does not stay";
                 TaskError::config("stimulus_ms", message)
             })
-            .with(super::too_short("response_ms", &self.response_ms))
+            .with(scene::too_short("response_ms", &self.response_ms))
             .number("directions", self.directions as f64, 0.0..=360.0)
             .catch_fraction(self.catch_fraction)
             .not_negative("sigma_x", self.sigma_x)
@@ -215,15 +215,15 @@ impl Task for YangGo {
     }
 
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
-        super::is_correct(trial, outputs)
+        scene::is_correct(trial, outputs)
     }
 
     fn correct_rule(&self) -> String {
-        super::correct_rule()
+        scene::correct_rule()
     }
 
     fn chance(&self) -> Option<f64> {
-        Some(super::chance(1.0))
+        Some(scene::chance(1.0))
     }
 }
 
@@ -264,7 +264,7 @@ mod tests {
             panic!("values");
         };
         assert_eq!(column(target, 33, 0), [0.8, 0.8, 0.8, 0.05, 0.05]);
-        assert_eq!(super::super::is_correct(&trial, target), Some(true));
+        assert_eq!(scene::is_correct(&trial, target), Some(true));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use ctrnn_random::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Member, Scene, about};
+use super::scene::{self, Member, Scene, about};
 use crate::{
     Check, Clock, Condition, Duration, Epoch, Layout, Meaning, Task, TaskError, Timeline, Trial,
 };
@@ -96,7 +96,7 @@ pub(super) fn family() -> Vec<Member<YangMatch>> {
 
 impl Task for YangMatch {
     fn layout(&self) -> Layout {
-        super::layout().clone()
+        scene::layout().clone()
     }
 
     fn epochs(&self) -> Vec<Epoch> {
@@ -112,7 +112,7 @@ impl Task for YangMatch {
         Check::new(clock)
             .epochs(&self.epochs())
             .not_zero("sample_ms", &self.sample_ms, "it shows the sample")
-            .with(super::too_short("test_ms", &self.test_ms))
+            .with(scene::too_short("test_ms", &self.test_ms))
             .catch_fraction(self.catch_fraction)
             .not_negative("sigma_x", self.sigma_x)
             .finish()
@@ -152,15 +152,15 @@ impl Task for YangMatch {
     }
 
     fn is_correct(&self, trial: &Trial, outputs: &[f32]) -> Option<bool> {
-        super::is_correct(trial, outputs)
+        scene::is_correct(trial, outputs)
     }
 
     fn correct_rule(&self) -> String {
-        super::correct_rule()
+        scene::correct_rule()
     }
 
     fn chance(&self) -> Option<f64> {
-        Some(super::chance(0.5))
+        Some(scene::chance(0.5))
     }
 }
 
@@ -217,7 +217,7 @@ mod tests {
                 let condition = Condition::new([("match", is_match)]);
                 let trial = task.sample_trial(&condition, Clock::new(20.0).unwrap(), &mut rng());
                 let responds = (is_match == 1.0) == task.respond_to_match;
-                assert_eq!(trial.correct != Some(super::super::FIXATION), responds);
+                assert_eq!(trial.correct != Some(scene::FIXATION), responds);
             }
         }
     }

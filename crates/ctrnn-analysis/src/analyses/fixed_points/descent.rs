@@ -20,7 +20,7 @@ pub struct Problem<'a> {
 }
 
 /// A state, its residual `F(s) - s`, and `q = 1/2 |F(s) - s|^2`.
-struct Place {
+struct Iterate {
     state: Array1<f64>,
     residual: Array1<f64>,
     q: f64,
@@ -58,10 +58,10 @@ impl Problem<'_> {
         (here.state, here.q)
     }
 
-    fn place(&self, state: Array1<f64>) -> Place {
+    fn place(&self, state: Array1<f64>) -> Iterate {
         let residual = self.dynamics.target(&state, self.input_drive) - &state;
         let q = half_square(&residual);
-        Place { state, residual, q }
+        Iterate { state, residual, q }
     }
 
     /// Computes the Jacobian of the residual, `dF/ds - I`.
@@ -71,7 +71,7 @@ impl Problem<'_> {
         jacobian
     }
 
-    fn newton(&self, here: &Place, jacobian: &Array2<f64>, longest: f64) -> Option<Place> {
+    fn newton(&self, here: &Iterate, jacobian: &Array2<f64>, longest: f64) -> Option<Iterate> {
         let step = no_longer_than(longest, -solve(jacobian.view(), &here.residual));
         let halved = (0..=MOST_HALVINGS).map(|k| 0.5f64.powi(k as i32));
         let mut proposed = halved.map(|part| (part, self.place(&here.state + &(&step * part))));
@@ -82,11 +82,11 @@ impl Problem<'_> {
 
     fn levenberg_marquardt(
         &self,
-        here: &Place,
+        here: &Iterate,
         jacobian: &Array2<f64>,
         damping: &mut f64,
         longest: f64,
-    ) -> Option<Place> {
+    ) -> Option<Iterate> {
         let normal = jacobian.t().dot(jacobian);
         let downhill = -jacobian.t().dot(&here.residual);
         let scale = normal.diag().mean().unwrap_or(1.0);

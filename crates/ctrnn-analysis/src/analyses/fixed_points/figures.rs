@@ -2,8 +2,10 @@
 
 use ndarray::{Array1, ArrayView2};
 
-use super::selection::{oriented, slowest};
-use super::{FixedPoint, FixedPoints, Found, SelectionVectors};
+use super::point::FixedPoint;
+use super::result::FixedPoints;
+use super::search::FoundPoints;
+use super::selection::{SelectionVectors, oriented, slowest};
 use crate::analyses::spectrum::{complex_window, draw_on_complex_plane};
 use crate::plot::{Figure, Layer, Marker, Panel, Rgb, Ticks, colour, drawable, panel_mm, range_of};
 
@@ -24,7 +26,7 @@ const SELECTION: Rgb = Rgb([0, 158, 115]);
 
 /// Kind of points, with its own marker and colour.
 #[derive(Clone, Copy)]
-struct Kind {
+struct PointKind {
     name: &'static str,
     colour: Rgb,
     marker: Marker,
@@ -32,7 +34,7 @@ struct Kind {
     holds: fn(&FixedPoint) -> bool,
 }
 
-impl Kind {
+impl PointKind {
     /// Returns the markers of points at these places.
     fn marks(&self, places: &[[f64; 2]]) -> Layer {
         let (x, y) = places.iter().map(|[x, y]| (*x, *y)).unzip();
@@ -42,29 +44,29 @@ impl Kind {
 }
 
 /// Kinds of points in the order in which they are drawn.
-const KINDS: [Kind; 4] = [
-    Kind {
+const KINDS: [PointKind; 4] = [
+    PointKind {
         name: "slow",
         colour: Rgb([0, 158, 115]),
         marker: Marker::Cross,
         radius_mm: 0.8,
         holds: |point| !point.is_fixed,
     },
-    Kind {
+    PointKind {
         name: "saddle",
         colour: Rgb([213, 94, 0]),
         marker: Marker::Ring,
         radius_mm: 0.85,
         holds: |point| point.is_fixed && point.n_unstable > 0,
     },
-    Kind {
+    PointKind {
         name: "marginal",
         colour: Rgb([0, 114, 178]),
         marker: Marker::Square,
         radius_mm: 0.65,
         holds: |point| point.is_fixed && point.is_marginal(),
     },
-    Kind {
+    PointKind {
         name: "stable",
         colour: Rgb::BLACK,
         marker: Marker::Disc,
@@ -147,15 +149,15 @@ fn grid(n: usize, most_mm: f64, height_mm: Option<f64>) -> (Figure, [f64; 2]) {
 }
 
 /// Adds the markers of some kinds to the legend of a panel.
-fn name_kinds(panel: &mut Panel, kinds: &[Kind]) {
+fn name_kinds(panel: &mut Panel, kinds: &[PointKind]) {
     let entries = kinds.iter().rev();
     panel.extend(entries.map(|kind| kind.marks(&[]).named(kind.name)));
 }
 
 /// Returns the kinds of which there is a point under one of the inputs.
-fn existing(found: &FixedPoints, inputs: &[usize]) -> Vec<Kind> {
+fn existing(found: &FixedPoints, inputs: &[usize]) -> Vec<PointKind> {
     let points = || inputs.iter().flat_map(|&k| &found.found[k].points);
-    let exists = |kind: &Kind| points().any(|point| (kind.holds)(point));
+    let exists = |kind: &PointKind| points().any(|point| (kind.holds)(point));
     KINDS.into_iter().filter(exists).collect()
 }
 
@@ -203,7 +205,7 @@ fn has_direction(point: &FixedPoint) -> bool {
 
 /// Returns the title that names inputs which are not drawn; empty if all are.
 fn left_out(found: &FixedPoints, shown: &[usize]) -> String {
-    let has_points = |found: &&Found| !found.points.is_empty();
+    let has_points = |found: &&FoundPoints| !found.points.is_empty();
     let n = found.found.iter().filter(has_points).count();
     if n > shown.len() {
         format!("{} of {n} held inputs", shown.len())
@@ -391,7 +393,7 @@ fn eigenvalues(found: &FixedPoints) -> Figure {
     figure.title = left_out(found, &shown);
     let kinds = existing(found, &shown);
     let most = (MOST_EIGENVALUES / found.dynamics.n_units()).clamp(1, 16);
-    let of = |k: usize, kind: &Kind| {
+    let of = |k: usize, kind: &PointKind| {
         let own = found.found[k]
             .points
             .iter()

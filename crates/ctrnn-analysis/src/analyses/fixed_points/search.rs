@@ -13,6 +13,8 @@ use crate::Dynamics;
 use crate::held_inputs::HeldOptions;
 use crate::linear_algebra::NotConverged;
 
+/// Largest number of visited states from which starts are drawn.
+pub(super) const MOST_VISITED: usize = 4000;
 /// Work of a search: numbers of starts and of linearised points times the cube of the number of units, which together
 /// take some 30 s on one core.
 const WORK_OF_STARTS: f64 = 2.2e10;
@@ -79,7 +81,7 @@ pub enum End {
 
 /// Result of a search under one input.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct FoundPoints {
     /// Distinct points: fixed ones before slow ones, the former by their number of unstable directions and falling
     /// number of hits, the latter by ascending q.
     pub points: Vec<FixedPoint>,
@@ -137,7 +139,7 @@ impl Search {
         input_drive: &Array1<f64>,
         visited: ArrayView2<f64>,
         seed: u64,
-    ) -> Result<Found, NotConverged> {
+    ) -> Result<FoundPoints, NotConverged> {
         assert!(visited.nrows() > 0, "a search needs a visited state");
         let limited = self.limited(dynamics, 1);
         let [most_starts, most_points] =
@@ -151,7 +153,7 @@ impl Search {
         let ends = followed.settled();
         region.widen(&ends);
         let mut rng = Rng::new(Key::new(seed, Stream::Eval, 4), 0, 0);
-        let mut found = Found::new(followed);
+        let mut found = FoundPoints::new(followed);
         loop {
             let n = self.size_of_round(&found, most_starts);
             let known = Known {
@@ -174,7 +176,7 @@ impl Search {
     }
 
     /// Returns the number of starts in the next round.
-    fn size_of_round(&self, found: &Found, most_starts: usize) -> usize {
+    fn size_of_round(&self, found: &FoundPoints, most_starts: usize) -> usize {
         // At least two rounds, because there are midpoints from the second one on.
         let round = self.round.min(most_starts.div_ceil(2)).max(1);
         // Rare points are missed by a round with few starts for each of those that are known.
@@ -200,7 +202,7 @@ impl Search {
     }
 }
 
-impl Found {
+impl FoundPoints {
     fn new(followed: Followed) -> Self {
         Self {
             points: Vec::new(),
@@ -291,7 +293,7 @@ mod tests {
         Array2::from_shape_simple_fn((n, n_units), || scale * f64::from(rng.normal()))
     }
 
-    fn search(dynamics: &Dynamics, visited: &Array2<f64>) -> Found {
+    fn search(dynamics: &Dynamics, visited: &Array2<f64>) -> FoundPoints {
         let drive = dynamics.bias.clone();
         let found = Search::default().run(dynamics, &drive, visited.view(), 1);
         found.unwrap()
@@ -489,7 +491,7 @@ mod tests {
     }
 
     /// Returns the number of points with 0, 1, 2 and 3 unstable directions.
-    fn by_unstable_directions(found: &Found) -> [usize; 4] {
+    fn by_unstable_directions(found: &FoundPoints) -> [usize; 4] {
         let fixed = || found.points.iter().filter(|point| point.is_fixed);
         [0, 1, 2, 3].map(|d| fixed().filter(|point| point.n_unstable == d).count())
     }

@@ -3,8 +3,10 @@
 use faer::c64;
 use ndarray::{Array1, Array2};
 
-use super::{FixedPoint, Found, table};
+use super::point::FixedPoint;
+use super::search::{FoundPoints, MOST_VISITED};
 use crate::held_inputs::{HeldInputs, Stimulus};
+use crate::linear_algebra::from_rows;
 use crate::text::{listed, short};
 use crate::{Arrays, Dynamics, Study};
 
@@ -37,7 +39,7 @@ pub struct SelectionVectors {
 
 impl SelectionVectors {
     /// Returns `None` unless the task has two choices and an epoch with several held inputs and a stimulus.
-    pub fn of(study: &Study, held: &HeldInputs, found: &[Found]) -> Option<Self> {
+    pub fn of(study: &Study, held: &HeldInputs, found: &[FoundPoints]) -> Option<Self> {
         let choice_axis = unit(choice_axis(study)?)?;
         let epoch = held.stimuli.iter().map(|stimulus| stimulus.epoch);
         let epoch = epoch.max_by_key(|epoch| inputs_in(held, epoch).len())?;
@@ -66,8 +68,8 @@ impl SelectionVectors {
         Some(Self {
             epoch,
             slowest: slowest.collect(),
-            cosines: table(points, kept.len()),
-            stimulus_axes: table(kept.iter().map(|(_, axis)| axis.clone()), choice_axis.len()),
+            cosines: from_rows(points, kept.len()),
+            stimulus_axes: from_rows(kept.iter().map(|(_, axis)| axis.clone()), choice_axis.len()),
             stimuli: kept
                 .iter()
                 .map(|(Stimulus { label, .. }, _)| label.clone())
@@ -149,7 +151,7 @@ fn choice_axis(study: &Study) -> Option<Array1<f64>> {
     };
     let places: Vec<(usize, usize)> = study.visited_steps().collect();
     let mean = study
-        .states_at(&places, super::MOST_VISITED)
+        .states_at(&places, MOST_VISITED)
         .mean_axis(ndarray::Axis(0))?;
     Some(match study.dynamics.form {
         ctrnn_model::Form::Voltage => weights * mean.mapv(|v| study.dynamics.activation.slope(v)),

@@ -14,7 +14,7 @@ use crate::analyses::observer;
 use crate::dynamics::tests::map;
 use crate::held_inputs::HeldOptions;
 use crate::linear_algebra::eigenvalues;
-use crate::{Answer, Shared, simulate, three_dimensional};
+use crate::{Answer, Dynamics, Shared, simulate, three_dimensional};
 
 /// Runs a network on some trials of a task, from states that are 0.
 fn study(task: &dyn Task, dynamics: Dynamics, n_trials: usize) -> Study<'_> {

@@ -2,11 +2,10 @@
 
 use ndarray::{Array1, Array2, Array3, Axis};
 
-use super::Options;
 use crate::analyses::Unsuitable;
 use crate::analyses::flow::{FlowField, arrows};
 use crate::courses::Courses;
-use crate::held_inputs::HeldInputs;
+use crate::held_inputs::{HeldInputs, HeldOptions};
 use crate::plot::{
     BAR_MM, ColourMap, Figure, Layer, Marker, Panel, Rgb, colour, panel_mm, range_of, up_to,
 };
@@ -61,7 +60,7 @@ pub(super) fn reduced_flow(
     study: &Study,
     factors: &Factors,
     kappa: &Array3<f64>,
-    options: &Options,
+    options: &HeldOptions,
 ) -> Result<Result<ReducedFlow, String>, Unsuitable> {
     let dynamics = &study.dynamics;
     let rank = factors.left.ncols();
@@ -80,7 +79,7 @@ pub(super) fn reduced_flow(
     if !why.is_empty() {
         return Ok(Err(why));
     }
-    let Some(held) = HeldInputs::if_any(study, &options.held, 8)? else {
+    let Some(held) = HeldInputs::if_any(study, options, 8)? else {
         return Ok(Err("the trials do not say when their epochs are".to_owned()));
     };
     // States of rest often lie beyond the visited ones; a plane also shows the trajectories.

@@ -41,13 +41,13 @@ fn study(synthetic: &Synthetic, rank: usize) -> Study<'_> {
     study
 }
 
-fn options(inputs: &str) -> Options {
-    Options {
+fn options(inputs: &str) -> LowRankOptions {
+    LowRankOptions {
         held: HeldOptions {
             inputs: inputs.to_owned(),
             most_inputs: None,
         },
-        ..Options::default()
+        ..LowRankOptions::default()
     }
 }
 

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn_ndarray::NdArray;
 
 use super::*;
-use crate::{CtrnnModule, Forward, Record, RecurrenceBackend};
+use crate::{CtrnnModule, FactorInit, Forward, FullMatrix, Record, RecurrenceBackend};
 
 type F64 = NdArray<f64>;
 
