@@ -290,6 +290,7 @@ fn what_is_remembered_survives_a_stop() {
         "train.optimizer={name=\"sgd\",momentum=0.9,nesterov=true}",
         "train.optimizer={name=\"rmsprop\",momentum=0.9,centered=true}",
         "train.optimizer={name=\"adagrad\"}",
+        "train.optimizer={name=\"lbfgs\",history=3}",
         "train.schedule={name=\"cosine\",warmup_steps=2}",
         "train.schedule={name=\"exponential\",factor=0.9}",
         "train.schedule={name=\"step\",every_steps=2}",

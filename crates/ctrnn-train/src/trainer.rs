@@ -6,6 +6,8 @@ mod lbfgs;
 mod lbfgs_test;
 mod measurable;
 mod monitoring;
+#[cfg(test)]
+mod monitoring_test;
 mod notify;
 mod online;
 #[cfg(test)]
@@ -707,7 +709,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
                 stage: self.stage_name(),
                 set: self.validation[k].name.clone(),
                 report: report.clone(),
-                monitored: monitored.clone().filter(|_| is_main),
+                monitored: monitored.as_ref().filter(|_| is_main).cloned(),
             };
             self.tell(observers, false, |observer| observer.evaluated(&validation))?;
         }
