@@ -141,6 +141,7 @@ const INTERVENED: &[&str] = &[
 const RULES: &[&str] = &[
     "train.stage=[{steps=30,train={rule={name=\"force\",every_steps=4},batch_size=5}},{steps=30,train={rule={name=\"full_force\",every_steps=4},batch_size=5}},{steps=30,train={rule={name=\"rflo\"}}},{steps=30,train={rule={name=\"eprop\"}}},{steps=80,train={optimizer={name=\"lbfgs\",history=3}}}]",
     "model.initial_state={learned={mean=0.0,std=0.3}}",
+    "train.clip_grad_norm=none",
 ];
 
 /// One with each protection of earlier stages.
