@@ -84,27 +84,6 @@ fn every_rule_resumes_to_the_bit() {
     }
 }
 
-/// Killed while a checkpoint is written, FORCE resumes with its inverse correlations.
-#[cfg(unix)]
-#[test]
-fn force_killed_resumes_to_the_same_end() {
-    let project = project();
-    project.run(&train("whole", &[])).exits(0);
-    let points = [
-        "staged@step-00000002",
-        "renamed@step-00000004",
-        "filled@step-00000006",
-    ];
-    for (k, point) in points.into_iter().enumerate() {
-        let run = format!("run{k}");
-        let mut command = project.command(&train(&run, &[]));
-        let answer = command.env("CTRNN_FAIL_POINT", point).output().unwrap();
-        assert_eq!(answer.status.code(), None, "{point} was not met");
-        project.run(&["resume", &run]).exits(0);
-        project.assert_same_run("whole", &run);
-    }
-}
-
 /// The commands on a run know it, and the readout is the only array that FORCE changes.
 #[test]
 fn a_force_run_is_a_run_like_any_other() {

@@ -190,12 +190,12 @@ fn python_computes_what_simulate_does() {
     assert!(status.expect("Python starts").success());
 }
 
-/// What TensorBoard shows is what metrics.csv holds, also of a run that was resumed.
+/// What TensorBoard shows is what metrics.csv holds, also of a run that was resumed; its histograms count the weights, and the units by their rates.
 const READ_EVENTS: &str = r#"
 import csv, sys
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-events = EventAccumulator("run/tb", size_guidance={"scalars": 0}).Reload()
+events = EventAccumulator("run/tb", size_guidance={"scalars": 0, "histograms": 0}).Reload()
 found = {(tag, event.step): event.value for tag in events.Tags()["scalars"] for event in events.Scalars(tag)}
 expected = {}
 with open("run/metrics.csv", newline="") as file:
@@ -206,6 +206,20 @@ with open("run/metrics.csv", newline="") as file:
                 expected[f"{split}/{name}", step] = float(row[name])
 assert sorted(found) == sorted(expected), set(found) ^ set(expected)
 assert all(abs(found[key] - x) <= 1e-6 * max(1, abs(x)) for key, x in expected.items())
+rates = {}
+with open("run/units.csv", newline="") as file:
+    for row in csv.DictReader(file):
+        rates.setdefault(int(row["step"]), []).append(float(row["mean"]))
+for event in events.Histograms("rates/mean"):
+    found_of_units, expected_of_units = event.histogram_value, rates.pop(event.step)
+    assert found_of_units.num == len(expected_of_units) == 8, found_of_units
+    for number, value in [("min", min(expected_of_units)), ("max", max(expected_of_units)), ("sum", sum(expected_of_units))]:
+        assert abs(getattr(found_of_units, number) - value) <= 1e-9 * max(1, abs(value)), (event.step, number)
+    assert sum(found_of_units.bucket) == 8 and len(found_of_units.bucket) == len(found_of_units.bucket_limit)
+assert not rates, rates
+names = [f"weights/{layer}.weight" for layer in ("input", "recurrent", "output")] + ["rates/mean", "rates/peak"]
+assert sorted(events.Tags()["histograms"]) == sorted(names), events.Tags()["histograms"]
+assert all(sum(event.histogram_value.bucket) == 64 for event in events.Histograms("weights/recurrent.weight"))
 print(len(found), "scalars of", len({tag for tag, _ in found}), "tags")
 "#;
 
@@ -214,7 +228,14 @@ print(len(found), "scalars of", len({tag for tag, _ in found}), "tags")
 fn python_reads_the_events_of_tensorboard() {
     let project = Project::new();
     project
-        .train("run", &["train.steps=10", "train.loss.rate_l2=0.01"])
+        .train(
+            "run",
+            &[
+                "train.steps=10",
+                "train.loss.rate_l2=0.01",
+                "validate.monitors=true",
+            ],
+        )
         .exits(0);
     // As after a kill between two checkpoints: steps 6 to 10 are done again.
     std::fs::remove_dir_all(project.path("run/checkpoints/step-00000010")).expect("a checkpoint");

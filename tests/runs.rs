@@ -290,6 +290,7 @@ fn what_is_remembered_survives_a_stop() {
         "train.optimizer={name=\"sgd\",momentum=0.9,nesterov=true}",
         "train.optimizer={name=\"rmsprop\",momentum=0.9,centered=true}",
         "train.optimizer={name=\"adagrad\"}",
+        "train.optimizer={name=\"lbfgs\",history=3} train.clip_grad_norm=none",
         "train.schedule={name=\"cosine\",warmup_steps=2}",
         "train.schedule={name=\"exponential\",factor=0.9}",
         "train.schedule={name=\"step\",every_steps=2}",
@@ -303,9 +304,10 @@ fn what_is_remembered_survives_a_stop() {
         let (whole, parts) = (format!("whole{k}"), format!("parts{k}"));
         let train = |run, further: &[&str]| {
             let sizes = ["model.n_units=8", "train.batch_size=4", "validate.trials=4"];
-            let steps = ["train.steps=7", "validate.every_steps=1", one];
+            let steps = ["train.steps=7", "validate.every_steps=1"];
             let begin = ["train", "smoke.toml", "--run-dir", run];
-            project.run(&[&begin[..], &sizes, &steps, further].concat())
+            let own: Vec<&str> = one.split(' ').collect();
+            project.run(&[&begin[..], &sizes, &steps, &own, further].concat())
         };
         train(&whole, &[]).exits(0);
         train(&parts, &["--max-time", "0s"]).exits(75);

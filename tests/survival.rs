@@ -129,11 +129,24 @@ const STAGED: &[&str] = &[
     "train.stage=[{steps=90,validate={every_steps=15}},{steps=110,carry=[],model={noise={preactivation=0.2}}}]",
     "validate.monitors=true",
     "validate.quiet={noise=false}",
+    "train.loss.rate_l2=0.01",
 ];
 
 /// One with a truncated, accumulated stage with dropout, and one with perturbed trials under annealed noise.
 const INTERVENED: &[&str] = &[
     "train.stage=[{steps=50,train={truncate_steps=12,truncate_stride=6,accumulate=2,batch_size=10,dropout=0.1}},{steps=150,train={perturbation=[{silence=[\"0-7@stimulus\"],fraction=0.4},{current=[\"8-11@40..80=0.3\"]}],noise_schedule={from=2,to=0.5,steps=80}}}]",
+];
+
+/// One with a stage for every other learning rule and for L-BFGS, each with a state of its own in the checkpoints.
+const RULES: &[&str] = &[
+    "train.stage=[{steps=30,train={rule={name=\"force\",every_steps=4},batch_size=5}},{steps=30,train={rule={name=\"full_force\",every_steps=4},batch_size=5}},{steps=30,train={rule={name=\"rflo\"}}},{steps=30,train={rule={name=\"eprop\"}}},{steps=80,train={optimizer={name=\"lbfgs\",history=3}}}]",
+    "model.initial_state={learned={mean=0.0,std=0.3}}",
+    "train.clip_grad_norm=none",
+];
+
+/// One with each protection of earlier stages.
+const PROTECTED: &[&str] = &[
+    "train.stage=[{steps=70,train={continual={name=\"ewc\",trials=16}}},{steps=70,train={continual={name=\"synaptic_intelligence\"}}},{steps=60,train={continual={name=\"projection\",trials=16}}}]",
 ];
 
 /// Kills a run at a fraction of the time that it takes, resumes it until the end, and compares.
@@ -195,11 +208,23 @@ fn killed_runs_in_parts_and_under_interventions_resume_to_the_same_end() {
 }
 
 #[test]
+fn killed_runs_under_every_rule_resume_to_the_same_end() {
+    kills(6, RULES);
+}
+
+#[test]
+fn killed_runs_with_protected_stages_resume_to_the_same_end() {
+    kills(6, PROTECTED);
+}
+
+#[test]
 #[ignore = "minutes: just survival"]
-fn survival_of_600_kills() {
+fn survival_of_800_kills() {
     kills(300, PLAIN);
     kills(200, STAGED);
     kills(100, INTERVENED);
+    kills(100, RULES);
+    kills(100, PROTECTED);
 }
 
 // ---- 2: killed at each point of a checkpoint

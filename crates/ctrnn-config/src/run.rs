@@ -5,6 +5,7 @@ mod check;
 mod connectivity;
 mod interventions;
 mod layers;
+mod lbfgs;
 mod network_files;
 mod python_terms;
 mod recordings;

@@ -770,7 +770,7 @@ mod tests {
 
     #[test]
     fn a_key_that_depends_on_a_name_is_explained_for_each() {
-        let [adam, _, sgd, _, _] = explained("train.optimizer.lr").try_into().unwrap();
+        let [adam, _, sgd, _, _, _] = explained("train.optimizer.lr").try_into().unwrap();
         assert_eq!(
             (adam.of.as_deref(), adam.default.as_deref()),
             (Some("adam"), Some("0.001"))
@@ -780,7 +780,8 @@ mod tests {
             (Some("sgd"), Some("0.01"))
         );
         let [name] = explained("train.optimizer.name").try_into().unwrap();
-        assert_eq!(name.words, ["adam", "adamw", "sgd", "rmsprop", "adagrad"]);
+        let words = ["adam", "adamw", "sgd", "rmsprop", "adagrad", "lbfgs"];
+        assert_eq!(name.words, words);
     }
 
     #[test]

@@ -71,6 +71,6 @@ pub use printable::printable;
 pub use regular_file::read as read_at_most;
 pub use run_folder::{RunFolder, RunJson, RunState};
 pub use safetensors::TensorFile;
-pub use tensorboard::EventFile;
+pub use tensorboard::{EventFile, Summary};
 pub use torch_file::{StateDict, is_torch_file, read_state_dict, state_dict_from_bytes};
 pub use versions::{Migration, Versions};

@@ -3,14 +3,15 @@
 //! ```text
 //! record   length u64 | masked crc of the length u32 | data | masked crc of the data u32        little-endian
 //! Event    1: wall_time double   2: step int64   3: file_version string   5: Summary   7: SessionLog
-//! Summary  1: Value { 1: tag string   2: simple_value float }
+//! Summary  1: Value { 1: tag string   2: simple_value float   5: HistogramProto }
+//! HistogramProto  1: min   2: max   3: num   4: sum   5: sum_squares double   6: bucket_limit   7: bucket packed double
 //! ```
 //!
 //! The checksum is CRC-32C, masked as `rotate_right(crc, 15) + 0xa282ead8`, so that the checksum of data that contain
 //! checksums is a good one too.
 //!
 //! # References
-//! TensorFlow's `core/lib/io/record_writer.cc`, `core/lib/hash/crc32c.h`, `core/util/event.proto`.
+//! TensorFlow's `core/lib/io/record_writer.cc`, `core/lib/hash/crc32c.h`, `core/util/event.proto`, `core/framework/summary.proto`.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::error::FileError;
 use crate::lock::host_name;
 use crate::regular_file::append_whole;
+
+/// A summary of what was measured at a step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Summary {
+    /// A number.
+    Scalar(f64),
+    /// The distribution of some numbers.
+    Histogram(Vec<f64>),
+}
+
+/// Number of buckets of a histogram, all of the same width.
+const BUCKETS: usize = 30;
 
 /// An event file that grows by whole records. Every process of a run writes its own file, and TensorBoard reads them in
 /// order.
@@ -60,16 +73,24 @@ impl EventFile {
         &self.path
     }
 
-    /// Appends the values measured at a step, one for each tag.
+    /// Appends what was measured at a step, one summary for each tag. A histogram of no numbers is left out.
     ///
     /// # Errors
     /// If it cannot be written. The file is then as before, and the values wait for the next call.
-    pub fn append(&mut self, step: u64, scalars: &[(String, f64)]) -> Result<(), FileError> {
+    pub fn append(&mut self, step: u64, tagged: &[(String, Summary)]) -> Result<(), FileError> {
         let mut summary = Vec::new();
-        for (tag, x) in scalars {
+        for (tag, found) in tagged {
             let mut value = field(1, tag.as_bytes());
-            value.push(2 << 3 | FIXED_32);
-            value.extend((*x as f32).to_le_bytes());
+            match found {
+                Summary::Scalar(x) => {
+                    value.push(2 << 3 | FIXED_32);
+                    value.extend((*x as f32).to_le_bytes());
+                }
+                Summary::Histogram(numbers) => match histogram(numbers) {
+                    Some(found) => value.extend(field(5, &found)),
+                    None => continue,
+                },
+            }
             summary.extend(field(1, &value));
         }
         self.put(step, &field(5, &summary));
@@ -164,6 +185,40 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
     field
 }
 
+/// Encodes the histogram of numbers, of which those that are not finite are left out; `None` if there are none.
+fn histogram(numbers: &[f64]) -> Option<Vec<u8>> {
+    let finite: Vec<f64> = numbers.iter().copied().filter(|x| x.is_finite()).collect();
+    let least = finite.iter().copied().reduce(f64::min)?;
+    let most = finite.iter().copied().reduce(f64::max)?;
+    let n_buckets = if least < most { BUCKETS } else { 1 };
+    let width = (most - least) / n_buckets as f64;
+    let mut counts = vec![0.0; n_buckets];
+    for x in &finite {
+        let bucket = ((x - least) / width) as usize; // 0 if the width is
+        counts[bucket.min(n_buckets - 1)] += 1.0;
+    }
+    let limit = |k: usize| {
+        if k == n_buckets {
+            most
+        } else {
+            least + k as f64 * width
+        }
+    };
+    let limits: Vec<f64> = (1..=n_buckets).map(limit).collect();
+    let sum = finite.iter().sum::<f64>();
+    let squares = finite.iter().map(|x| x * x).sum::<f64>();
+    let mut encoded = Vec::new();
+    for (number, x) in (1..).zip([least, most, finite.len() as f64, sum, squares]) {
+        encoded.push(number << 3 | FIXED_64);
+        encoded.extend(x.to_le_bytes());
+    }
+    for (number, list) in [(6, limits), (7, counts)] {
+        let bytes: Vec<u8> = list.into_iter().flat_map(f64::to_le_bytes).collect();
+        encoded.extend(field(number, &bytes));
+    }
+    Some(encoded)
+}
+
 /// Encodes an integer with seven bits in each byte, the lowest first; a set top bit means that more follow.
 fn varint(mut x: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -252,7 +307,8 @@ mod tests {
     fn a_file_is_version_start_and_scalars() {
         let folder = tempfile::tempdir().unwrap();
         let mut events = EventFile::create(&folder.path().join("tb"), 7).unwrap();
-        events.append(7, &[("train/loss".to_owned(), 0.5)]).unwrap();
+        let loss = ("train/loss".to_owned(), Summary::Scalar(0.5));
+        events.append(7, &[loss]).unwrap();
         let found = records(&std::fs::read(events.path()).unwrap());
         // After nine bytes of wall time: step 0 and the version; step 7 and a session that starts; step 7 and a value.
         assert_eq!(found[0][9..], *b"\x10\x00\x1a\x0dbrain.Event:2");
@@ -262,6 +318,38 @@ mod tests {
             *b"\x10\x07\x2a\x13\x0a\x11\x0a\x0atrain/loss\x15\0\0\0\x3f"
         );
         assert_eq!(found.len(), 3);
+    }
+
+    /// Returns the doubles in some bytes.
+    fn doubles(bytes: &[u8]) -> Vec<f64> {
+        let (chunks, rest) = bytes.as_chunks::<8>();
+        assert!(rest.is_empty());
+        chunks.iter().map(|x| f64::from_le_bytes(*x)).collect()
+    }
+
+    /// 0, 1, 1 and 30 fall into buckets of width 1 that begin at 0, 1, 1 and 29; the last limit is the largest number.
+    #[test]
+    fn a_histogram_has_thirty_buckets_of_one_width() {
+        let bytes = histogram(&[0.0, 30.0, f64::NAN, 1.0, 1.0]).unwrap();
+        let numbers: Vec<u8> = bytes[..45]
+            .chunks(9)
+            .flat_map(|x| x[1..].to_vec())
+            .collect();
+        assert_eq!(doubles(&numbers), [0.0, 30.0, 4.0, 32.0, 902.0]);
+        let tags: Vec<u8> = bytes[..45].chunks(9).map(|x| x[0]).collect();
+        assert_eq!(tags, [0x09, 0x11, 0x19, 0x21, 0x29]);
+        let lists = &bytes[45..];
+        let length = [0xf0, 0x01]; // 240 bytes
+        assert_eq!((lists[0], &lists[1..3]), (0x32, &length[..]));
+        let limits: Vec<f64> = (1..=30).map(f64::from).collect();
+        assert_eq!(doubles(&lists[3..243]), limits);
+        assert_eq!((lists[243], &lists[244..246]), (0x3a, &length[..]));
+        let counts = doubles(&lists[246..]);
+        assert_eq!((counts[0], counts[1], counts[29]), (1.0, 2.0, 1.0));
+        assert_eq!(counts.iter().sum::<f64>(), 4.0);
+        let same = histogram(&[2.0, 2.0]).unwrap();
+        assert_eq!(doubles(&same[47..55]), [2.0]);
+        assert_eq!(histogram(&[f64::NAN]), None);
     }
 
     #[test]

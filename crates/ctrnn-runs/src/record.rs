@@ -313,6 +313,7 @@ impl RunRecord {
                 "done",
                 json!({ "reason": "no progress", "validations": validations }),
             ),
+            Ok(Ending::Converged) => ("done", json!({ "reason": "converged" })),
             Ok(Ending::Asked(reason)) => ("stopped", json!({ "reason": reason })),
             Err(error) => ("failed", json!({ "reason": error.to_string() })),
         };
@@ -363,6 +364,7 @@ impl RunRecord {
                 let reason = format!("no progress for {}", counted(*validations, "validation"));
                 (RunState::Done, 0, Some(reason))
             }
+            Ok(Ending::Converged) => (RunState::Done, 0, Some("converged".to_owned())),
             Ok(Ending::Asked(reason)) => (
                 RunState::Stopped,
                 Ending::STOPPED_EXIT_CODE,

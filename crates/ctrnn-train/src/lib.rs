@@ -89,10 +89,7 @@ pub use observer::{
 };
 pub use online::config::{Eprop, FeedbackSource, Force, FullForce, Gradient, Rflo, Rule};
 pub use optimizer::OptimizerState;
-pub use optimizer::config::{
-    AdaGrad, Adam, AdamW, Constant, Cosine, Exponential, Group, Groups, Optimizer, Plateau,
-    RmsProp, Schedule, Sgd, StepSchedule, WeightAndBiasGroups, WeightGroups,
-};
+pub use optimizer::config::*;
 pub use settings::{
     Carried, CheckpointConfig, DEFAULT_DT_MS, Dealing, DivergenceConfig, OnError, StageConfig,
     StageSettings, StopConfig, TrainConfig, TrainSettings, ValidateConfig, ValidationSetConfig,

@@ -1,5 +1,7 @@
 //! Monitors: activity and weights of the network at a validation, from a few of its trials.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Tensor};
 use ctrnn_model::{
@@ -42,6 +44,11 @@ pub struct Monitored {
     pub drift: f64,
     /// Distance of the weights from those of the validation before, relative to these.
     pub drift_last: f64,
+    /// Norm of the gradient of each term of the loss; empty if there is one term, or trials are cut by `train.truncate_steps`.
+    pub grad_norms: BTreeMap<String, f64>,
+    /// The effective weights, by name.
+    #[serde(skip)]
+    pub weights: Weights,
 }
 
 impl Monitored {
@@ -55,8 +62,16 @@ impl Monitored {
         "drift_last",
     ];
 
-    /// Returns the number with a name.
+    /// Returns the column of the norm of the gradient of a term.
+    pub fn grad_norm_column(term: &str) -> String {
+        format!("{GRAD_NORM}{term}")
+    }
+
+    /// Returns the number with the name of a column.
     pub fn value(&self, name: &str) -> Option<f64> {
+        if let Some(term) = name.strip_prefix(GRAD_NORM) {
+            return self.grad_norms.get(term).copied();
+        }
         match name {
             "silent" => Some(self.silent),
             "saturated" => Some(self.saturated),
@@ -78,20 +93,7 @@ impl Monitored {
         seed: u64,
         drift: &Drift,
     ) -> Result<Self, TrainError> {
-        let numbers = 0..MONITORED_TRIALS.min(set.trials.n_trials());
-        let trials = TrialBatch::new(set.trials.some(numbers.clone()).iter());
-        let batch = Batch::new(&trials, &network.device());
-        let pass = Forward {
-            noise: set.noise(seed).of_trials(numbers),
-            record: Record::RATES,
-            conditions: condition_numbers(network, set.task, &trials)?,
-            lengths: if batch.is_padded() {
-                trials.n_steps.clone()
-            } else {
-                Vec::new()
-            },
-            ..Forward::default()
-        };
+        let (batch, pass) = monitored_pass(network, set, seed)?;
         let trajectory = network.forward(batch.inputs.clone(), &pass);
         let layers = trajectory.layers().zip(network.config().layers());
         let (mut rates, mut near) = (Vec::new(), Vec::new());
@@ -120,8 +122,39 @@ impl Monitored {
             radius: radius(network)?,
             drift: distance(&weights, &drift.initial),
             drift_last: distance(&weights, &drift.last),
+            grad_norms: BTreeMap::new(),
+            weights: drifting(weights),
         })
     }
+}
+
+/// Beginning of the columns of the norms of the gradients of terms.
+const GRAD_NORM: &str = "grad_norm_";
+
+/// Returns the first trials of a validation set, and the settings of a pass over them.
+///
+/// # Errors
+/// If a trial has a condition that the network does not know.
+pub(crate) fn monitored_pass<B: Backend>(
+    network: &CtrnnModule<B>,
+    set: &ValidationSet,
+    seed: u64,
+) -> Result<(Batch<B>, Forward<B>), TrainError> {
+    let numbers = 0..MONITORED_TRIALS.min(set.trials.n_trials());
+    let trials = TrialBatch::new(set.trials.some(numbers.clone()).iter());
+    let batch = Batch::new(&trials, &network.device());
+    let pass = Forward {
+        noise: set.noise(seed).of_trials(numbers),
+        record: Record::RATES,
+        conditions: condition_numbers(network, set.task, &trials)?,
+        lengths: if batch.is_padded() {
+            trials.n_steps.clone()
+        } else {
+            Vec::new()
+        },
+        ..Forward::default()
+    };
+    Ok((batch, pass))
 }
 
 /// Weights from which the distance of the present ones is measured.

@@ -252,6 +252,21 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
         trajectory: &Trajectory<B>,
         batch: &Batch<B>,
     ) -> Result<Evaluated<B>, TrainError> {
+        let terms = self.terms(network, forward, trajectory, batch)?;
+        Ok(Evaluated::of(terms))
+    }
+
+    /// Computes the terms of the objective of a batch, in the order of their names; the first one is the loss.
+    ///
+    /// # Errors
+    /// If a custom term cannot be computed.
+    pub fn terms(
+        &self,
+        network: &CtrnnModule<B>,
+        forward: &Forward<B>,
+        trajectory: &Trajectory<B>,
+        batch: &Batch<B>,
+    ) -> Result<Vec<Tensor<B, 1>>, TrainError> {
         let Objective {
             loss,
             normalisation,
@@ -270,7 +285,7 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
         for (_, term) in &self.custom {
             terms.push(term(&inputs)?);
         }
-        Ok(Evaluated::of(terms))
+        Ok(terms)
     }
 
     /// Computes the contribution of a part of a batch to an objective whose terms are all sums ([`Objective::indivisible`]); penalties

@@ -1,6 +1,7 @@
 //! Optimizers: burn's update rules, applied parameter by parameter, with their state held by name.
 
 pub mod config;
+pub(crate) mod lbfgs;
 mod schedule;
 mod update_rule;
 
@@ -12,6 +13,7 @@ use crate::gradients::{Gradients, flat};
 use crate::online::Rls;
 use crate::online::config::Rule;
 use crate::optimizer::config::{Groups, Optimizer};
+use crate::optimizer::lbfgs::Curvature;
 use crate::optimizer::update_rule::Memory;
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param, ParamId};
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -28,6 +30,8 @@ pub struct OptimizerState<B: Backend> {
     rates: BTreeMap<Parameter, f64>,
     weight_decays: BTreeMap<Parameter, f64>,
     memory: BTreeMap<Parameter, Memory<B>>,
+    /// History of L-BFGS.
+    curvature: Curvature,
     /// State of what protects earlier stages.
     consolidated: Consolidated<B>,
     /// State of a learning rule that has no gradients.
@@ -44,6 +48,7 @@ impl<B: Backend> OptimizerState<B> {
             rates: BTreeMap::new(),
             weight_decays: BTreeMap::new(),
             memory: BTreeMap::new(),
+            curvature: Curvature::default(),
             consolidated: Consolidated::default(),
             rls: None,
             read: BTreeMap::new(),
@@ -112,9 +117,21 @@ impl<B: Backend> OptimizerState<B> {
         self.rls = Some(rls);
     }
 
-    /// Returns the optimizer with another rule; it keeps its moments if the rule has the same name and the same ones.
+    /// Returns the history of L-BFGS.
+    pub(crate) const fn curvature(&self) -> &Curvature {
+        &self.curvature
+    }
+
+    /// Replaces the history of L-BFGS.
+    pub(crate) fn keep_curvature(&mut self, curvature: Curvature) {
+        self.curvature = curvature;
+    }
+
+    /// Returns the optimizer with another rule, for other trials; it keeps its moments if the rule has the same name and the same ones. The
+    /// history of L-BFGS, which belongs to its batch, is dropped.
     #[must_use]
     pub fn with_rule(mut self, rule: Optimizer) -> Self {
+        self.curvature = Curvature::default();
         let is_same = self.rule.name() == rule.name();
         if !is_same || self.rule.moment_names() != rule.moment_names() {
             self.memory.clear();
@@ -196,10 +213,10 @@ impl<B: Backend> OptimizerState<B> {
             None => lr,
         };
         let memory = self.memory.remove(&parameter);
-        let own = self.weight_decays.get(&parameter);
-        let own = own.map(|&decay| self.rule.clone().with_weight_decay(decay));
-        let rule = own.as_ref().unwrap_or(&self.rule);
-        let (value, memory) = rule.step(lr, value, gradient, memory);
+        let own = self.weight_decays.get(&parameter).copied();
+        let weight_decay = own.unwrap_or_else(|| self.rule.weight_decay());
+        let rates = [lr, weight_decay];
+        let (value, memory) = self.rule.step(rates, value, gradient, memory);
         self.memory.insert(parameter, memory);
         value
     }
@@ -207,6 +224,7 @@ impl<B: Backend> OptimizerState<B> {
     /// Returns the optimizer's state as named arrays: `<parameter>.<moment>` and `<parameter>.updates`.
     pub fn state(&self) -> BTreeMap<String, TensorData> {
         let mut state = self.consolidated.state();
+        state.extend(self.curvature.state());
         state.extend(self.rls.iter().flat_map(Rls::state));
         for (parameter, memory) in &self.memory {
             let name = |what: &str| format!("{}.{what}", parameter.name());
@@ -237,7 +255,14 @@ impl<B: Backend> OptimizerState<B> {
         optimizer.read = of_rule.map(|(k, v)| (k.clone(), v.clone())).collect();
         optimizer.consolidated = Consolidated::restore(state, network, device)?;
         let of_stages = state.keys().filter(|name| Consolidated::<B>::holds(name));
-        let mut known = optimizer.read.len() + of_stages.count();
+        let is_lbfgs = matches!(rule, Optimizer::Lbfgs(_));
+        let of_curvature = state
+            .keys()
+            .filter(|name| is_lbfgs && Curvature::holds(name));
+        let mut known = optimizer.read.len() + of_stages.count() + of_curvature.count();
+        if is_lbfgs {
+            optimizer.curvature = Curvature::restore(state, network)?;
+        }
         for spec in network.parameters() {
             let parameter = spec.parameter;
             let Some(updates) = state.get(&format!("{}.updates", parameter.name())) else {

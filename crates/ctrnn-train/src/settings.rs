@@ -405,8 +405,8 @@ pub struct ValidateConfig {
     /// more conditions has more trials.
     pub balance: Dealing,
     /// Monitors of the network at each validation, on at most 32 trials of it: fractions of silent and of saturated units,
-    /// participation ratio of the rates, spectral radius of the recurrent weights and drift of all weights as columns of
-    /// `metrics.csv`, and mean and peak rate of each unit in `units.csv`.
+    /// participation ratio of the rates, spectral radius of the recurrent weights, drift of all weights and, where the loss has several
+    /// terms, the norm of the gradient of each as columns of `metrics.csv`, mean and peak rate of each unit in `units.csv`, and histograms of weights and rates in TensorBoard.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub monitors: bool,
     /// Further sets of validation trials, by name. Each is measured at every validation, and `train.stop`, `checkpoint.best` and

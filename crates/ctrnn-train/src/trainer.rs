@@ -1,8 +1,13 @@
 //! The training loop.
 
 mod continual;
+mod lbfgs;
+#[cfg(test)]
+mod lbfgs_test;
 mod measurable;
 mod monitoring;
+#[cfg(test)]
+mod monitoring_test;
 mod notify;
 mod online;
 #[cfg(test)]
@@ -44,9 +49,10 @@ use crate::monitors::Drift;
 use crate::objective::{Evaluated, LossInputs, Minimised};
 use crate::observer::{Counters, EvalReport, Observer, Snapshot, StepReport, Validation};
 use crate::optimizer::OptimizerState;
-use crate::optimizer::config::Schedule;
+use crate::optimizer::config::{Optimizer, Schedule};
 use crate::settings::{CheckpointConfig, StopConfig, TrainSettings};
 
+use lbfgs::Located;
 pub use measurable::check_metrics;
 pub use overflow::Overflow;
 pub use rollback::LastGoodState;
@@ -67,6 +73,8 @@ pub enum Ending {
         /// Validations since the best one.
         validations: u64,
     },
+    /// The objective falls no further, to rounding, along any direction that the optimizer tries.
+    Converged,
     /// A stop was requested, for this reason; the run can be resumed.
     Asked(String),
 }
@@ -122,6 +130,10 @@ pub struct Trainer<'a, B: AutodiffBackend> {
     interventions: Interventions,
     /// Projections of updates, if earlier stages are protected by them.
     projector: Option<Projector<B::InnerBackend>>,
+    /// The network with the objective and its gradient there, once L-BFGS has computed them.
+    located: Option<Located<B>>,
+    /// True after a step from which the optimizer did not find a lower objective.
+    has_converged: bool,
     /// True once trials of different lengths have run together.
     has_padding: bool,
     /// The last reason given to observers for a failed write.
@@ -184,6 +196,8 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             drift: None,
             interventions: Interventions::default(),
             projector: None,
+            located: None,
+            has_converged: false,
             has_padding: false,
             trouble: None,
         };
@@ -362,6 +376,9 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         if self.settings.train.rule.is_least_squares() {
             return self.learn_by_least_squares(trials, &batch, &pass);
         }
+        if let Optimizer::Lbfgs(rule) = self.settings.train.optimizer.clone() {
+            return self.learn_by_lbfgs(&rule, trials, &batch, &pass);
+        }
         let Computed {
             trajectory,
             mut gradients,
@@ -493,7 +510,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             first_trial: 0,
             n_trials: self.settings.train.trials_of_step(),
             key: Key::new(self.settings.seed, Stream::Trials, 0),
-            step,
+            step: self.step_of_batch(step),
             conditions: ConditionOrder::Weighted,
         }
     }
@@ -502,7 +519,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
     fn pass(&self, step: u64, trials: &TrialBatch) -> Result<Forward<B>, TrainError> {
         let address = NoiseAddress {
             seed: self.settings.seed,
-            step: step as u32,
+            step: self.step_of_batch(step) as u32,
             ..NoiseAddress::default()
         };
         let noise = Noise::Drawn(address);
@@ -529,8 +546,12 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
     ) -> Result<Option<Numbers>, TrainError> {
         let settings = &self.settings;
         let step = self.counters.step + 1;
+        let check_every = match settings.train.optimizer {
+            Optimizer::Lbfgs(_) => 1, // a line search compares losses
+            _ => settings.check_every,
+        };
         let every = [
-            settings.check_every,
+            check_every,
             settings.train.log_every,
             settings.validate.every_steps,
             settings.checkpoint.every_steps,
@@ -563,7 +584,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
     }
 
     fn is_due(&self, every: u64) -> bool {
-        self.is_due_at(self.counters.step, every)
+        self.has_converged || self.is_due_at(self.counters.step, every)
     }
 
     /// Returns true at every multiple of `every` and at the last step; 0: only at the last step.
@@ -608,7 +629,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
     ) -> Result<Option<Ending>, TrainError> {
         let validates = self.can_validate() && self.is_due(self.settings.validate.every_steps);
         let saves = self.is_due(self.settings.checkpoint.every_steps);
-        let is_last_step = self.counters.step == self.last_step();
+        let is_last_step = self.has_converged || self.counters.step == self.last_step();
         let asked = if is_last_step {
             None
         } else {
@@ -625,6 +646,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             self.note_plateau(&reports);
             ending = self.stop_rule(&reports).or(ending);
         }
+        let ending = ending.or(self.has_converged.then_some(Ending::Converged));
         self.note_end_of_stage(ending.as_ref());
         self.keep_good();
         if place.is_some() || saves || ending.is_some() {
@@ -652,7 +674,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
 
     /// Returns the ending of a run, or an error if the run is over without having met its required bound.
     fn ended(&self, ending: Ending) -> Result<Ending, TrainError> {
-        let is_over = matches!(ending, Ending::AllSteps | Ending::NoProgress { .. });
+        let is_over = !matches!(ending, Ending::TargetMet { .. } | Ending::Asked(_));
         let missed = self.missed().filter(|_| is_over);
         missed.map_or(Ok(ending), |stop| Err(self.target_missed(stop)))
     }
@@ -695,7 +717,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
                 stage: self.stage_name(),
                 set: self.validation[k].name.clone(),
                 report: report.clone(),
-                monitored: monitored.clone().filter(|_| is_main),
+                monitored: monitored.as_ref().filter(|_| is_main).cloned(),
             };
             self.tell(observers, false, |observer| observer.evaluated(&validation))?;
         }

@@ -7,7 +7,6 @@ use ctrnn_config::Run;
 use ctrnn_model::CtrnnConfig;
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{BatchRequest, ConditionOrder, Mask};
-use ctrnn_train::Optimizer;
 
 /// Bytes of the program itself, without any training.
 const PROGRAM: f64 = 25.0 * 1048576.0;
@@ -119,19 +118,8 @@ fn copies(run: &Run, model: &CtrnnConfig) -> f64 {
         Some(_) => COPIES_UNDER_DALE[usize::from(is_masked)],
         None => 0.0,
     };
-    COPIES + COPIES_OF_A_MOMENT * moments(&run.config.train.optimizer) + under_masks + under_dale
-}
-
-/// Returns the number of values that an optimizer keeps for each parameter.
-fn moments(optimizer: &Optimizer) -> f64 {
-    let is_kept = |kept: bool| if kept { 1.0 } else { 0.0 };
-    match optimizer {
-        Optimizer::Adam(rule) => 2.0 + is_kept(rule.amsgrad),
-        Optimizer::AdamW(rule) => 2.0 + is_kept(rule.amsgrad),
-        Optimizer::Sgd(rule) => is_kept(rule.momentum > 0.0),
-        Optimizer::RmsProp(rule) => 1.0 + is_kept(rule.momentum > 0.0) + is_kept(rule.centered),
-        Optimizer::AdaGrad(_) => 1.0,
-    }
+    let moments = run.config.train.optimizer.values_per_parameter() as f64;
+    COPIES + COPIES_OF_A_MOMENT * moments + under_masks + under_dale
 }
 
 fn arrays_of_penalties(run: &Run) -> f64 {

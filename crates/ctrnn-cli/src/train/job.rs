@@ -212,6 +212,7 @@ fn described(ending: &Ending) -> (String, u8, &'static str) {
                 counted(*validations, "validation")
             )
         }
+        Ending::Converged => "done, converged: the loss falls no further to rounding".to_owned(),
         Ending::Asked(reason) => {
             let word = format!("stopped by {reason} and saved");
             return (word, Ending::STOPPED_EXIT_CODE, "resume");

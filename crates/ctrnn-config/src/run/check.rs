@@ -74,6 +74,7 @@ impl Check<'_> {
         let perturbations = self.perturbations(&config, &model, task.as_ref(), clock);
         self.check_rule(&config.train, &objective, &model);
         self.check_continual(&config.train, &model);
+        self.check_lbfgs(&config.train, &objective, &model);
         let schedule = config.train.schedule;
         config.train.schedule = schedule.of_fixed_length(config.train.steps);
         if !self.problems.is_empty() {

@@ -9,8 +9,8 @@ use super::Run;
 use super::check::Check;
 use crate::diagnostic::{Code, Diagnostic};
 
-/// A key that a learning rule cannot go with: true if it is given, the key, the reason, and the remedy.
-type Refusal = (bool, String, &'static str, &'static str);
+/// A key that another one cannot go with: true if it is given, the key, the reason, and the remedy.
+pub(super) type Refusal = (bool, String, &'static str, &'static str);
 
 /// Keys that act on a gradient or on a learning rate.
 const KEYS_OF_GRADIENTS: [&str; 7] = [
@@ -40,18 +40,29 @@ impl Check<'_> {
             refusals.extend(of_least_squares(rule, objective, model));
         }
         refusals.extend(of_feedback(rule, model));
+        let subject = format!("train.rule = {:?}", rule.name());
+        let another = ", or take another train.rule";
+        self.refuse(&subject, another, ("train.rule", "the rule"), refusals);
+    }
+
+    /// Refuses the keys that are given: the message begins with the subject, whose key and label are given, and the help ends with
+    /// `another`.
+    pub(super) fn refuse(
+        &mut self,
+        subject: &str,
+        another: &str,
+        label: (&str, &str),
+        refusals: impl IntoIterator<Item = Refusal>,
+    ) {
         for (is_given, key, reason, help) in refusals {
             if is_given {
-                let message = format!("train.rule = {:?} {reason}", rule.name());
-                let problem = Diagnostic::new(Code::Training, message)
-                    .help(format!("{help}, or take another train.rule"));
-                self.report(problem, &[("train.rule", "the rule"), (&*key, "the other")]);
+                let problem = Diagnostic::new(Code::Training, format!("{subject} {reason}"));
+                let help = format!("{help}{another}");
+                self.report(problem.help(help), &[label, (&*key, "the other")]);
             }
         }
     }
-}
 
-impl Check<'_> {
     /// Checks that the protection of earlier stages has stages, and that it fits the network and the learning rule.
     pub(super) fn check_continual(&mut self, train: &TrainConfig, model: &CtrnnConfig) {
         let continual = &train.continual;
@@ -89,13 +100,9 @@ impl Check<'_> {
                 "take synaptic_intelligence or ewc",
             ),
         ];
-        for (is_given, key, reason, help) in refusals {
-            if is_given {
-                let message = format!("train.continual = {:?} {reason}", continual.name());
-                let labels = [("train.continual", "the protection"), (&*key, "the other")];
-                self.report(Diagnostic::new(Code::Training, message).help(help), &labels);
-            }
-        }
+        let subject = format!("train.continual = {:?}", continual.name());
+        let label = ("train.continual", "the protection");
+        self.refuse(&subject, "", label, refusals);
     }
 }
 

@@ -328,35 +328,23 @@ impl Run {
                 }
             }
         }
-        let others = [
-            ("rate_l1", loss.rate_l1),
-            ("rate_l2", loss.rate_l2),
-            ("rate_target", loss.rate_target.map(|p| p.weight)),
-            ("rate_spread", loss.rate_spread.map(|p| p.weight)),
-            ("rate_entropy", loss.rate_entropy),
-            ("population_kl", loss.population_kl.map(|p| p.weight)),
-            ("hebbian", loss.hebbian),
-            ("state_prediction", loss.state_prediction.map(|p| p.weight)),
-            ("omega", loss.omega.map(|p| p.weight)),
-            ("unit_rates", loss.unit_rates.as_ref().map(|p| p.weight)),
-        ];
-        for (key, weight) in others {
-            if weight == Some(0.0) {
-                note(key, NO_WEIGHT.to_owned());
-            }
+        let penalties = self.objective.penalties.iter();
+        let penalties = penalties.map(|penalty| (penalty.name(), penalty.coefficient()));
+        let omega = loss
+            .omega
+            .map(|omega| ("omega".to_owned(), Some(omega.weight)));
+        for (key, _) in penalties.chain(omega).filter(|(_, c)| *c == Some(0.0)) {
+            note(&key, NO_WEIGHT.to_owned());
         }
-        let of_areas = loss.areas.iter();
-        let of_areas = of_areas.map(|(name, own)| (format!("areas.{name}"), own.coefficients()));
-        let of_projections = loss.projections.iter();
-        let of_projections =
-            of_projections.map(|(key, own)| (format!("projections.{key}"), own.coefficients()));
-        for (path, coefficients) in of_areas.chain(of_projections) {
-            if coefficients.is_empty() {
-                note(&path, "it has no penalty".to_owned());
-            }
-            for (key, _) in coefficients.iter().filter(|(_, weight)| *weight == 0.0) {
-                note(&format!("{path}.{key}"), NO_WEIGHT.to_owned());
-            }
+        let areas = (loss.areas.iter()).filter(|(_, own)| **own == Default::default());
+        let areas = areas.map(|(name, _)| format!("areas.{name}"));
+        let projections = loss
+            .projections
+            .iter()
+            .filter(|(_, own)| **own == Default::default());
+        let projections = projections.map(|(key, _)| format!("projections.{key}"));
+        for path in areas.chain(projections) {
+            note(&path, "it has no penalty".to_owned());
         }
         let longest = self.task.longest_steps(self.clock);
         if let (Some(lagged), Some(n_steps)) = (loss.state_prediction, longest)

@@ -32,8 +32,13 @@ pub fn metrics_header(columns: &MetricsColumns) -> String {
     let terms = columns.terms.iter().map(|term| format!("loss_{term},"));
     let tasks = columns.tasks.iter().map(|task| format!("accuracy_{task},"));
     let stage = if columns.has_stages { ",stage" } else { "" };
-    let monitors = Monitored::NAMES.map(|name| format!(",{name}")).concat();
-    let monitors = if columns.has_monitors { &*monitors } else { "" };
+    let of_terms = columns.terms.iter().map(|t| Monitored::grad_norm_column(t));
+    let monitors = Monitored::NAMES
+        .map(str::to_owned)
+        .into_iter()
+        .chain(of_terms);
+    let monitors = monitors.filter(|_| columns.has_monitors);
+    let monitors: String = monitors.map(|name| format!(",{name}")).collect();
     let (terms, tasks) = (terms.collect::<String>(), tasks.collect::<String>());
     format!(
         "step,wall_s,trials,split,loss,{terms}accuracy,{tasks}grad_norm,lr,noise{monitors}{stage}\n"

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use ctrnn_files::{EventFile, RunFolder};
+use ctrnn_files::{EventFile, RunFolder, Summary};
 use ctrnn_train::{Monitored, Observer, Rollback, Snapshot, StepReport, TrainError, Validation};
 
 use super::run_log::split;
 
 /// Writes `train/loss`, `train/loss_<term>`, `train/accuracy`, `train/grad_norm`, `train/lr`, and `val/loss` and so on:
-/// the numbers of metrics.csv, at the same steps; those of a named validation set begin with `val.easy/`.
+/// the numbers of metrics.csv, at the same steps; those of a named validation set begin with `val.easy/`. With monitors there are histograms
+/// of the weights (`weights/recurrent.weight`) and of the mean and peak rates of the units (`rates/mean`, `rates/peak`).
 ///
 /// Every process of a run writes its own file, created with the first value. The file starts with the step from which
 /// earlier files no longer count, because a resumed run repeats those steps.
@@ -29,6 +30,14 @@ impl TensorBoardLog {
     }
 
     fn append(&mut self, split: &str, step: u64, scalars: &[Scalar]) -> Result<(), TrainError> {
+        let measured = scalars.iter().filter_map(|(name, value)| {
+            let value = Summary::Scalar((*value)?);
+            Some((format!("{split}/{name}"), value))
+        });
+        self.summaries(step, &measured.collect::<Vec<_>>())
+    }
+
+    fn summaries(&mut self, step: u64, tagged: &[(String, Summary)]) -> Result<(), TrainError> {
         self.folder.check_held()?;
         let file = match self.file.take() {
             Some(file) => file,
@@ -37,12 +46,20 @@ impl TensorBoardLog {
                 EventFile::create(&self.folder.tensorboard(), self.first_step.min(step.max(1)))?
             }
         };
-        let tagged: Vec<(String, f64)> = scalars
-            .iter()
-            .filter_map(|(name, value)| value.map(|x| (format!("{split}/{name}"), x)))
-            .collect();
-        Ok(self.file.insert(file).append(step, &tagged)?)
+        Ok(self.file.insert(file).append(step, tagged)?)
     }
+}
+
+/// Returns the histograms of the monitors, with their tags.
+fn histograms(monitored: &Monitored) -> Vec<(String, Summary)> {
+    let of_units = [("mean", &monitored.mean), ("peak", &monitored.peak)];
+    let of_units = of_units.map(|(name, rates)| (format!("rates/{name}"), rates.clone()));
+    let weights = monitored.weights.iter();
+    let weights =
+        weights.map(|(name, data)| (format!("weights/{name}"), data.iter::<f64>().collect()));
+    let all = of_units.into_iter().chain(weights);
+    all.map(|(tag, values)| (tag, Summary::Histogram(values)))
+        .collect()
 }
 
 /// Name and value of a scalar; `None` if it was not measured.
@@ -73,11 +90,20 @@ impl Observer for TensorBoardLog {
         let tasks = report.tasks.iter();
         scalars.extend(tasks.map(|(task, score)| (format!("accuracy_{task}"), score.accuracy)));
         let monitored = validation.monitored.as_ref();
-        scalars.extend(Monitored::NAMES.iter().map(|name| {
-            let value = monitored.and_then(|found| found.value(name));
-            ((*name).to_owned(), value)
-        }));
-        self.append(&split(validation.set.as_deref()), validation.step, &scalars)
+        if let Some(found) = monitored {
+            let of_terms = found.grad_norms.keys();
+            let of_terms = of_terms.map(|term| Monitored::grad_norm_column(term));
+            let names = Monitored::NAMES
+                .map(str::to_owned)
+                .into_iter()
+                .chain(of_terms);
+            scalars.extend(names.map(|name| (name.clone(), found.value(&name))));
+        }
+        self.append(&split(validation.set.as_deref()), validation.step, &scalars)?;
+        match monitored {
+            Some(found) => self.summaries(validation.step, &histograms(found)),
+            None => Ok(()),
+        }
     }
 
     fn rolled_back(&mut self, rollback: &Rollback, _: &Snapshot) -> Result<(), TrainError> {

@@ -1,25 +1,24 @@
 //! `[train] continual` as written.
 
 use schemars::JsonSchema;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use crate::named::{first_name_is_default, named, read};
+use crate::named::tables;
 
-/// Protection of what earlier stages have learned; `name` selects it, `none` if absent. At the end of each stage the network is
-/// measured, and later stages are held back where it matters.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "snake_case")]
-#[schemars(title = "protection of earlier stages", transform = first_name_is_default)]
-pub enum Continual {
-    /// None: a stage may undo what earlier ones have learned.
-    None(Unprotected),
-    /// Synaptic intelligence (Zenke et al. 2017).
-    SynapticIntelligence(SynapticIntelligence),
-    /// Elastic weight consolidation (Kirkpatrick et al. 2017).
-    Ewc(Ewc),
-    /// Projected updates (Duncker et al. 2020).
-    Projection(Projection),
+tables! {
+    /// Protection of what earlier stages have learned; `name` selects it, `none` if absent. At the end of each stage the network is
+    /// measured, and later stages are held back where it matters.
+    pub enum Continual: "protection of earlier stages", "a protection of earlier stages" {
+        /// None: a stage may undo what earlier ones have learned.
+        None(Unprotected) = "none",
+        /// Synaptic intelligence (Zenke et al. 2017).
+        SynapticIntelligence(SynapticIntelligence) = "synaptic_intelligence",
+        /// Elastic weight consolidation (Kirkpatrick et al. 2017).
+        Ewc(Ewc) = "ewc",
+        /// Projected updates (Duncker et al. 2020).
+        Projection(Projection) = "projection",
+    }
+    with {}
 }
 
 impl Default for Continual {
@@ -28,32 +27,7 @@ impl Default for Continual {
     }
 }
 
-impl<'de> Deserialize<'de> for Continual {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (name, rest) = named("none", deserializer)?;
-        match name.as_str() {
-            "none" => read(rest).map(Self::None),
-            "synaptic_intelligence" => read(rest).map(Self::SynapticIntelligence),
-            "ewc" => read(rest).map(Self::Ewc),
-            "projection" => read(rest).map(Self::Projection),
-            _ => Err(D::Error::custom(format!(
-                "{name:?} is not a protection of earlier stages"
-            ))),
-        }
-    }
-}
-
 impl Continual {
-    /// Returns the name used in configurations.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::None(_) => "none",
-            Self::SynapticIntelligence(_) => "synaptic_intelligence",
-            Self::Ewc(_) => "ewc",
-            Self::Projection(_) => "projection",
-        }
-    }
-
     /// Returns true if nothing is protected.
     pub const fn is_none(&self) -> bool {
         matches!(self, Self::None(_))

@@ -160,37 +160,6 @@ pub struct ProjectionPenalties {
     pub weight_deviation: Option<f64>,
 }
 
-impl AreaPenalties {
-    /// Returns the coefficients that are set, by key.
-    pub fn coefficients(&self) -> Vec<(&'static str, f64)> {
-        let all = [
-            ("rate_l1", self.rate_l1),
-            ("rate_l2", self.rate_l2),
-            ("rate_target", self.rate_target.map(|p| p.weight)),
-            ("rate_spread", self.rate_spread.map(|p| p.weight)),
-            ("rate_entropy", self.rate_entropy),
-        ];
-        set(all)
-    }
-}
-
-impl ProjectionPenalties {
-    /// Returns the coefficients that are set, by key.
-    pub fn coefficients(&self) -> Vec<(&'static str, f64)> {
-        let all = [
-            ("weight_l1", self.weight_l1),
-            ("weight_l2", self.weight_l2),
-            ("weight_deviation", self.weight_deviation),
-        ];
-        set(all)
-    }
-}
-
-fn set<const N: usize>(all: [(&'static str, Option<f64>); N]) -> Vec<(&'static str, f64)> {
-    let all = all.into_iter();
-    all.filter_map(|(key, c)| Some((key, c?))).collect()
-}
-
 ctrnn_model::words! {
     /// The loss of one output (or of all outputs together) at one time.
     #[derive(JsonSchema)]

@@ -151,6 +151,29 @@ impl Penalty {
         key.to_owned()
     }
 
+    /// Returns the coefficient by which the penalty is multiplied; of one that has a coefficient for each weight matrix, `None`, or that of
+    /// the recurrent matrix if it acts on a part of it.
+    pub fn coefficient(&self) -> Option<f64> {
+        match self {
+            Self::OfPart(_, _, penalty) => match **penalty {
+                Self::WeightL1(c) | Self::WeightL2(c) | Self::WeightDeviation(c, _) => {
+                    Some(c.recurrent)
+                }
+                _ => penalty.coefficient(),
+            },
+            Self::WeightL1(_) | Self::WeightL2(_) | Self::WeightDeviation(..) => None,
+            Self::RateL1(c)
+            | Self::RateL2(c)
+            | Self::RateEntropy(c)
+            | Self::Hebbian(c)
+            | Self::StatePrediction(c, _) => Some(*c),
+            Self::RateTarget(target) => Some(target.weight),
+            Self::RateSpread(spread) => Some(spread.weight),
+            Self::PopulationKl(groups) => Some(groups.weight),
+            Self::UnitRates(fitted) => Some(fitted.config.weight),
+        }
+    }
+
     /// Returns true if the penalty depends on the rates of a pass.
     pub(crate) fn needs_rates(&self) -> bool {
         match self {
@@ -291,22 +314,16 @@ impl Penalty {
     }
 
     fn of_layer<B: Backend>(&self, statistic: Statistic<B>) -> Tensor<B, 1> {
-        match self {
-            Self::OfPart(_, _, penalty) => penalty.of_layer(statistic),
-            Self::WeightL1(_) | Self::WeightL2(_) | Self::WeightDeviation(..) => statistic.one(),
-            Self::RateL1(c)
-            | Self::RateL2(c)
-            | Self::RateEntropy(c)
-            | Self::Hebbian(c)
-            | Self::StatePrediction(c, _) => statistic.one() * *c,
-            Self::RateTarget(target) => {
-                formulas::rate_target(statistic, target.rate) * target.weight
-            }
-            Self::RateSpread(spread) => {
-                formulas::rate_spread(statistic, spread.measure) * spread.weight
-            }
-            Self::PopulationKl(groups) => formulas::population_kl(statistic) * groups.weight,
-            Self::UnitRates(fitted) => statistic.one() * fitted.config.weight,
+        let value = match self {
+            Self::OfPart(_, _, penalty) => return penalty.of_layer(statistic),
+            Self::RateTarget(target) => formulas::rate_target(statistic, target.rate),
+            Self::RateSpread(spread) => formulas::rate_spread(statistic, spread.measure),
+            Self::PopulationKl(_) => formulas::population_kl(statistic),
+            _ => statistic.one(),
+        };
+        match self.coefficient() {
+            Some(coefficient) => value * coefficient,
+            None => value, // each matrix was multiplied by its own
         }
     }
 }

@@ -1,30 +1,29 @@
 //! `[train] rule` as written.
 
 use schemars::JsonSchema;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use crate::named::{first_name_is_default, named, read};
+use crate::named::tables;
 
-/// The learning rule; `name` selects it, `gradient` if absent.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "snake_case")]
-#[schemars(title = "learning rule", transform = first_name_is_default)]
-pub enum Rule {
-    /// Gradient of the loss by backpropagation through time, followed by `train.optimizer`.
-    Gradient(Gradient),
-    /// FORCE (Sussillo and Abbott 2009): recursive least squares on the readout while the network runs, and on the recurrent weights if
-    /// asked.
-    Force(Force),
-    /// full-FORCE (DePasquale et al. 2018): recursive least squares on the recurrent weights, towards the drive in a random network which
-    /// the targets drive, and on the readout.
-    FullForce(FullForce),
-    /// Random feedback local online learning (Murray 2019): eligibility traces times errors that reach the units by random weights, in
-    /// place of the gradient.
-    Rflo(Rflo),
-    /// e-prop (Bellec et al. 2020) for rate units: eligibility traces times errors that reach the units by the readout's own weights, in
-    /// place of the gradient.
-    Eprop(Eprop),
+tables! {
+    /// The learning rule; `name` selects it, `gradient` if absent.
+    pub enum Rule: "learning rule", "a learning rule" {
+        /// Gradient of the loss by backpropagation through time, followed by `train.optimizer`.
+        Gradient(Gradient) = "gradient",
+        /// FORCE (Sussillo and Abbott 2009): recursive least squares on the readout while the network runs, and on the recurrent weights if
+        /// asked.
+        Force(Force) = "force",
+        /// full-FORCE (DePasquale et al. 2018): recursive least squares on the recurrent weights, towards the drive in a random network which
+        /// the targets drive, and on the readout.
+        FullForce(FullForce) = "full_force",
+        /// Random feedback local online learning (Murray 2019): eligibility traces times errors that reach the units by random weights, in
+        /// place of the gradient.
+        Rflo(Rflo) = "rflo",
+        /// e-prop (Bellec et al. 2020) for rate units: eligibility traces times errors that reach the units by the readout's own weights, in
+        /// place of the gradient.
+        Eprop(Eprop) = "eprop",
+    }
+    with {}
 }
 
 impl Default for Rule {
@@ -33,32 +32,7 @@ impl Default for Rule {
     }
 }
 
-impl<'de> Deserialize<'de> for Rule {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (name, rest) = named("gradient", deserializer)?;
-        match name.as_str() {
-            "gradient" => read(rest).map(Self::Gradient),
-            "force" => read(rest).map(Self::Force),
-            "full_force" => read(rest).map(Self::FullForce),
-            "rflo" => read(rest).map(Self::Rflo),
-            "eprop" => read(rest).map(Self::Eprop),
-            _ => Err(D::Error::custom(format!("{name:?} is not a learning rule"))),
-        }
-    }
-}
-
 impl Rule {
-    /// Returns the name used in configurations.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Gradient(_) => "gradient",
-            Self::Force(_) => "force",
-            Self::FullForce(_) => "full_force",
-            Self::Rflo(_) => "rflo",
-            Self::Eprop(_) => "eprop",
-        }
-    }
-
     /// Returns true for the usual rule, the gradient of the loss.
     pub const fn is_gradient(&self) -> bool {
         matches!(self, Self::Gradient(_))

@@ -4,84 +4,40 @@ use std::collections::BTreeMap;
 
 use ctrnn_model::{CtrnnConfig, Parameter, Role};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::metric::Metric;
-use crate::named::{first_name_is_default, named, read};
+use crate::named::tables;
 
-/// The update rule; `name` selects it, `adam` if absent.
-///
-/// `g` is the gradient of a parameter `w`. `weight_decay` adds `weight_decay w` to `g`, except in AdamW.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "lowercase")]
-#[schemars(title = "optimizer", transform = first_name_is_default)]
-pub enum Optimizer {
-    /// Adam (Kingma and Ba 2015).
-    Adam(Adam),
-    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
-    AdamW(AdamW),
-    /// Stochastic gradient descent, with or without momentum.
-    Sgd(Sgd),
-    /// RMSProp (Tieleman and Hinton 2012).
-    RmsProp(RmsProp),
-    /// AdaGrad (Duchi et al. 2011).
-    AdaGrad(AdaGrad),
+tables! {
+    /// The update rule; `name` selects it, `adam` if absent.
+    ///
+    /// `g` is the gradient of a parameter `w`. `weight_decay` adds `weight_decay w` to `g`, except in AdamW.
+    pub enum Optimizer: "optimizer", "an optimizer" {
+        /// Adam (Kingma and Ba 2015).
+        Adam(Adam) = "adam",
+        /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+        AdamW(AdamW) = "adamw",
+        /// Stochastic gradient descent, with or without momentum.
+        Sgd(Sgd) = "sgd",
+        /// RMSProp (Tieleman and Hinton 2012).
+        RmsProp(RmsProp) = "rmsprop",
+        /// AdaGrad (Duchi et al. 2011).
+        AdaGrad(AdaGrad) = "adagrad",
+        /// L-BFGS (Liu and Nocedal 1989), for small networks: every step takes the same batch.
+        Lbfgs(Lbfgs) = "lbfgs",
+    }
+    with {
+        /// Returns the learning rate.
+        lr: f64,
+        /// Returns the weight decay.
+        weight_decay: f64,
+    }
 }
 
 impl Default for Optimizer {
     fn default() -> Self {
         Self::Adam(Adam::default())
-    }
-}
-
-impl Optimizer {
-    /// Returns the name used in configurations.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Adam(_) => "adam",
-            Self::AdamW(_) => "adamw",
-            Self::Sgd(_) => "sgd",
-            Self::RmsProp(_) => "rmsprop",
-            Self::AdaGrad(_) => "adagrad",
-        }
-    }
-
-    /// Returns the learning rate.
-    pub const fn lr(&self) -> f64 {
-        match self {
-            Self::Adam(rule) => rule.lr,
-            Self::AdamW(rule) => rule.lr,
-            Self::Sgd(rule) => rule.lr,
-            Self::RmsProp(rule) => rule.lr,
-            Self::AdaGrad(rule) => rule.lr,
-        }
-    }
-
-    /// Returns the same rule with another weight decay.
-    pub(crate) fn with_weight_decay(mut self, weight_decay: f64) -> Self {
-        *match &mut self {
-            Self::Adam(rule) => &mut rule.weight_decay,
-            Self::AdamW(rule) => &mut rule.weight_decay,
-            Self::Sgd(rule) => &mut rule.weight_decay,
-            Self::RmsProp(rule) => &mut rule.weight_decay,
-            Self::AdaGrad(rule) => &mut rule.weight_decay,
-        } = weight_decay;
-        self
-    }
-}
-
-impl<'de> Deserialize<'de> for Optimizer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (name, rest) = named("adam", deserializer)?;
-        match name.as_str() {
-            "adam" => read(rest).map(Self::Adam),
-            "adamw" => read(rest).map(Self::AdamW),
-            "sgd" => read(rest).map(Self::Sgd),
-            "rmsprop" => read(rest).map(Self::RmsProp),
-            "adagrad" => read(rest).map(Self::AdaGrad),
-            _ => Err(D::Error::custom(format!("{name:?} is not an optimizer"))),
-        }
     }
 }
 
@@ -240,43 +196,67 @@ impl Default for AdaGrad {
     }
 }
 
-/// Learning-rate schedule; `name` selects it, `constant` if absent.
+/// L-BFGS: `w += t d`, where `d` is minus the gradient times an estimate of the inverse Hessian from the last `history` steps, and `t` a length
+/// at which the objective has fallen and its slope along `d` has become flatter (strong Wolfe conditions; Nocedal and Wright 2006, algorithms
+/// 3.5, 3.6 and 7.4).
 ///
-/// Each schedule may begin with a warm-up: over the first `warmup_steps` updates the rate rises linearly to `lr`, and
-/// the schedule counts its own steps `s` from there.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "lowercase")]
-#[schemars(title = "schedule", transform = first_name_is_default)]
-pub enum Schedule {
-    /// `lr` at every step.
-    Constant(Constant),
-    /// Half a period of a cosine from `lr` down to `lr final_fraction`.
-    Cosine(Cosine),
-    /// `lr factor^s`.
-    Exponential(Exponential),
-    /// `lr factor^floor(s / every_steps)`.
-    Step(StepSchedule),
-    /// `lr` times `factor` each time that a validation metric has not improved for `patience` validations.
-    Plateau(Plateau),
+/// The objective is that of one batch of `train.batch_size` trials, with one draw of the noise: those of the first step of the run or stage.
+/// A step evaluates it at least once. The training ends before its last step when the objective falls no further to rounding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lbfgs {
+    /// The length `t` that is tried first; the first step of all divides it by the sum of the absolute entries of the gradient if that is above 1.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub lr: f64,
+    /// Number of steps from which the curvature is estimated. Each takes the memory of two copies of the parameters in double precision.
+    #[schemars(range(min = 1, max = 1000))]
+    pub history: usize,
+    /// Largest number of evaluations of the objective and its gradient in a line search.
+    #[schemars(range(min = 1, max = 1000))]
+    pub evaluations: usize,
+    /// Weight decay (L2): this fraction of the parameter is added to its gradient, and half of it times the sum of the squares of all
+    /// parameters to the objective.
+    #[schemars(range(min = 0))]
+    pub weight_decay: f64,
+}
+
+impl Default for Lbfgs {
+    fn default() -> Self {
+        Self {
+            lr: 1.0,
+            history: 10,
+            evaluations: 20,
+            weight_decay: 0.0,
+        }
+    }
+}
+
+tables! {
+    /// Learning-rate schedule; `name` selects it, `constant` if absent.
+    ///
+    /// Each schedule may begin with a warm-up: over the first `warmup_steps` updates the rate rises linearly to `lr`, and
+    /// the schedule counts its own steps `s` from there.
+    pub enum Schedule: "schedule", "a schedule" {
+        /// `lr` at every step.
+        Constant(Constant) = "constant",
+        /// Half a period of a cosine from `lr` down to `lr final_fraction`.
+        Cosine(Cosine) = "cosine",
+        /// `lr factor^s`.
+        Exponential(Exponential) = "exponential",
+        /// `lr factor^floor(s / every_steps)`.
+        Step(StepSchedule) = "step",
+        /// `lr` times `factor` each time that a validation metric has not improved for `patience` validations.
+        Plateau(Plateau) = "plateau",
+    }
+    with {
+        /// Returns the number of warm-up updates.
+        warmup_steps: u64,
+    }
 }
 
 impl Default for Schedule {
     fn default() -> Self {
         Self::Constant(Constant::default())
-    }
-}
-
-impl<'de> Deserialize<'de> for Schedule {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (name, rest) = named("constant", deserializer)?;
-        match name.as_str() {
-            "constant" => read(rest).map(Self::Constant),
-            "cosine" => read(rest).map(Self::Cosine),
-            "exponential" => read(rest).map(Self::Exponential),
-            "step" => read(rest).map(Self::Step),
-            "plateau" => read(rest).map(Self::Plateau),
-            _ => Err(D::Error::custom(format!("{name:?} is not a schedule"))),
-        }
     }
 }
 

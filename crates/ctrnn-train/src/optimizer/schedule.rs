@@ -61,17 +61,6 @@ impl Schedule {
             _ => 1.0,
         }
     }
-
-    /// Returns the number of warm-up updates.
-    pub const fn warmup_steps(&self) -> u64 {
-        match self {
-            Self::Constant(schedule) => schedule.warmup_steps,
-            Self::Cosine(schedule) => schedule.warmup_steps,
-            Self::Exponential(schedule) => schedule.warmup_steps,
-            Self::Step(schedule) => schedule.warmup_steps,
-            Self::Plateau(schedule) => schedule.warmup_steps,
-        }
-    }
 }
 
 #[cfg(test)]

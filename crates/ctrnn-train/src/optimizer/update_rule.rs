@@ -25,41 +25,50 @@ impl Optimizer {
     /// Returns the names of the state arrays, as used in optimizer files.
     pub(crate) fn moment_names(&self) -> &'static [&'static str] {
         const ADAM: [&str; 3] = ["moment_1", "moment_2", "max_moment_2"];
-        let adam = |amsgrad: bool| &ADAM[..if amsgrad { 3 } else { 2 }];
         match self {
-            Self::Adam(rule) => adam(rule.amsgrad),
-            Self::AdamW(rule) => adam(rule.amsgrad),
+            Self::Adam(Adam { amsgrad, .. }) | Self::AdamW(AdamW { amsgrad, .. }) => {
+                &ADAM[..2 + usize::from(*amsgrad)]
+            }
             Self::Sgd(_) => &["velocity"],
             Self::RmsProp(_) => &["square", "mean", "velocity"],
             Self::AdaGrad(_) => &["square_sum"],
+            Self::Lbfgs(_) => &[], // its history is of all parameters together
         }
     }
 
-    /// Returns the next value of a parameter, and the state for the next update; `memory` is `None` at the first
-    /// update.
+    /// Returns the number of single-precision values that take memory for each parameter: the moments, but for those that are the gradient
+    /// itself or 0.
+    pub fn values_per_parameter(&self) -> usize {
+        let unused = match self {
+            Self::Lbfgs(rule) => return 4 * rule.history, // pairs in double precision
+            Self::Sgd(rule) => usize::from(rule.momentum == 0.0),
+            Self::RmsProp(rule) => usize::from(rule.momentum == 0.0) + usize::from(!rule.centered),
+            _ => 0,
+        };
+        self.moment_names().len() - unused
+    }
+
+    /// Returns the next value of a parameter, and the state for the next update; `weight_decay` takes the place of the rule's own, and
+    /// `memory` is `None` at the first update.
     pub(crate) fn step<B: RecurrenceBackend>(
         &self,
-        lr: f64,
+        [lr, weight_decay]: [f64; 2],
         value: Tensor<B, 1>,
         gradient: Tensor<B, 1>,
         memory: Option<Memory<B>>,
     ) -> (Tensor<B, 1>, Memory<B>) {
+        let rates = [lr, weight_decay];
         match self {
-            Self::Adam(rule) => adam_step(rule, lr, value, gradient, memory),
-            Self::AdamW(rule) => adamw_step(rule, lr, value, gradient, memory),
-            Self::Sgd(rule) => descend(lr, rule.weight_decay, value, gradient, memory, |g, m| {
-                sgd(rule, g, m)
-            }),
+            Self::Adam(rule) => adam_step(rule, rates, value, gradient, memory),
+            Self::AdamW(rule) => adamw_step(rule, rates, value, gradient, memory),
+            Self::Sgd(rule) => descend(rates, value, gradient, memory, |g, m| sgd(rule, g, m)),
             Self::RmsProp(rule) => {
-                descend(lr, rule.weight_decay, value, gradient, memory, |g, m| {
-                    rmsprop(rule, g, m)
-                })
+                descend(rates, value, gradient, memory, |g, m| rmsprop(rule, g, m))
             }
             Self::AdaGrad(rule) => {
-                descend(lr, rule.weight_decay, value, gradient, memory, |g, m| {
-                    adagrad(rule, g, m)
-                })
+                descend(rates, value, gradient, memory, |g, m| adagrad(rule, g, m))
             }
+            Self::Lbfgs(_) => unreachable!("L-BFGS updates all parameters together"),
         }
     }
 }
@@ -68,7 +77,7 @@ impl Optimizer {
 /// differ (`eps` 1e-5).
 fn adam_step<B: RecurrenceBackend>(
     rule: &Adam,
-    lr: f64,
+    [lr, weight_decay]: [f64; 2],
     value: Tensor<B, 1>,
     gradient: Tensor<B, 1>,
     memory: Option<Memory<B>>,
@@ -78,15 +87,15 @@ fn adam_step<B: RecurrenceBackend>(
         betas: rule.betas,
         eps: rule.eps,
         keep: 1.0,
-        penalty: rule.weight_decay,
+        penalty: weight_decay,
     };
     if !rule.amsgrad
         && let Some(done) = fused.step(lr, &value, &gradient, memory.as_ref())
     {
         return done;
     }
-    let decay = (rule.weight_decay > 0.0).then_some(WeightDecayConfig {
-        penalty: rule.weight_decay as f32,
+    let decay = (weight_decay > 0.0).then_some(WeightDecayConfig {
+        penalty: weight_decay as f32,
     });
     let adam = burn::optim::AdamConfig::new()
         .with_beta_1(beta_1)
@@ -103,7 +112,7 @@ fn adam_step<B: RecurrenceBackend>(
 /// Applies AdamW, by burn unless the backend has an operation for it.
 fn adamw_step<B: RecurrenceBackend>(
     rule: &AdamW,
-    lr: f64,
+    [lr, weight_decay]: [f64; 2],
     value: Tensor<B, 1>,
     gradient: Tensor<B, 1>,
     memory: Option<Memory<B>>,
@@ -112,7 +121,7 @@ fn adamw_step<B: RecurrenceBackend>(
     let fused = Fused {
         betas: rule.betas,
         eps: rule.eps,
-        keep: 1.0 - lr * rule.weight_decay,
+        keep: 1.0 - lr * weight_decay,
         penalty: 0.0,
     };
     if !rule.amsgrad
@@ -124,7 +133,7 @@ fn adamw_step<B: RecurrenceBackend>(
         .with_beta_1(beta_1)
         .with_beta_2(beta_2)
         .with_epsilon(rule.eps as f32)
-        .with_weight_decay(rule.weight_decay as f32)
+        .with_weight_decay(weight_decay as f32)
         .with_amsgrad(rule.amsgrad)
         .build();
     let state = memory.map(|memory| AdamWState::new(moments_of(memory)));
@@ -204,8 +213,7 @@ type Directed<B> = (Tensor<B, 1>, Vec<Tensor<B, 1>>);
 /// Makes a step along the direction that a rule finds from the gradient, weight decay included, and from its moments
 /// (none at the first update).
 fn descend<B: Backend>(
-    lr: f64,
-    weight_decay: f64,
+    [lr, weight_decay]: [f64; 2],
     value: Tensor<B, 1>,
     gradient: Tensor<B, 1>,
     memory: Option<Memory<B>>,

@@ -181,7 +181,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
 }
 
 /// Replaces values of parameters of a network.
-fn with_values<B: TrainingBackend>(
+pub(super) fn with_values<B: TrainingBackend>(
     network: CtrnnModule<B>,
     values: Values<B::InnerBackend>,
 ) -> CtrnnModule<B> {

@@ -1,10 +1,12 @@
-//! Monitors in the training loop: the weights from which they measure the drift.
+//! Monitors in the training loop: the weights from which they measure the drift, and the gradients of single terms of the loss.
 
+use burn::tensor::ElementConversion;
 use ctrnn_model::{CtrnnModule, TrainingBackend, Weights};
 
 use super::Trainer;
 use crate::TrainError;
-use crate::monitors::{Drift, Monitored, drifting};
+use crate::gradients::Gradients;
+use crate::monitors::{Drift, Monitored, drifting, monitored_pass};
 
 impl<B: TrainingBackend> Trainer<'_, B> {
     /// Sets the weights from which the monitors measure the drift: those with which the run began, and those of its last validation,
@@ -43,8 +45,43 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         };
         let main = &self.validation[0];
         let found = Monitored::of(network, main, self.settings.seed, drift)?;
+        let norms = self.term_gradients()?.into_iter().map(|(term, gradients)| {
+            let norm = gradients.global_norm().into_scalar().elem();
+            (term, norm)
+        });
+        let grad_norms = norms.collect();
         self.note_validated();
-        Ok(Some(found))
+        Ok(Some(Monitored {
+            grad_norms,
+            ..found
+        }))
+    }
+
+    /// Computes the gradient of each term of the loss on the monitored trials, as training does; none if the loss is the only term, or
+    /// trials are cut in training, since whole ones may not fit into memory.
+    ///
+    /// # Errors
+    /// If a term cannot be computed.
+    pub(super) fn term_gradients(
+        &self,
+    ) -> Result<Vec<(String, Gradients<B::InnerBackend>)>, TrainError> {
+        let names = self.term_names();
+        if self.settings.train.truncate_steps.is_some() {
+            return Ok(Vec::new());
+        }
+        let (batch, mut pass) =
+            monitored_pass(&self.network, &self.validation[0], self.settings.seed)?;
+        pass.record = self.minimised.record();
+        let gradients = |(k, name): (usize, String)| {
+            // A backward pass uses up what the forward pass has recorded, so each term has a pass of its own.
+            let trajectory = self.network.forward(batch.inputs.clone(), &pass);
+            let mut terms = self
+                .minimised
+                .terms(&self.network, &pass, &trajectory, &batch)?;
+            let gradients = Gradients::of(&self.network, terms.swap_remove(k).backward());
+            Ok((name, gradients))
+        };
+        names.into_iter().enumerate().map(gradients).collect()
     }
 
     /// Takes the present weights as those of the last validation.

@@ -111,6 +111,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         let good = good.clone();
         (self.network, self.optimizer, self.counters) =
             (good.network, good.optimizer, good.counters);
+        self.located = None;
         self.note_validated(); // the validations after it are void
         let rollback = Rollback {
             found,

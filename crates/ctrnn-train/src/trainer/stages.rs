@@ -70,6 +70,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         self.minimised.objective = settings.objective.clone();
         (self.task, self.settings, self.validation) = (tasks.trained, settings, validation);
         (self.made_ahead, self.has_padding) = (None, false);
+        (self.located, self.has_converged) = (None, false);
         self.begin_drift();
         self.begin_projections();
         self.good = self.may_ever_roll_back().then(|| self.now());
@@ -86,7 +87,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         self.first_step() + self.settings.train.steps
     }
 
-    fn first_step(&self) -> u64 {
+    pub(super) fn first_step(&self) -> u64 {
         self.counters.stage.map_or(0, |stage| stage.first_step)
     }
 
