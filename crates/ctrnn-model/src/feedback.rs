@@ -1,4 +1,4 @@
-//! Feedback of the readout into the network: the table `model.feedback`, its weights, and the recurrent matrix of the closed loop.
+//! Feedback of the readout into the network: the table `model.feedback`, and its weights. The closed loop is in `closed_loop.rs`.
 //!
 //! The readout of the state before a time step is a linear function of the rates, so a network with feedback is the one without, with
 //!

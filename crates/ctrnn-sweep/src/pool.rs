@@ -133,7 +133,7 @@ impl<'a> Pool<'a> {
                 self.end.failed.push((trial, reason));
             }
             TrialState::Failed | TrialState::Stopped | TrialState::Waiting => {
-                self.waiting.push_back(trial)
+                self.waiting.push_back(trial);
             }
         }
     }

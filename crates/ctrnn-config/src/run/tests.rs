@@ -323,7 +323,7 @@ backend = "cudda"
           |
         6 | optimizer = { name = "adma" }
           |                      ^^^^^^
-        help: did you mean "adam"? train.optimizer is one of "adam", "adamw", "sgd", "rmsprop", "adagrad"
+        help: did you mean "adam"? train.optimizer is one of "adam", "adamw", "sgd", "rmsprop", "adagrad", "lbfgs"
 
         error[C003]: "rmse" is not a loss
          --> run.toml:7:13
