@@ -18,12 +18,10 @@ struct Exception {
 
 /// The cycles that there may be. One that is no longer there must be removed from the list.
 const EXCEPTIONS: &[Exception] = &[
-    of_train(&["continual", "continual::projection"], "`Values`"),
     of_train(
         &["evaluation", "evaluation::accuracy", "monitors", "observer"],
         "a validation set and its report",
     ),
-    of_train(&["interventions", "teacher_forcing"], "`linear`"),
     of_train(
         &[
             "objective::config",
@@ -32,10 +30,15 @@ const EXCEPTIONS: &[Exception] = &[
         ],
         "the tables of penalties",
     ),
-    of_train(&["objective::inputs", "objective::penalty"], "`Part`"),
     of_train(&["perturbation", "perturbation::window"], "`Active`"),
     of_train(
-        &["trainer", "trainer::rollback", "trainer::trials"],
+        &[
+            "trainer",
+            "trainer::continual",
+            "trainer::lbfgs",
+            "trainer::rollback",
+            "trainer::trials",
+        ],
         "`Trainer` and the types of its fields",
     ),
 ];

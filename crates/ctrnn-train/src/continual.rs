@@ -2,21 +2,19 @@
 
 pub mod config;
 mod projection;
+mod values;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use burn::module::{AutodiffModule, Module, ModuleVisitor, Param, ParamId};
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::{CtrnnConfig, CtrnnModule, Parameter, host_tensor};
+use burn::tensor::TensorData;
+use burn::tensor::backend::Backend;
+use ctrnn_model::{CtrnnConfig, host_tensor};
 
 use crate::TrainError;
 use crate::gradients::Gradients;
 
 pub(crate) use projection::{Activity, Projector};
-
-/// Numbers of each parameter, flat.
-pub(crate) type Values<B> = BTreeMap<Parameter, Tensor<B, 1>>;
+pub(crate) use values::{Values, values_of};
 
 /// Beginning of the names of these numbers in the state of an optimizer.
 const PREFIX: &str = "continual.";
@@ -183,32 +181,10 @@ impl<B: Backend> Consolidated<B> {
     }
 }
 
-/// Returns the values of the trained parameters of a network.
-pub(crate) fn values_of<A: AutodiffBackend>(network: &CtrnnModule<A>) -> Values<A::InnerBackend> {
-    struct Collect<B: Backend> {
-        parameters: HashMap<ParamId, Parameter>,
-        found: Values<B>,
-    }
-    impl<B: Backend> ModuleVisitor<B> for Collect<B> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            let value = param.val();
-            let length = value.shape().num_elements();
-            if let Some(&parameter) = self.parameters.get(&param.id).filter(|_| length > 0) {
-                self.found.insert(parameter, value.reshape([length])); // burn reads a 0 here as "keep"
-            }
-        }
-    }
-    let mut collect = Collect {
-        parameters: network.config().parameters_by_id(),
-        found: Values::new(),
-    };
-    network.valid().visit(&mut collect);
-    collect.found
-}
-
 #[cfg(test)]
 mod tests {
     use burn::backend::NdArray;
+    use ctrnn_model::Parameter;
 
     use super::*;
 

@@ -6,6 +6,7 @@ use ctrnn_tasks::{Clock, Timeline, TrialBatch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::annealing::linear;
 use crate::perturbation::{Kind, Perturbation, UnitGroups, WordError, Written};
 use crate::teacher_forcing::ForcedTrials;
 
@@ -148,12 +149,6 @@ impl NoiseSchedule {
     pub fn factor(&self, step: u64, n_steps: u64) -> f64 {
         linear([self.from, self.to], step, self.steps.unwrap_or(n_steps))
     }
-}
-
-/// Returns the value at a step of a course that goes linearly from one value to another over `n_steps`, and stays there.
-pub(crate) fn linear([from, to]: [f64; 2], step: u64, n_steps: u64) -> f64 {
-    let part = (step as f64 / n_steps.max(1) as f64).min(1.0);
-    from + (to - from) * part
 }
 
 /// Perturbations of the trials of a batch.

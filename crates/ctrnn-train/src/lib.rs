@@ -36,6 +36,7 @@
 //! # Ok::<(), ctrnn_train::TrainError>(())
 //! ```
 
+mod annealing;
 mod batch;
 #[cfg(test)]
 mod burn_test;

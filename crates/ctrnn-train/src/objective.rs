@@ -3,6 +3,7 @@
 pub mod config;
 mod inputs;
 pub(crate) mod loss;
+mod part;
 pub(crate) mod penalty;
 pub(crate) mod unit_rates;
 mod vanishing_gradient;
@@ -21,7 +22,8 @@ use crate::batch::Batch;
 use crate::gradients::Gradients;
 use crate::objective::config::{Loss, Normalisation, Omega};
 pub use inputs::LossInputs;
-pub use penalty::{Part, Penalty};
+pub use part::Part;
+pub use penalty::Penalty;
 
 use crate::objective::unit_rates::FittedRates;
 use crate::objective::vanishing_gradient::Sensitivity;

@@ -6,7 +6,7 @@ use ctrnn_tasks::TrialBatch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::interventions::linear;
+use crate::annealing::linear;
 use crate::objective::unit_rates::FittedRates;
 
 /// Teacher forcing of the recorded units of `train.loss.unit_rates`: each sends `(1 - a) r + a x` to other units, with r its own rate, x

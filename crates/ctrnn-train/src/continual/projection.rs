@@ -12,7 +12,7 @@ use ctrnn_model::{CtrnnConfig, HostSweep, Parameter, Weights, add_scaled, host_t
 use faer::Mat;
 use faer::linalg::solvers::{DenseSolveCore, PartialPivLu};
 
-use super::Values;
+use super::values::Values;
 use crate::online::{OnlineWeights, run_trial, with_constant};
 
 /// Parameters that are weights onto the units, in the order in which their columns stand beside each other.

@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use ctrnn_model::{CtrnnModule, RateSums, Trajectory};
 
 use crate::batch::Batch;
-use crate::objective::penalty::Part;
+use crate::objective::part::Part;
 
 /// Inputs of a term of the objective.
 #[derive(Debug)]

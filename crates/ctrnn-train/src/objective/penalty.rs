@@ -2,7 +2,6 @@
 
 mod formulas;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
@@ -16,6 +15,7 @@ use crate::objective::config::{
     RateTarget,
 };
 use crate::objective::inputs::LossInputs;
+use crate::objective::part::Part;
 use crate::objective::unit_rates::FittedRates;
 pub(crate) use formulas::Statistic;
 
@@ -40,15 +40,6 @@ pub enum Penalty {
     UnitRates(FittedRates),
     /// A penalty on a part of the network, after the path of the part in [`LossConfig`].
     OfPart(String, Part, Box<Self>),
-}
-
-/// A part of a network on which a penalty acts.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Part {
-    /// The rates of these units.
-    Units(Range<usize>),
-    /// The recurrent weights onto the first units from the second ones.
-    Weights([Range<usize>; 2]),
 }
 
 impl LossConfig {
