@@ -73,8 +73,18 @@ class BuiltinTask:
         -------
         numpy.ndarray [trial]
             1 where the answer is correct, 0 where it is not, nan where there is no correct answer: `numpy.nanmean` of it is the accuracy.
+
+        Raises
+        ------
+        TypeError
+            If the outputs are not real numbers.
+        ValueError
+            If their shape is not that of the batch.
         """
-        return self._task.score(np.ascontiguousarray(outputs, np.float32), seed=seed, step=step, balanced=balanced)
+        given = np.asarray(outputs)
+        if given.dtype.kind not in "fiub":
+            raise TypeError(f"`outputs` is an array of {given.dtype}; expected real numbers")
+        return self._task.score(np.ascontiguousarray(given, np.float32), seed=seed, step=step, balanced=balanced)
 
 
 def task(name: str, settings: Mapping[str, object] | None = None, *, dt_ms: float = 20.0) -> BuiltinTask:
