@@ -115,18 +115,7 @@ fn with_states_of_layer(
     let of_values = format!("{prefix}{CONDITION_VALUES}");
     let n = model.n_conditions;
     let wanted = task.conditions();
-    let known: Vec<String> = weights
-        .keys()
-        .filter(|name| name.starts_with(&of_values))
-        .cloned()
-        .collect();
-    let columns: Vec<(String, Vec<f64>)> = known
-        .into_iter()
-        .filter_map(|name| {
-            let values = weights.remove(&name)?.iter().collect();
-            Some((name[of_values.len()..].to_owned(), values))
-        })
-        .collect();
+    let columns = take_condition_values(&mut weights, &of_values);
     let name = prefix.to_owned() + &Parameter::INITIAL_STATE.name();
     let note = match weights.get(&name) {
         Some(states) if columns.is_empty() => (n > 1 && states.shape.len() == 2).then(|| {
@@ -144,6 +133,17 @@ fn with_states_of_layer(
     let arrays = condition_arrays(&wanted).into_iter();
     weights.extend(arrays.map(|(own, data)| (prefix.to_owned() + &own, data)));
     (weights, note)
+}
+
+/// Removes the values of the conditions from weights, whose names begin with `prefix`, and returns them by the names of the variables.
+fn take_condition_values(weights: &mut Weights, prefix: &str) -> Vec<(String, Vec<f64>)> {
+    let of_values = weights.keys().filter(|name| name.starts_with(prefix));
+    let names: Vec<String> = of_values.cloned().collect();
+    let taken = names.into_iter().filter_map(|name| {
+        let values = weights.remove(&name)?.iter().collect();
+        Some((name[prefix.len()..].to_owned(), values))
+    });
+    taken.collect()
 }
 
 /// Returns true if the weights record the conditions of their initial states.

@@ -174,20 +174,7 @@ impl Interventions {
         if perturbations.is_empty() && dropout == 0.0 {
             return Self::default();
         }
-        let of_trial = |b: usize| -> Vec<bool> {
-            let key = Key::new(seed, Stream::Curriculum, TRIALS);
-            let mut rng = Rng::new(key, b as u64, step);
-            let all = perturbations.iter();
-            all.map(|own| rng.uniform() < own.fraction).collect()
-        };
-        let mut groups: Vec<(Vec<bool>, Vec<usize>)> = Vec::new();
-        for b in 0..trials.n_trials {
-            let own = of_trial(b);
-            match groups.iter_mut().find(|(has, _)| *has == own) {
-                Some((_, trials)) => trials.push(b),
-                None => groups.push((own, vec![b])),
-            }
-        }
+        let groups = groups(perturbations, (seed, step), trials.n_trials);
         let dropped = dropped(dropout, network, seed, step);
         let of_group = |(has, trials): (Vec<bool>, Vec<usize>)| {
             let own = has.iter().zip(perturbations).filter(|(has, _)| **has);
@@ -201,6 +188,26 @@ impl Interventions {
             forced: None,
         }
     }
+}
+
+/// Draws which of the perturbations each trial has, and returns the numbers of the trials that have the same ones.
+fn groups(
+    perturbations: &[TrainedPerturbation],
+    (seed, step): (u64, u64),
+    n_trials: usize,
+) -> Vec<(Vec<bool>, Vec<usize>)> {
+    let key = Key::new(seed, Stream::Curriculum, TRIALS);
+    let mut groups: Vec<(Vec<bool>, Vec<usize>)> = Vec::new();
+    for b in 0..n_trials {
+        let mut rng = Rng::new(key, b as u64, step);
+        let all = perturbations.iter();
+        let own: Vec<bool> = all.map(|own| rng.uniform() < own.fraction).collect();
+        match groups.iter_mut().find(|(has, _)| *has == own) {
+            Some((_, trials)) => trials.push(b),
+            None => groups.push((own, vec![b])),
+        }
+    }
+    groups
 }
 
 /// Draws the units of each layer that are left out with this probability; the weights from the others are scaled up, so that the

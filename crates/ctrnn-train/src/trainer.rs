@@ -1,6 +1,7 @@
 //! The training loop.
 
 mod continual;
+mod ending;
 mod lbfgs;
 #[cfg(test)]
 mod lbfgs_test;
@@ -50,7 +51,7 @@ use crate::objective::{Evaluated, LossInputs, Minimised};
 use crate::observer::{Counters, EvalReport, Observer, Snapshot, StepReport, Validation};
 use crate::optimizer::OptimizerState;
 use crate::optimizer::config::{Optimizer, Schedule};
-use crate::settings::{CheckpointConfig, StopConfig, TrainSettings};
+use crate::settings::{CheckpointConfig, TrainSettings};
 
 use lbfgs::Located;
 pub use measurable::check_metrics;
@@ -670,32 +671,6 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
     /// Returns true if there are trials to validate on; a task of files may hold none out.
     fn can_validate(&self) -> bool {
         self.validation[0].trials.n_trials() > 0
-    }
-
-    /// Returns the ending of a run, or an error if the run is over without having met its required bound.
-    fn ended(&self, ending: Ending) -> Result<Ending, TrainError> {
-        let is_over = !matches!(ending, Ending::TargetMet { .. } | Ending::Asked(_));
-        let missed = self.missed().filter(|_| is_over);
-        missed.map_or(Ok(ending), |stop| Err(self.target_missed(stop)))
-    }
-
-    /// Returns the stop rule if its bound is required and not met.
-    fn missed(&self) -> Option<&StopConfig> {
-        let stop = self.settings.train.stop.as_ref()?;
-        (stop.required && !stop.is_met(self.counters.last_metric)).then_some(stop)
-    }
-
-    fn target_missed(&self, stop: &StopConfig) -> TrainError {
-        let found = self.counters.last_metric;
-        TrainError::TargetNotMet {
-            metric: match stop.over {
-                1 => stop.metric.name(),
-                n => format!("the mean of {} over {n} validations", stop.metric.name()),
-            },
-            found: found.map_or("not measured".to_owned(), |x| format!("{x:.4}")),
-            bound: stop.bound().expect("a required target has a bound"),
-            step: self.counters.step,
-        }
     }
 
     /// Measures the network on all validation sets; returns the reports in their order.

@@ -236,36 +236,39 @@ impl<B: Backend> Projector<B> {
         proposed: &Values<B>,
     ) -> Values<B> {
         let mut settled = before.clone();
-        for (parameters, [post, pre]) in [(&DRIVE[..], &self.drive), (&READOUT[..], &self.readout)]
-        {
-            let parts: Vec<Parameter> = trained(parameters, config).collect();
-            let [rows, _] = post.dims();
-            let change = |p: &Parameter| {
-                let change = proposed[p].clone() - before[p].clone();
-                change.reshape([rows, columns(*p, config)])
-            };
-            let changes: Vec<Tensor<B, 2>> = parts
-                .iter()
-                .filter(|p| columns(**p, config) > 0)
-                .map(change)
-                .collect();
-            if changes.is_empty() {
-                continue;
-            }
-            let left = post
-                .clone()
-                .matmul(Tensor::cat(changes, 1))
-                .matmul(pre.clone());
-            let mut from = 0;
-            for parameter in parts.iter().filter(|p| columns(**p, config) > 0) {
-                let width = columns(*parameter, config);
-                let own = left.clone().narrow(1, from, width).reshape([rows * width]);
-                settled.insert(*parameter, before[parameter].clone() + own);
-                from += width;
+        for (parameters, projectors) in [(&DRIVE[..], &self.drive), (&READOUT[..], &self.readout)] {
+            let all = trained(parameters, config).map(|p| (p, columns(p, config)));
+            let parts: Vec<(Parameter, usize)> = all.filter(|(_, width)| *width > 0).collect();
+            if !parts.is_empty() {
+                settled.extend(projected(projectors, &parts, before, proposed));
             }
         }
         settled
     }
+}
+
+/// Returns the parameters after a projected update of the matrix whose columns are theirs, as many as the numbers beside them say.
+fn projected<B: Backend>(
+    [post, pre]: &[Tensor<B, 2>; 2],
+    parts: &[(Parameter, usize)],
+    before: &Values<B>,
+    proposed: &Values<B>,
+) -> Values<B> {
+    let [rows, _] = post.dims();
+    let change = |&(p, width): &(Parameter, usize)| {
+        let change = proposed[&p].clone() - before[&p].clone();
+        change.reshape([rows, width])
+    };
+    let changes = Tensor::cat(parts.iter().map(change).collect(), 1);
+    let left = post.clone().matmul(changes).matmul(pre.clone());
+    let mut from = 0;
+    let mut settled = Values::new();
+    for &(parameter, width) in parts {
+        let own = left.clone().narrow(1, from, width).reshape([rows * width]);
+        settled.insert(parameter, before[&parameter].clone() + own);
+        from += width;
+    }
+    settled
 }
 
 #[cfg(test)]

@@ -46,26 +46,11 @@ impl LossConfig {
     /// Returns the penalties that are set, in the order of the fields; `lag` is that of `state_prediction` in time
     /// steps. Areas and projections that the network does not have are left out.
     pub fn penalties(&self, lag: usize, network: &CtrnnConfig) -> Vec<Penalty> {
-        let of_network = [
-            self.weight_l1.map(Penalty::WeightL1),
-            self.weight_l2.map(Penalty::WeightL2),
-            self.weight_deviation
-                .map(|c| Penalty::WeightDeviation(c, None)),
-            self.rate_l1.map(Penalty::RateL1),
-            self.rate_l2.map(Penalty::RateL2),
-            self.rate_target.map(Penalty::RateTarget),
-            self.rate_spread.map(Penalty::RateSpread),
-            self.rate_entropy.map(Penalty::RateEntropy),
-            self.population_kl.map(Penalty::PopulationKl),
-            self.hebbian.map(Penalty::Hebbian),
-            self.state_prediction
-                .map(|p| Penalty::StatePrediction(p.weight, lag)),
-        ];
         let fitted = self
             .unit_rates
             .as_ref()
             .and_then(|own| own.of_network(network));
-        let of_network = of_network.into_iter().flatten();
+        let of_network = self.of_whole_network(lag).into_iter().flatten();
         let of_network = of_network.chain(fitted.map(Penalty::UnitRates));
         let of_areas = self.areas.iter().flat_map(|(name, own)| {
             let part = network.area_units(name).map(Part::Units);
@@ -80,6 +65,25 @@ impl LossConfig {
             )
         });
         of_network.chain(of_areas).chain(of_projections).collect()
+    }
+
+    /// Returns the penalties that act on all units and weights.
+    fn of_whole_network(&self, lag: usize) -> [Option<Penalty>; 11] {
+        [
+            self.weight_l1.map(Penalty::WeightL1),
+            self.weight_l2.map(Penalty::WeightL2),
+            self.weight_deviation
+                .map(|c| Penalty::WeightDeviation(c, None)),
+            self.rate_l1.map(Penalty::RateL1),
+            self.rate_l2.map(Penalty::RateL2),
+            self.rate_target.map(Penalty::RateTarget),
+            self.rate_spread.map(Penalty::RateSpread),
+            self.rate_entropy.map(Penalty::RateEntropy),
+            self.population_kl.map(Penalty::PopulationKl),
+            self.hebbian.map(Penalty::Hebbian),
+            self.state_prediction
+                .map(|p| Penalty::StatePrediction(p.weight, lag)),
+        ]
     }
 }
 

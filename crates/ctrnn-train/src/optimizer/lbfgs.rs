@@ -151,7 +151,6 @@ impl Curvature {
         state: &BTreeMap<String, TensorData>,
         network: &CtrnnConfig,
     ) -> Result<Self, TrainError> {
-        let refuse = |name: &str, why: &str| TrainError::OptimizerState(format!("{name} {why}"));
         let first = |parameter: Parameter| format!("{PREFIX}{}.0.{parameter}", VECTORS[0]);
         let mut specs = network.parameters();
         specs.retain(|spec| state.contains_key(&first(spec.parameter)));
@@ -164,27 +163,38 @@ impl Curvature {
             return Err(refuse("the history", "is of other parameters"));
         }
         for number in 0..of_history.checked_div(of_pair).unwrap_or(0) {
-            let read = |name: &str| -> Result<Vec<f64>, TrainError> {
-                let mut vector = Vec::new();
-                for (parameter, length) in &curvature.layout {
-                    let name = format!("{PREFIX}{name}.{number}.{parameter}");
-                    let data = state.get(&name);
-                    let data = data.ok_or_else(|| refuse(&name, "is missing"))?;
-                    if data.num_elements() != *length {
-                        return Err(refuse(&name, "has another length than its parameter"));
-                    }
-                    vector.extend(data.iter::<f64>());
-                }
-                if vector.iter().any(|x| !x.is_finite()) {
-                    return Err(refuse(&format!("{PREFIX}{name}.{number}"), "is not finite"));
-                }
-                Ok(vector)
-            };
+            let read = |name: &str| curvature.read(state, &format!("{PREFIX}{name}.{number}"));
             let pair = [read(VECTORS[0])?, read(VECTORS[1])?];
             curvature.pairs.push_back(pair);
         }
         Ok(curvature)
     }
+
+    /// Returns the vector whose parts are the arrays with this name and those of the parameters.
+    fn read(
+        &self,
+        state: &BTreeMap<String, TensorData>,
+        name: &str,
+    ) -> Result<Vec<f64>, TrainError> {
+        let mut vector = Vec::new();
+        for (parameter, length) in &self.layout {
+            let part = format!("{name}.{parameter}");
+            let data = state.get(&part);
+            let data = data.ok_or_else(|| refuse(&part, "is missing"))?;
+            if data.num_elements() != *length {
+                return Err(refuse(&part, "has another length than its parameter"));
+            }
+            vector.extend(data.iter::<f64>());
+        }
+        if vector.iter().any(|x| !x.is_finite()) {
+            return Err(refuse(name, "is not finite"));
+        }
+        Ok(vector)
+    }
+}
+
+fn refuse(name: &str, why: &str) -> TrainError {
+    TrainError::OptimizerState(format!("{name} {why}"))
 }
 
 /// Value and slope of an objective on a line, at a length from its beginning.

@@ -109,10 +109,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         }
         good.counters.wall_s = self.counters.wall_s;
         let good = good.clone();
-        (self.network, self.optimizer, self.counters) =
-            (good.network, good.optimizer, good.counters);
-        self.located = None;
-        self.note_validated(); // the validations after it are void
+        self.return_to(good);
         let rollback = Rollback {
             found,
             to_step: self.counters.step,
@@ -123,6 +120,14 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         observers
             .iter_mut()
             .try_for_each(|observer| observer.rolled_back(&rollback, &snapshot))
+    }
+
+    /// Continues from a state; the validations after it are void.
+    fn return_to(&mut self, good: LastGoodState<B>) {
+        (self.network, self.optimizer, self.counters) =
+            (good.network, good.optimizer, good.counters);
+        self.located = None;
+        self.note_validated();
     }
 
     /// Returns the learning rate of the next update: the scheduled rate, scaled down by plateaus and rollbacks.

@@ -56,16 +56,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         check_metrics(&settings, &validation)?;
         let device = self.network.device();
         self.network = CtrnnModule::from_weights(model, &self.network.weights(), &device)?;
-        let rule = settings.train.optimizer.clone();
-        let optimizer = if stage.carry.contains(&Carried::Optimizer) {
-            self.optimizer.clone().with_rule(rule)
-        } else {
-            OptimizerState::new(rule)
-        };
-        self.optimizer = optimizer
-            .with_consolidated(self.optimizer.consolidated().clone())
-            .with_groups(&settings.train.groups, self.network.config())
-            .of_learning_rule(&settings.train.rule, &self.network)?;
+        self.optimizer = self.optimizer_of(&settings, &stage)?;
         self.counters = self.counters.clone().at_stage(&stage);
         self.minimised.objective = settings.objective.clone();
         (self.task, self.settings, self.validation) = (tasks.trained, settings, validation);
@@ -75,6 +66,25 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         self.begin_projections();
         self.good = self.may_ever_roll_back().then(|| self.now());
         Ok(())
+    }
+
+    /// Returns the optimizer with which a stage begins: with the state of the present one if the stage carries it on.
+    fn optimizer_of(
+        &self,
+        settings: &TrainSettings,
+        stage: &StageSettings,
+    ) -> Result<OptimizerState<B::InnerBackend>, TrainError> {
+        let train = &settings.train;
+        let rule = train.optimizer.clone();
+        let optimizer = if stage.carry.contains(&Carried::Optimizer) {
+            self.optimizer.clone().with_rule(rule)
+        } else {
+            OptimizerState::new(rule)
+        };
+        optimizer
+            .with_consolidated(self.optimizer.consolidated().clone())
+            .with_groups(&train.groups, self.network.config())
+            .of_learning_rule(&train.rule, &self.network)
     }
 
     /// Returns true if the present stage has ended and is not the last one.
