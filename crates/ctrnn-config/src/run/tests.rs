@@ -1389,6 +1389,26 @@ fn keys_that_do_not_go_with_delays() {
     assert_eq!(run.model.delays().unwrap().steps(), [0, 2]);
 }
 
+/// Penalties on the sums of rates go with recomputation, and Omega makes it useless.
+#[test]
+fn recomputation_and_penalties() {
+    let notes = |loss: &str| {
+        let text = format!("[task.go_nogo]\n[train]\nrecompute = true\nloss = {{ {loss} }}");
+        let run = RunConfig::from_text(&text, "run.toml", Path::new(""), &[], &registry());
+        run.unwrap().unused_keys()
+    };
+    assert_eq!(
+        notes("rate_l2 = 1e-3, rate_l1 = 1e-3"),
+        Vec::<String>::new()
+    );
+    let expected = "train.recompute has no effect: train.loss.omega";
+    let found = notes("omega = { weight = 1 }");
+    assert!(
+        found.iter().any(|note| note.starts_with(expected)),
+        "{found:?}"
+    );
+}
+
 /// A word, and a table whose `name` is the word.
 #[test]
 fn activations_and_initial_weights_with_parameters() {

@@ -171,6 +171,10 @@ impl Run {
             let why = "recurrent connections are delayed, so the states of all time steps are kept";
             note("train.recompute".to_owned(), why.to_owned());
         }
+        if train.recompute && self.objective.omega.is_some() {
+            let why = "train.loss.omega needs the rates of all time steps";
+            note("train.recompute".to_owned(), why.to_owned());
+        }
         if train.noise_schedule.is_some()
             && self.model.layers().all(|layer| layer.noise.is_silent())
         {
