@@ -1,4 +1,4 @@
-"""Arbitrary arrays at the boundary to the extension, and memory over many calls."""
+"""Arbitrary arrays at the boundary to the extension, threads, forks and signals, and memory over many calls."""
 
 import os
 import random
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import unittest
 from pathlib import Path
 
@@ -90,6 +91,81 @@ class Boundary(unittest.TestCase):
         repeated = np.repeat(inputs, 2, axis=-1)[..., ::2]
         for form in (np.asfortranarray(inputs), read_only, repeated, inputs[::-1][::-1], inputs.astype(">f8"), inputs.tolist()):
             np.testing.assert_array_equal(NETWORK.forward(form)["outputs"], expected)
+
+    def test_threads_wait_for_each_other(self):
+        inputs = np.zeros((16, 50, NETWORK.n_inputs))
+        expected = NETWORK.forward(inputs)["outputs"]
+        batches = ctrnn.task("go_nogo")
+        found = []
+
+        def works():
+            for _ in range(20):
+                batches.batch(8)
+                found.append(NETWORK.forward(inputs)["outputs"])
+
+        threads = [threading.Thread(target=works, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        self.assertEqual(len(found), 80)
+        for outputs in found:
+            np.testing.assert_array_equal(outputs, expected)
+
+    @unittest.skipUnless(hasattr(os, "fork"), "this system has no fork")
+    def test_a_forked_process_computes(self):
+        """Workers of PyTorch's DataLoader and of multiprocessing are forked; the threads of their parent are not there."""
+        text = """
+            import os, signal, sys
+            import numpy as np
+            import ctrnn
+
+            network, batches = ctrnn.load_run(sys.argv[1]).network, ctrnn.task("go_nogo")
+            inputs = np.zeros((64, 50, network.n_inputs))
+            expected = network.forward(inputs)["outputs"], batches.batch(64)["inputs"]
+            child = os.fork()
+            if child == 0:
+                signal.alarm(60)
+                same = np.array_equal(network.forward(inputs)["outputs"], expected[0])
+                os._exit(0 if same and np.array_equal(batches.batch(64)["inputs"], expected[1]) else 1)
+            assert os.waitpid(child, 0)[1] == 0, "the child was stopped, or computed something else"
+        """
+        words = [sys.executable, "-c", textwrap.dedent(text), Path(FOLDER.name) / "run"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    @unittest.skipIf(sys.platform == "win32", "signals of this system are others")
+    def test_ctrl_c_during_a_task_in_python_saves_the_run(self):
+        text = """
+            import os, signal, sys
+            from pathlib import Path
+            import ctrnn
+
+            folder = Path(sys.argv[1])
+            (folder / "mine.py").write_text(
+                "import ctrnn, numpy as np\\n"
+                "class Mine(ctrnn.Task):\\n"
+                "    inputs, outputs = ['u'], ['y']\\n"
+                "    def trials(self, n_trials, conditions, rng, clock):\\n"
+                "        return np.ones((n_trials, 5, 1)), np.zeros((n_trials, 5, 1))\\n"
+            )
+            config = {
+                "seed": 1,
+                "task": {"python": {"file": str(folder / "mine.py"), "class": "Mine"}},
+                "model": {"n_units": 8},
+                "train": {"steps": 10**6, "batch_size": 4},
+                "validate": {"every_steps": 20, "trials": 4},
+            }
+            seen = lambda row: os.killpg(0, signal.SIGINT) if row["step"] == 40 else None  # as a terminal sends it
+            try:
+                ctrnn.train(config, run_dir=folder / "run", progress=False, on_validation=seen)
+            except (ctrnn.Stopped, KeyboardInterrupt):
+                print(ctrnn.load_run(folder / "run").state)
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            words = [sys.executable, "-c", textwrap.dedent(text), folder]
+            done = subprocess.run(words, capture_output=True, text=True, timeout=120, start_new_session=True)
+        self.assertEqual((done.returncode, done.stdout.strip()), (0, "stopped"), done.stderr)
 
     def test_a_thousand_passes_leave_memory_flat(self):
         inputs = np.zeros((16, 200, NETWORK.n_inputs))

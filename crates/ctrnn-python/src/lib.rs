@@ -6,6 +6,7 @@ mod errors;
 mod network;
 mod passes;
 mod tasks;
+mod threads;
 
 use pyo3::prelude::*;
 
@@ -34,6 +35,8 @@ fn to_toml_value(json: &str) -> PyResult<String> {
 #[pymodule]
 #[pyo3(name = "_ctrnn")]
 mod module {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::network::Network;
     #[pymodule_export]
@@ -42,4 +45,10 @@ mod module {
     use super::tasks::BuiltinTask;
     #[pymodule_export]
     use super::{main, to_toml, to_toml_value};
+
+    #[pymodule_init]
+    fn init(_: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::threads::note_import();
+        Ok(())
+    }
 }

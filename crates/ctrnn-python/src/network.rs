@@ -21,6 +21,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::errors::of_value;
+use crate::threads::detached;
 
 type F64 = NdArray<f64>;
 
@@ -71,7 +72,7 @@ impl Network {
                 step: weights.step,
             })
         };
-        py.detach(open).map_err(|failure| {
+        detached(py, open).map_err(|failure| {
             let text = failure.render(false).trim_end().to_owned();
             match failure.exit_code {
                 DATA => PyFileNotFoundError::new_err(text),
@@ -186,7 +187,7 @@ impl Network {
         let state = state.transpose()?;
         let conditions = self.conditions(conditions, trials, state.is_some())?;
         let values = TensorData::new(values_of(&inputs), [trials, steps, width]);
-        let trajectory = py.detach(|| {
+        let trajectory = detached(py, || {
             let module = self.module.lock().expect("no panic under the lock");
             let forward = Forward {
                 initial_state: state.map(|state| module.rested(host_tensor(state, &DEVICE))),

@@ -21,6 +21,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::errors::of_value;
+use crate::threads::detached;
 
 const DEVICE: NdArrayDevice = NdArrayDevice::Cpu;
 
@@ -445,7 +446,7 @@ impl Sweeps {
             check(&given, passes.config())?;
             passes.forward(given)
         };
-        let (results, pullback) = py.detach(run).map_err(of_value)?;
+        let (results, pullback) = detached(py, run).map_err(of_value)?;
         let backward = pullback.map(|pullback| Backward {
             pullback: Mutex::new(Some(pullback)),
             is_double: self.is_double,
@@ -463,12 +464,15 @@ impl Backward {
         upstream: BTreeMap<String, Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let arrays = arrays_by_name(upstream, self.is_double)?;
-        let mut pullback = self.pullback.lock().expect("no panic under the lock");
-        let Some(pullback) = pullback.take() else {
+        // The guard must not live on: a thread that waits for it here holds Python's lock, which the pass needs to return.
+        let pullback = (self.pullback.lock())
+            .expect("no panic under the lock")
+            .take();
+        let Some(pullback) = pullback else {
             let message = "the backward pass has been made already; run the network again";
             return Err(PyRuntimeError::new_err(message));
         };
-        let gradients = py.detach(|| pullback.pull(arrays));
+        let gradients = detached(py, || pullback.pull(arrays));
         numpy_of(py, gradients)
     }
 }

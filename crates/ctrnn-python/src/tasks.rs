@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::errors::of_value;
+use crate::threads::detached;
 
 /// A task of the program.
 #[pyclass(module = "ctrnn", frozen)]
@@ -107,7 +108,7 @@ impl BuiltinTask {
             step,
             balanced,
         };
-        let batch = py.detach(|| self.made(numbers))?;
+        let batch = detached(py, || self.made(numbers))?;
         arrays_of(py, &batch)
     }
 
