@@ -47,7 +47,7 @@ mod module {
     use super::{main, to_toml, to_toml_value};
 
     #[pymodule_init]
-    fn init(_: &Bound<'_, PyModule>) -> PyResult<()> {
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::threads::note_import();
         Ok(())
     }
