@@ -8,6 +8,9 @@ use crate::TrainError;
 use crate::gradients::Gradients;
 use crate::monitors::{Drift, Monitored, drifting, monitored_pass};
 
+/// Gradients of the terms of a loss, by name.
+type TermGradients<B> = Vec<(String, Gradients<B>)>;
+
 impl<B: TrainingBackend> Trainer<'_, B> {
     /// Sets the weights from which the monitors measure the drift: those with which the run began, and those of its last validation,
     /// if they are not the present ones.
@@ -62,9 +65,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
     ///
     /// # Errors
     /// If a term cannot be computed.
-    pub(super) fn term_gradients(
-        &self,
-    ) -> Result<Vec<(String, Gradients<B::InnerBackend>)>, TrainError> {
+    pub(super) fn term_gradients(&self) -> Result<TermGradients<B::InnerBackend>, TrainError> {
         let names = self.term_names();
         if self.settings.train.truncate_steps.is_some() {
             return Ok(Vec::new());
