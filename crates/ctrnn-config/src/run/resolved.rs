@@ -50,7 +50,7 @@ pub struct Run {
     pub stages: Vec<Stage>,
     /// Tasks of the validation sets that have keys of their own for it.
     pub set_tasks: Vec<SetTask>,
-    /// The name of the stage that was read in place of the whole training ([`StageChoice`]).
+    /// The name of the stage that was read in place of the whole training ([`StageChoice`](crate::StageChoice)).
     pub stage: Option<String>,
     pub(super) document: Node,
 }

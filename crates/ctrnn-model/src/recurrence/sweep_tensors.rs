@@ -101,7 +101,7 @@ pub struct SweepTensors<B: Backend> {
     /// Delays of the recurrent connections; `None` if none is delayed.
     pub delays: Option<Arc<Delays>>,
     /// Number of time steps of each trial, `[B]`; empty if all of them take every time step, as on backends whose sweeps do not
-    /// [end trials](RecurrenceBackend::ends_trials).
+    /// [end trials](crate::RecurrenceBackend::ends_trials).
     pub lengths: Vec<usize>,
     /// Vanishing-gradient penalty that the backward pass computes.
     pub omega: Option<FusedOmega>,
