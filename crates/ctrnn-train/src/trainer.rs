@@ -91,6 +91,7 @@ pub type StopRequest<'a> = &'a dyn Fn() -> Option<String>;
 /// Data from one training step that observers may report.
 struct Done<B: AutodiffBackend> {
     trials: TrialBatch,
+    /// Readout, before the output nonlinearity.
     outputs: Tensor<B::InnerBackend, 3>,
     numbers: Option<Numbers>,
     lr: f64,
@@ -397,11 +398,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         self.finish_step(&trajectory, &trials);
         Ok(Done {
             trials,
-            outputs: self
-                .network
-                .config()
-                .output_nonlinearity
-                .apply(trajectory.outputs.inner()),
+            outputs: trajectory.outputs.inner(),
             numbers,
             lr,
         })
@@ -606,6 +603,8 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
         else {
             return Ok(());
         };
+        let nonlinearity = self.network.config().output_nonlinearity;
+        let answers = nonlinearity.apply(done.outputs);
         let report = StepReport {
             step: self.counters.step,
             of_steps: self.last_step(),
@@ -614,7 +613,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             wall_s: self.counters.wall_s,
             loss,
             terms: self.term_names().into_iter().zip(terms).collect(),
-            accuracy: batch_accuracy(self.task, &done.trials, done.outputs)?,
+            accuracy: batch_accuracy(self.task, &done.trials, answers)?,
             noise: !self.network.config().noise.is_silent(),
             grad_norm,
             lr: done.lr,

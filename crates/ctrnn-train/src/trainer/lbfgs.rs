@@ -87,11 +87,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         self.finish_step(&trajectory, &trials);
         Ok(Done {
             trials,
-            outputs: self
-                .network
-                .config()
-                .output_nonlinearity
-                .apply(trajectory.outputs.inner()),
+            outputs: trajectory.outputs.inner(),
             numbers,
             lr: length,
         })
