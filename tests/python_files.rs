@@ -190,7 +190,8 @@ fn python_computes_what_simulate_does() {
     assert!(status.expect("Python starts").success());
 }
 
-/// What TensorBoard shows is what metrics.csv holds, also of a run that was resumed; its histograms count the weights, and the units by their rates.
+/// Script that asserts that TensorBoard shows the numbers of metrics.csv, also of a run that was resumed, and that its histograms count the weights, and
+/// the units by their rates.
 const READ_EVENTS: &str = r#"
 import csv, sys
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

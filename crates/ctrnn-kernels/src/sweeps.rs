@@ -36,7 +36,7 @@ pub fn backward<E: SweepElement>(
     gradients: GradientSlices<'_, E>,
     workspace: &Workspace<E>,
 ) {
-    E::backward(sweep, saved, upstream, gradients, workspace);
+    E::backward(sweep, saved, upstream, gradients, None, workspace);
 }
 
 /// Runs [`backward()`] and adds the gradient of the vanishing-gradient penalty to that of the recurrent weights; returns the value of
@@ -52,7 +52,9 @@ pub fn backward_with_omega<E: SweepElement>(
     omega: &OmegaTerm,
     workspace: &Workspace<E>,
 ) -> f64 {
-    E::backward_with_omega(sweep, saved, upstream, gradients, omega, workspace)
+    let omega = Some(omega);
+    let value = E::backward(sweep, saved, upstream, gradients, omega, workspace);
+    value.expect("computed on request")
 }
 
 /// Runs [`forward()`] and keeps the state before every `segment`-th time step, for [`backward_recomputing`].
@@ -106,24 +108,15 @@ pub trait SweepElement: Element {
         workspace: &Workspace<Self>,
     );
 
-    /// See [`backward()`].
+    /// See [`backward()`] and [`backward_with_omega`]; returns the value of the penalty if there is one.
     fn backward(
         sweep: &SweepSlices<'_, Self>,
         saved: &Saved<'_, Self>,
         upstream: &UpstreamSlices<'_, Self>,
         gradients: GradientSlices<'_, Self>,
+        omega: Option<&OmegaTerm>,
         workspace: &Workspace<Self>,
-    );
-
-    /// See [`backward_with_omega`].
-    fn backward_with_omega(
-        sweep: &SweepSlices<'_, Self>,
-        saved: &Saved<'_, Self>,
-        upstream: &UpstreamSlices<'_, Self>,
-        gradients: GradientSlices<'_, Self>,
-        omega: &OmegaTerm,
-        workspace: &Workspace<Self>,
-    ) -> f64;
+    ) -> Option<f64>;
 
     /// See [`forward_keeping_states`].
     fn forward_keeping_states(
@@ -168,20 +161,10 @@ macro_rules! compiled {
                 saved: &Saved<'_, Self>,
                 upstream: &UpstreamSlices<'_, Self>,
                 gradients: GradientSlices<'_, Self>,
+                omega: Option<&OmegaTerm>,
                 workspace: &Workspace<Self>,
-            ) {
-                backward::backward(sweep, saved, upstream, gradients, workspace);
-            }
-
-            fn backward_with_omega(
-                sweep: &SweepSlices<'_, Self>,
-                saved: &Saved<'_, Self>,
-                upstream: &UpstreamSlices<'_, Self>,
-                gradients: GradientSlices<'_, Self>,
-                omega: &OmegaTerm,
-                workspace: &Workspace<Self>,
-            ) -> f64 {
-                backward::backward_with_omega(sweep, saved, upstream, gradients, omega, workspace)
+            ) -> Option<f64> {
+                backward::backward(sweep, saved, upstream, gradients, omega, workspace)
             }
 
             fn forward_keeping_states(

@@ -92,7 +92,7 @@ pub(crate) fn write<E: Element>(
     }
 }
 
-/// Gradients of a loss with respect to the sums of rates, in padded rows.
+/// Gradients of a loss with respect to the sums of rates, in padded rows; those of the squares are doubled.
 pub(crate) struct MomentGradients<'a, E: Element>(Moments<Scratch<'a, E>>);
 
 impl<'a, E: Element> MomentGradients<'a, E> {
@@ -110,22 +110,24 @@ impl<'a, E: Element> MomentGradients<'a, E> {
             Some(gradient) => padded_rows(workspace, gradient, units),
             None => workspace.zeros(padded(units)),
         };
-        Some(Self(of_sums.map(row)))
+        let [a, b, mut c] = of_sums.map(row);
+        c.iter_mut().for_each(|c| *c += *c);
+        Some(Self([a, b, c]))
     }
 
     /// Adds `a + b sign(r) + 2 c r` to the gradients of a row of rates `r`, where `a`, `b` and `c` are the gradients of the sums.
     #[inline(always)]
     pub(crate) fn add_to<S: Simd<Elem = E>>(&self, gradients: &mut [E], rates: &[E]) {
-        let Self([a, b, c]) = self;
-        let (a, b, c) = (groups(a), groups(b), groups(c));
+        let Self([a, b, twice_c]) = self;
+        let (a, b, twice_c) = (groups(a), groups(b), groups(twice_c));
         let gradients = groups_mut(gradients);
-        let (zero, two) = (S::splat(E::default()), S::splat(E::from(2.0)));
+        let zero = S::splat(E::default());
         each_vector!(S, gradients.len(), |g, lane| {
             if g * GROUP + lane < rates.len() {
                 let r = S::load(rates, g * GROUP + lane);
                 let b = S::load(&b[g], lane);
                 let sized = r.positive_or(b, (-r).positive_or(-b, zero));
-                let own = (two * S::load(&c[g], lane)).mul_add(r, sized + S::load(&a[g], lane));
+                let own = S::load(&twice_c[g], lane).mul_add(r, sized + S::load(&a[g], lane));
                 (S::load(&gradients[g], lane) + own).store(&mut gradients[g], lane);
             }
         });

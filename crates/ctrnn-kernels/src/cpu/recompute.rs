@@ -140,7 +140,7 @@ pub(crate) fn backward_recomputing<E: Element>(
             carry.each_mut().map(|state| Some(&mut **state))
         };
         let saved = trajectory.saved(&part.shape);
-        backward(&part, &saved, &upstream, found, workspace);
+        backward(&part, &saved, &upstream, found, None, workspace);
         sums.add_to(&mut gradients, k == last);
         std::mem::swap(&mut carry, &mut carried);
     }

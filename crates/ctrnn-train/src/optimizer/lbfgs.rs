@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
-use ctrnn_model::{CtrnnConfig, Parameter};
+use ctrnn_model::{CtrnnConfig, Parameter, add_scaled};
 
 use crate::TrainError;
 use crate::continual::Values;
@@ -98,7 +98,7 @@ impl Curvature {
         let mut parts = Vec::new();
         for [step, change] in self.pairs.iter().rev() {
             let part = dot(step, &direction) / dot(step, change);
-            add(&mut direction, -part, change);
+            add_scaled(&mut direction, -part, change);
             parts.push(part);
         }
         if let Some([step, change]) = self.pairs.back() {
@@ -107,7 +107,7 @@ impl Curvature {
         }
         for ([step, change], part) in self.pairs.iter().zip(parts.into_iter().rev()) {
             let own = dot(change, &direction) / dot(step, change);
-            add(&mut direction, part - own, step);
+            add_scaled(&mut direction, part - own, step);
         }
         direction
     }
@@ -212,7 +212,7 @@ pub(crate) struct Point {
 /// is none.
 ///
 /// # Errors
-/// Those of `evaluate`.
+/// If `evaluate` fails.
 pub(crate) fn line_search<T, E>(
     begin: Point,
     first: f64,
@@ -267,13 +267,6 @@ fn interpolated(from: Point, to: Point, [least, most]: [f64; 2], otherwise: f64)
 /// Returns the inner product of two vectors.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// Adds a multiple of a vector to another.
-pub(crate) fn add(to: &mut [f64], factor: f64, vector: &[f64]) {
-    for (x, y) in to.iter_mut().zip(vector) {
-        *x += factor * y;
-    }
 }
 
 #[cfg(test)]
@@ -377,7 +370,7 @@ mod tests {
             let found = line_search(begin, first, 20, |length| {
                 evaluations += 1;
                 let mut there = at.clone();
-                add(&mut there, length, &direction);
+                add_scaled(&mut there, length, &direction);
                 let (value, gradient) = function(&there);
                 let slope = dot(&gradient, &direction);
                 let point = Point {

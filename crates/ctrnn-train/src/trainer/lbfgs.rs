@@ -1,7 +1,7 @@
 //! L-BFGS in the training loop: a step searches a line along which the loss of one batch, the same at every step, falls.
 
 use burn::tensor::backend::AutodiffBackend;
-use ctrnn_model::{CtrnnModule, Forward, TrainingBackend};
+use ctrnn_model::{CtrnnModule, Forward, TrainingBackend, add_scaled};
 use ctrnn_tasks::TrialBatch;
 
 use super::continual::with_values;
@@ -11,7 +11,7 @@ use crate::batch::Batch;
 use crate::continual::values_of;
 use crate::optimizer::config::{Lbfgs, Optimizer};
 use crate::optimizer::lbfgs::{
-    Curvature, Layout, Point, add, dot, layout_of, line_search, values, vector,
+    Curvature, Layout, Point, dot, layout_of, line_search, values, vector,
 };
 
 /// A network, with the objective and its gradient there.
@@ -139,7 +139,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         pass: &Forward<B>,
     ) -> Result<(Point, Option<Located<B>>), TrainError> {
         let mut there = line.begin.at.clone();
-        add(&mut there, length, &line.direction);
+        add_scaled(&mut there, length, &line.direction);
         let there = values(line.layout, &there, &self.network.device());
         let network = with_values(line.begin.network.clone(), there);
         let (value, slope, located) = match self.located(rule, network, batch, pass) {
@@ -176,7 +176,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         let loss = computed.numbers.as_ref().map(|numbers| numbers.loss);
         let value =
             loss.expect("the loss is read in every step") + 0.5 * rule.weight_decay * dot(&at, &at);
-        add(&mut gradient, rule.weight_decay, &at);
+        add_scaled(&mut gradient, rule.weight_decay, &at);
         Ok(Located {
             network,
             computed,

@@ -32,42 +32,9 @@ use sums::{Sums, plus, write, zero_sums};
 /// to stay in the cache.
 const BLOCK_ROWS: usize = 256;
 
-/// Implements [`backward`](crate::backward) for every path.
+/// Implements [`backward`](crate::backward) and [`backward_with_omega`](crate::backward_with_omega) for every path; returns the value of
+/// Omega if it is requested.
 pub(crate) fn backward<E: Element>(
-    sweep: &SweepSlices<'_, E>,
-    saved: &Saved<'_, E>,
-    upstream: &UpstreamSlices<'_, E>,
-    gradients: GradientSlices<'_, E>,
-    workspace: &Workspace<E>,
-) {
-    run(sweep, saved, upstream, gradients, None, workspace);
-}
-
-/// Implements [`backward_with_omega`](crate::backward_with_omega) for every path.
-pub(crate) fn backward_with_omega<E: Element>(
-    sweep: &SweepSlices<'_, E>,
-    saved: &Saved<'_, E>,
-    upstream: &UpstreamSlices<'_, E>,
-    gradients: GradientSlices<'_, E>,
-    omega: &OmegaTerm,
-    workspace: &Workspace<E>,
-) -> f64 {
-    let shape = &sweep.shape;
-    assert!(
-        sweep.form == Form::Voltage && shape.rank == 0 && !shape.without_full,
-        "Omega is computed in the voltage form, with a full matrix"
-    );
-    assert!(
-        shape.synapses == 0 && sweep.delays.is_none(),
-        "Omega is computed without plasticity and delays"
-    );
-    let omega = Some(omega);
-    let value = run(sweep, saved, upstream, gradients, omega, workspace);
-    value.expect("computed on request")
-}
-
-/// Runs the backward sweep, and returns the value of Omega if it is requested.
-fn run<E: Element>(
     sweep: &SweepSlices<'_, E>,
     saved: &Saved<'_, E>,
     upstream: &UpstreamSlices<'_, E>,
@@ -75,6 +42,9 @@ fn run<E: Element>(
     omega: Option<&OmegaTerm>,
     workspace: &Workspace<E>,
 ) -> Option<f64> {
+    if omega.is_some() {
+        assert_fits_omega(sweep);
+    }
     sweep.assert_lens();
     saved.assert_lens(sweep, gradients.decay.is_some());
     upstream.assert_lens(&sweep.shape);
@@ -107,6 +77,19 @@ fn run<E: Element>(
     write(&total, sweep, destinations);
     let (of_omega, term) = of_omega.zip(omega)?;
     Some(of_omega.finish(term, sweep, gradients.w_rc))
+}
+
+/// Asserts that Omega is defined for the network of a sweep.
+fn assert_fits_omega<E>(sweep: &SweepSlices<'_, E>) {
+    let shape = &sweep.shape;
+    assert!(
+        sweep.form == Form::Voltage && shape.rank == 0 && !shape.without_full,
+        "Omega is computed in the voltage form, with a full matrix"
+    );
+    assert!(
+        shape.synapses == 0 && sweep.delays.is_none(),
+        "Omega is computed without plasticity and delays"
+    );
 }
 
 /// Returns the sweep of each tile, with the tile's part of the gradients that are not sums.
