@@ -104,7 +104,7 @@ class BuiltinTask:
     ) -> NDArray[float64]: ...
 
 class Sweeps:
-    """A network whose passes have gradients; see `ctrnn.torch.CTRNN`. Results are time-major."""
+    """A network whose passes have gradients; see `ctrnn.torch.CTRNN`. Results, and the gradients of inputs, are time-major."""
 
     @staticmethod
     def drawn(table: str, sizes: list[int], dt_ms: float, seed: int, is_double: bool) -> Sweeps: ...
@@ -126,6 +126,7 @@ class Sweeps:
         noise: tuple[int, int] | None,
         record: list[str],
         is_tracked: bool,
+        wants_inputs: bool,
     ) -> tuple[dict[str, NDArray[Any]], Backward | None]: ...
 
 class Backward:

@@ -169,7 +169,7 @@ class CTRNN(torch.nn.Module):
         if self.training if noise is None else noise:
             address = (int(torch.randint(2**62, ()).item()), 0)
         names, values = zip(*self.named_parameters(), strict=True)
-        options = (self._sweeps, names, address, tuple(record))
+        options = (self._sweeps, names, address, tuple(record), torch.is_grad_enabled())  # always off inside of an autograd function
         outputs, final_state, rates, potentials = _Pass.apply(options, inputs, initial_state, *values)
         return Trajectory(
             outputs,
@@ -251,8 +251,8 @@ def _is_double(dtype):
 class _Pass(torch.autograd.Function):
     @staticmethod
     def forward(ctx, options, inputs, initial_state, *values):
-        results, ctx.pullback = _swept(options, any(ctx.needs_input_grad), inputs, initial_state, *values)
         ctx.options = options
+        results, ctx.pullback = _swept(ctx, inputs, initial_state, *values)
         ctx.save_for_backward(inputs, initial_state, *values)
         ctx.set_materialize_grads(False)
         found = {name: torch.from_numpy(value).transpose(0, 1) for name, value in results.items()}
@@ -270,7 +270,7 @@ class _Pass(torch.autograd.Function):
         given = ctx.saved_tensors
         pullback, ctx.pullback = ctx.pullback, None
         if pullback is None:  # a second time through a graph that is kept: the sweep is run again
-            _, pullback = _swept(ctx.options, True, *given)
+            _, pullback = _swept(ctx, *given)
         upstream = {
             "outputs": outputs,
             "final_state": None if final_state is None else final_state[:, None],
@@ -280,6 +280,8 @@ class _Pass(torch.autograd.Function):
         # A result that was not recorded is empty, and so is its gradient.
         upstream = {name: value for name, value in upstream.items() if value is not None and value.numel()}
         found = pullback({name: value.transpose(0, 1).contiguous().numpy() for name, value in upstream.items()})
+        if "inputs" in found:
+            found["inputs"] = found["inputs"].swapaxes(0, 1)
         names = ["inputs", "given_state", *ctx.options[1]]
         gradients = [
             torch.from_numpy(found[name]).reshape(tensor.shape) if name in found else None for name, tensor in zip(names, given, strict=True)
@@ -287,9 +289,10 @@ class _Pass(torch.autograd.Function):
         return (None, *gradients)
 
 
-def _swept(options, is_tracked, inputs, initial_state, *values):
-    """Runs the sweep; returns its results and, if tracked, its backward pass."""
-    sweeps, names, noise, record = options
+def _swept(ctx, inputs, initial_state, *values):
+    """Runs the sweep; returns its results and, if a gradient is needed, its backward pass."""
+    sweeps, names, noise, record, is_enabled = ctx.options
+    needed = ctx.needs_input_grad  # of tensors, whether gradients are enabled or not
     parameters = {name: value.detach().numpy() for name, value in zip(names, values, strict=True)}
     state = None if initial_state is None else initial_state.detach().numpy()
-    return sweeps.forward(inputs.detach().numpy(), parameters, state, noise, list(record), is_tracked)
+    return sweeps.forward(inputs.detach().numpy(), parameters, state, noise, list(record), is_enabled and any(needed), needed[1])

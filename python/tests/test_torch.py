@@ -128,15 +128,17 @@ class Modules(unittest.TestCase):
         inputs = torch.randn(16, 50, 2)
         peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-        def passes(n):
+        def passes(n, are_learnt_from):
             for _ in range(n):
                 net(inputs)  # without a backward pass
-                net(inputs).outputs.sum().backward()
+                if are_learnt_from:
+                    net(inputs).outputs.sum().backward()
 
-        passes(50)
-        before = peak()
-        passes(500)
-        self.assertLess(peak() - before, 20_000)  # kB; 500 trajectories would be 50 MB
+        for are_learnt_from in (True, False):
+            passes(50, are_learnt_from)
+            before = peak()
+            passes(500, are_learnt_from)
+            self.assertLess(peak() - before, 20_000)  # kB; 500 trajectories would be 50 MB
 
 
 if __name__ == "__main__":

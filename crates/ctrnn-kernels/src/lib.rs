@@ -143,7 +143,7 @@ mod sweeps;
 mod workspace;
 
 pub use activation::{Activation, Ceiling, Leak, PowerLaw};
-pub use adam::AdamStep;
+pub use adam::{AdamStep, adam};
 pub use cpu::backward::Saved;
 pub use cpu::forward::TrajectorySlices;
 pub use cpu::recompute::{SegmentSlices, kept_states, segment_steps};

@@ -1,7 +1,7 @@
 //! Operations around the sweep that every training step needs, fused where a backend can.
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
 use ctrnn_kernels::AdamStep;
 
 /// Loss, norm and optimizer update by few operations.
@@ -63,6 +63,11 @@ pub trait FusedOps: Backend {
     fn sum_of_squares(tensors: &[&Tensor<Self, 1>]) -> Tensor<Self, 1> {
         let sums = tensors.iter().map(|&x| x.clone().square().sum());
         sums.reduce(|a, b| a + b).expect("there is a tensor")
+    }
+
+    /// Returns the numbers of a tensor that others share, in the order of its shape.
+    fn host_data<const D: usize>(tensor: Tensor<Self, D>) -> TensorData {
+        tensor.into_data()
     }
 
     /// Applies an update of Adam by one operation and returns the next weights and their next two moments; `None` if this backend

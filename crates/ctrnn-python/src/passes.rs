@@ -39,6 +39,8 @@ struct Given {
     noise: Option<(u64, u32)>,
     record: Record,
     is_tracked: bool,
+    /// True if the backward pass is to find the gradient of the inputs, which costs a product for each time step.
+    wants_inputs: bool,
 }
 
 /// Network that runs passes, in the precision of a backend.
@@ -60,8 +62,11 @@ trait Passes: Send {
 
 /// Backward pass of one forward pass.
 trait Pullback: Send {
-    /// Returns the gradients of the `inputs`, of the initial state as `given_state`, and of the parameters by their names.
+    /// Returns the gradients of the time-major `inputs`, of the initial state as `given_state`, and of the parameters by their names.
     fn pull(self: Box<Self>, upstream: Arrays) -> Arrays;
+
+    /// Frees the memory of a forward pass whose gradients nobody asked for.
+    fn abandon(self: Box<Self>);
 }
 
 struct Typed<B: TrainingBackend> {
@@ -160,12 +165,12 @@ impl<B: AutodiffBackend> ModuleMapper<B> for Assign {
 }
 
 /// Returns the names of the results of a pass and their tensors, time-major.
-fn results_of<B: Backend>(trajectory: &Trajectory<B>) -> Vec<(&'static str, Tensor<B, 3>)> {
-    let state = trajectory.final_state.activity.clone();
+fn results_of<B: Backend>(trajectory: Trajectory<B>) -> Vec<(&'static str, Tensor<B, 3>)> {
+    let state = trajectory.final_state.activity;
     let by_name = [
-        ("outputs", Some(trajectory.outputs.clone())),
-        ("rates", trajectory.rates.clone()),
-        ("potentials", trajectory.potentials.clone()),
+        ("outputs", Some(trajectory.outputs)),
+        ("rates", trajectory.rates),
+        ("potentials", trajectory.potentials),
         ("final_state", Some(state.unsqueeze_dim(1))),
     ];
     let present = by_name.into_iter();
@@ -227,16 +232,21 @@ impl<B: TrainingBackend> Passes for Typed<B> {
             let network = self.network.valid();
             let state = state.map(Tensor::inner);
             let forward = options(&network, state.as_ref(), (given.noise, given.record));
-            let results = results_of(&network.forward(inputs.inner(), &forward));
-            return Ok((arrays_of(results.into_iter()), None));
+            let results = results_of(network.forward(inputs.inner(), &forward));
+            let arrays = results
+                .into_iter()
+                .map(|(name, tensor)| (name.to_owned(), tensor.into_data()));
+            return Ok((arrays.collect(), None));
         }
-        let (inputs, state) = (inputs.require_grad(), state.map(Tensor::require_grad));
+        let inputs = inputs.set_require_grad(given.wants_inputs);
+        let state = state.map(Tensor::require_grad);
         let forward = options(&self.network, state.as_ref(), (given.noise, given.record));
-        let results = results_of(&self.network.forward(inputs.clone(), &forward));
+        let trajectory = self.network.forward(inputs.clone(), &forward);
+        let results = results_of(trajectory);
         let values = results
             .iter()
-            .map(|(name, tensor)| (*name, tensor.clone().inner()));
-        let arrays = arrays_of(values);
+            .map(|(name, tensor)| ((*name).to_owned(), B::host_data(tensor.clone())));
+        let arrays = values.collect();
         let pullback = Tape {
             network: self.network.clone(),
             names: self.names.clone(),
@@ -246,12 +256,6 @@ impl<B: TrainingBackend> Passes for Typed<B> {
         };
         Ok((arrays, Some(Box::new(pullback))))
     }
-}
-
-fn arrays_of<B: Backend>(results: impl Iterator<Item = (&'static str, Tensor<B, 3>)>) -> Arrays {
-    results
-        .map(|(name, tensor)| (name.to_owned(), tensor.into_data()))
-        .collect()
 }
 
 struct Tape<B: TrainingBackend> {
@@ -265,18 +269,20 @@ struct Tape<B: TrainingBackend> {
 impl<B: TrainingBackend> Pullback for Tape<B> {
     fn pull(self: Box<Self>, mut upstream: Arrays) -> Arrays {
         let device = self.inputs.device();
-        let products = self.results.into_iter().filter_map(|(name, result)| {
-            let upstream = Tensor::<B, 3>::from_inner(host_tensor(upstream.remove(name)?, &device));
-            Some((result * upstream).sum())
+        // Terms whose gradients are those given; their values do not matter.
+        let zero = || host_tensor(TensorData::from([0.0_f32]), &device);
+        let terms = self.results.into_iter().filter_map(|(name, result)| {
+            let upstream = host_tensor(upstream.remove(name)?, &device);
+            Some(B::with_gradient(result, zero(), upstream))
         });
         let mut found = Arrays::new();
-        let Some(sum) = products.reduce(|sum, product| sum + product) else {
+        let Some(sum) = terms.reduce(|sum, term| sum + term) else {
             return found;
         };
         let grads = sum.backward();
         let mut put = |name: &str, data: TensorData| found.insert(name.to_owned(), data);
         if let Some(gradient) = self.inputs.grad(&grads) {
-            put("inputs", gradient.into_data());
+            put("inputs", gradient.swap_dims(0, 1).into_data());
         }
         if let Some(gradient) = self.state.and_then(|state| state.grad(&grads)) {
             put("given_state", gradient.into_data());
@@ -288,6 +294,14 @@ impl<B: TrainingBackend> Pullback for Tape<B> {
             }
         }
         found
+    }
+
+    fn abandon(self: Box<Self>) {
+        let device = self.inputs.device();
+        drop(self);
+        // burn frees graphs that nobody holds in the next backward pass of any tensor.
+        let leaf: Tensor<B, 1> = host_tensor(TensorData::from([0.0_f32]), &device);
+        drop(leaf.require_grad().backward());
     }
 }
 
@@ -414,8 +428,9 @@ impl Sweeps {
         self.locked().names()
     }
 
-    /// Runs a pass; its results are time-major.
-    #[pyo3(signature = (inputs, parameters, initial_state, noise, record, is_tracked))]
+    /// Runs a pass over `inputs [trial, time, input]`; its results are time-major. A tracked one has a backward pass, which finds the
+    /// gradient of the inputs if it is wanted.
+    #[pyo3(signature = (inputs, parameters, initial_state, noise, record, is_tracked, wants_inputs))]
     #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn forward<'py>(
         &self,
@@ -426,6 +441,7 @@ impl Sweeps {
         noise: Option<(u64, u32)>,
         record: Vec<String>,
         is_tracked: bool,
+        wants_inputs: bool,
     ) -> PyResult<(Bound<'py, PyDict>, Option<Backward>)> {
         let given = Given {
             inputs: array_of(inputs, "inputs", self.is_double)?,
@@ -440,6 +456,7 @@ impl Sweeps {
                 ..Record::OUTPUTS
             },
             is_tracked,
+            wants_inputs,
         };
         let run = || {
             let mut passes = self.locked();
@@ -455,9 +472,19 @@ impl Sweeps {
     }
 }
 
+impl Drop for Backward {
+    fn drop(&mut self) {
+        if let Ok(pullback) = self.pullback.get_mut()
+            && let Some(pullback) = pullback.take()
+        {
+            pullback.abandon();
+        }
+    }
+}
+
 #[pymethods]
 impl Backward {
-    /// Returns the gradients of `inputs`, `given_state` and the parameters, given those of the results, which are time-major.
+    /// Returns the gradients of `inputs`, `given_state` and the parameters, given those of the results; time comes before trials.
     fn __call__<'py>(
         &self,
         py: Python<'py>,

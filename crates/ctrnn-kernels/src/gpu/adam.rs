@@ -61,7 +61,15 @@ pub fn adam<R: Runtime>(
     // SAFETY: every buffer has a number for each weight.
     let array = |handle: &Handle| unsafe { ArrayArg::from_raw_parts(handle.clone(), n) };
     let [beta_1, beta_2] = step.betas;
-    let numbers = StepLaunch::new(step.keep, step.penalty, beta_1, beta_2, step.rate, step.eps);
+    let rate = step.lr as f32 * step.correction;
+    let numbers = StepLaunch::new(
+        step.keep as f32,
+        step.penalty,
+        beta_1,
+        beta_2,
+        rate,
+        step.eps,
+    );
     count(|launches| &mut launches.other);
     // SAFETY: a thread touches the numbers of its own weight.
     unsafe {

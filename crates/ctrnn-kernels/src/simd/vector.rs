@@ -35,17 +35,28 @@ pub trait Element:
 {
     /// Returns the nearest number to `x`.
     fn from_f64(x: f64) -> Self;
+
+    /// Returns the square root.
+    fn sqrt(self) -> Self;
 }
 
 impl Element for f32 {
     fn from_f64(x: f64) -> Self {
         x as f32
     }
+
+    fn sqrt(self) -> Self {
+        f32::sqrt(self)
+    }
 }
 
 impl Element for f64 {
     fn from_f64(x: f64) -> Self {
         x
+    }
+
+    fn sqrt(self) -> Self {
+        f64::sqrt(self)
     }
 }
 

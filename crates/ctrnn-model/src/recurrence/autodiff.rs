@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Shape, Tensor, TensorMetadata};
+use burn::tensor::{Shape, Tensor, TensorData, TensorMetadata};
 use burn_autodiff::Autodiff;
 use burn_autodiff::checkpoint::base::Checkpointer;
 use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -79,6 +79,10 @@ impl<B: FusedOps, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
     ) -> (Tensor<Self, 1>, Tensor<Self, 3>) {
         let (sum, gradient) = B::cross_entropy(y.inner(), target.inner(), weights.inner());
         (Tensor::from_inner(sum), Tensor::from_inner(gradient))
+    }
+
+    fn host_data<const D: usize>(tensor: Tensor<Self, D>) -> TensorData {
+        B::host_data(tensor.inner())
     }
 }
 

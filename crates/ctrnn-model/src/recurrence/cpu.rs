@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use burn_ndarray::NdArray;
 use ctrnn_kernels::{
-    Element, Form, GradientSlices, Operands, Saved, SegmentSlices, Shape, SweepElement,
+    AdamStep, Element, Form, GradientSlices, Operands, Saved, SegmentSlices, Shape, SweepElement,
     SweepResults, SweepSlices, SynapseConstants, TrajectorySlices, TrialLengths, UnitState,
     UpstreamSlices, Workspace, backward, backward_recomputing, backward_with_omega, forward,
     forward_keeping_states, kept_states, kept_synapses, segment_steps,
@@ -61,6 +61,25 @@ macro_rules! fused_sweep {
                 tensors: &[&burn::tensor::Tensor<Self, 1>],
             ) -> burn::tensor::Tensor<Self, 1> {
                 $crate::recurrence::cpu::sum_of_squares(tensors)
+            }
+
+            fn adam(
+                step: &ctrnn_kernels::AdamStep,
+                weights: &burn::tensor::Tensor<Self, 1>,
+                gradient: &burn::tensor::Tensor<Self, 1>,
+                moments: [&burn::tensor::Tensor<Self, 1>; 2],
+            ) -> Option<[burn::tensor::Tensor<Self, 1>; 3]> {
+                let [first, second] = moments;
+                Some($crate::recurrence::cpu::adam(
+                    step,
+                    [weights, gradient, first, second],
+                ))
+            }
+
+            fn host_data<const D: usize>(
+                tensor: burn::tensor::Tensor<Self, D>,
+            ) -> burn::tensor::TensorData {
+                $crate::recurrence::cpu::host_data(tensor)
             }
         }
     };
@@ -420,6 +439,23 @@ fn back_with_omega<E: SweepElement>(
         let pairs = total.into_iter().flatten().zip(found.iter().flatten());
         pairs.for_each(|(total, &found)| *total += found);
     }
+}
+
+/// Computes [`crate::FusedOps::adam`] of `[weights, gradient, first moments, second moments]`.
+pub(super) fn adam<B: CpuBackend>(step: &AdamStep, now: [&Tensor<B, 1>; 4]) -> [Tensor<B, 1>; 3] {
+    let held = now.map(|tensor| primitive(tensor.clone()));
+    let now = held.each_ref().map(B::numbers);
+    let next = ctrnn_kernels::adam(step, now.each_ref().map(AsRef::as_ref));
+    next.map(|numbers| {
+        let shape = [numbers.len()];
+        tensor(B::tensor(numbers, &shape))
+    })
+}
+
+/// Copies the numbers of a tensor; burn's `into_data` copies those of a shared one element by element.
+pub(super) fn host_data<B: CpuBackend, const D: usize>(tensor: Tensor<B, D>) -> TensorData {
+    let shape = tensor.dims();
+    TensorData::new(B::numbers(&primitive(tensor)).into_owned(), shape)
 }
 
 /// Computes [`crate::FusedOps::squared_error`] of `[y, target, weights]`, in one pass.

@@ -6,12 +6,12 @@ use std::sync::LazyLock;
 use burn::tensor::backend::Backend;
 use burn_ndarray::{NdArray, NdArrayTensor};
 use ctrnn_kernels::{KernelPath, SweepElement, Workspace};
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 /// A backend whose tensors are arrays in host memory.
 pub(super) trait CpuBackend: Backend {
     /// Element type.
-    type Number: SweepElement;
+    type Number: SweepElement + burn::tensor::Element;
     /// Returns the memory that sweeps of this process reuse.
     fn workspace() -> &'static Workspace<Self::Number>;
     /// Returns the numbers of a tensor in the order of its shape; a copy only where memory has another order.
@@ -41,7 +41,7 @@ macro_rules! in_host_memory {
                 let view = storage.view();
                 match view.to_slice() {
                     Some(slice) => Cow::Borrowed(slice),
-                    None => Cow::Owned(view.iter().copied().collect()),
+                    None => Cow::Owned(copied(view)),
                 }
             }
 
@@ -57,6 +57,18 @@ macro_rules! in_host_memory {
 
 in_host_memory!(f32, F32);
 in_host_memory!(f64, F64);
+
+/// Copies the numbers of an array in the order of its shape: row by row, which is several times as fast as one by one.
+fn copied<T: Copy>(array: ArrayViewD<'_, T>) -> Vec<T> {
+    let mut numbers = Vec::with_capacity(array.len());
+    for row in array.rows() {
+        match row.to_slice() {
+            Some(row) => numbers.extend_from_slice(row),
+            None => numbers.extend(row.iter().copied()),
+        }
+    }
+    numbers
+}
 
 /// Returns the instruction set that this process uses.
 ///

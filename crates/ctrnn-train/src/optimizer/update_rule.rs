@@ -163,12 +163,13 @@ impl Fused {
         let betas = self.betas.map(|beta| beta as f32);
         let young = betas.map(|beta| 1.0 - beta.powi(updates as i32));
         // Bias correction: with c1 = 1 - beta_1^t, c2 = 1 - beta_2^t the step lr (m / c1) / (sqrt(s / c2) + eps) is
-        // multiplied out.
+        // multiplied out, as burn does.
         let step = AdamStep {
-            keep: self.keep as f32,
+            keep: self.keep,
             penalty: self.penalty as f32,
             betas,
-            rate: (lr * f64::from(young[1].sqrt() / young[0])) as f32,
+            lr,
+            correction: young[1].sqrt() / young[0],
             eps: self.eps as f32 * young[1].sqrt(),
         };
         let next = match memory.map(|memory| memory.moments.as_slice()) {
