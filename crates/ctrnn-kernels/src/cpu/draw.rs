@@ -35,7 +35,7 @@ pub(crate) fn draw_normals<E: Element>(
     let rows = tiles.split(Some(&mut numbers), units);
     let jobs = tiles.iter().zip(rows).map(|(tile, rows)| DrawTile {
         address,
-        sizes: [steps, trials, units],
+        shape: &shape,
         blocks: &blocks,
         workspace,
         tile,
@@ -89,7 +89,7 @@ impl<'a, E: Element> Job<E> for MakeBlocks<'a, E> {
 /// Normals of one tile.
 struct DrawTile<'a, E: Element> {
     address: DrawAddress,
-    sizes: [usize; 3],
+    shape: &'a Shape,
     blocks: &'a Option<Vec<Block<'a, E>>>,
     workspace: &'a Workspace<E>,
     tile: Tile<'a>,
@@ -101,10 +101,10 @@ impl<E: Element> Job<E> for DrawTile<'_, E> {
 
     #[inline(always)]
     fn run<S: Simd<Elem = E>>(mut self) {
-        let [steps, _, units] = self.sizes;
+        let Shape { steps, units, .. } = *self.shape;
         let stride = padded(units);
         let source = NoiseSource::Drawn(self.address);
-        let Some(mut noise) = Noise::new(self.workspace, source, self.tile, self.sizes) else {
+        let Some(mut noise) = Noise::new(self.workspace, source, self.tile, self.shape) else {
             return;
         };
         let start = self.workspace.zeros(BLOCK);

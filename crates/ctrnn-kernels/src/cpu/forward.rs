@@ -1,11 +1,14 @@
 //! The forward sweep.
 
+use std::ops::Range;
+
 use super::activation::for_activation;
 use super::bands::{BandProduct, Bands, Columns, Past};
 use super::moments::{self, Moments, TileMoments};
 use super::noise::Noise;
 use super::rows::{
-    Rows, add_noise, add_products, padded_rows, transposed_rows, write_dots, write_rows,
+    Rows, add_noise, add_products, padded_rows, projection_rows, transposed_rows, write_dots,
+    write_rows,
 };
 use super::synapses::{SynapseState, Synapses, kept_every, kept_synapses};
 use super::tile::{Tile, Tiles, for_each};
@@ -183,24 +186,31 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
         };
         let depths = [sweep.shape.full_rows(), inputs, rank];
         let weights = Bands::new::<S>(workspace, sweep.delays, Columns::Post, depths, units, entry);
-        let mut bias = padded_rows(workspace, operands.bias, units);
-        for (post, bias) in bias[..units].iter_mut().enumerate() {
-            *bias = sweep.drive_scale(post) * *bias;
-        }
         Plan {
             sweep,
             workspace,
             weights,
-            right: transposed_rows(workspace, units, rank, |unit, dimension| {
-                operands.right[unit * rank + dimension] / E::from_f64(units as f64)
+            right: projection_rows(workspace, sweep),
+            bias: transposed_rows(workspace, units, 1, |unit, _| {
+                sweep.drive_scale(unit) * operands.bias[unit]
             }),
-            bias,
             decay: padded_rows(workspace, operands.decay, units),
             gain: padded_rows(workspace, operands.gain, units),
             noise_scale: padded_rows(workspace, operands.noise_scale, units),
             w_out: padded_rows(workspace, operands.w_out, units),
             zeros: workspace.zeros(rank),
             synapses: Synapses::new(sweep, workspace),
+        }
+    }
+}
+
+impl<E: Element> Plan<'_, E> {
+    /// Adds `noise_scale n`, if there is noise, to the row of a trial.
+    #[inline(always)]
+    fn add_noise<S: Simd<Elem = E>>(&self, to: &mut [E], noise: Option<&[E]>, row: Range<usize>) {
+        if let Some(noise) = noise {
+            let to = &mut to[row.clone()];
+            add_products::<S>(to, &self.noise_scale, &noise[row]);
         }
     }
 }
@@ -261,23 +271,11 @@ impl<E: Element> Job<E> for TileJob<'_, E> {
 
     #[inline(always)]
     fn run<S: Simd<Elem = E>>(mut self) -> Self::Output {
-        let sweep = self.plan.sweep;
-        let Shape {
-            trials,
-            steps,
-            units,
-            ..
-        } = sweep.shape;
-        let sizes = [steps, trials, units];
-        let mut eps = Noise::new(self.plan.workspace, sweep.used_eps(), self.tile, sizes);
-        let xi = sweep.used_xi();
-        let mut readout = Readout {
-            noise: Noise::new(self.plan.workspace, xi, self.tile, sizes),
-            noisy_rates: self.plan.workspace.zeros(self.tile.len() * padded(units)),
-            outputs: (self.plan.workspace).zeros(self.tile.len() * sweep.shape.outputs),
-        };
+        let (sweep, workspace) = (self.plan.sweep, self.plan.workspace);
+        let mut eps = Noise::new(workspace, sweep.used_eps(), self.tile, &sweep.shape);
+        let mut readout = Readout::new(self.plan, self.tile);
         let mut state = self.initial_state::<S>();
-        for t in 0..steps {
+        for t in 0..sweep.shape.steps {
             let n_rows = self.tile.active(t);
             if n_rows == 0 {
                 break;
@@ -290,7 +288,7 @@ impl<E: Element> Job<E> for TileJob<'_, E> {
                 Form::Voltage => self.update_potentials::<S>(&mut state, noise, t, n_rows),
                 Form::Rate => self.update_rates::<S>(&mut state, noise, t, n_rows),
             }
-            let rates = &state.rates[..n_rows * padded(units)];
+            let rates = &state.rates[..n_rows * padded(sweep.shape.units)];
             if let Some(moments) = &mut self.moments {
                 moments.add::<S>(rates);
             }
@@ -370,49 +368,41 @@ impl<'a, E: Element> TileJob<'a, E> {
         write_rows::<S>(&mut self.resources, t, &synapses.resources[active], units);
     }
 
-    /// Computes `drive = scale (W_rc r + W_in u + b)`, where `W_rc r = w_rc r + left kappa` with `kappa = right' r / N`; the transmitted
-    /// rates take the place of `r` where synapses are plastic.
+    /// Computes the projections `kappa = right' r / N`; the transmitted rates take the place of `r` where synapses are plastic.
+    #[inline(always)]
+    fn project_rates<S: Simd<Elem = E>>(&self, state: &mut State<'_, E>, n_rows: usize) {
+        let units = self.plan.sweep.shape.units;
+        dots::<S>(
+            &self.plan.right,
+            &self.plan.zeros,
+            seen(&state.synapses, &state.rates),
+            units,
+            &mut state.kappa,
+            n_rows,
+        );
+    }
+
+    /// Computes `drive = scale (W_rc r + W_in u + b)`, where `W_rc r = w_rc r + left kappa`; the transmitted rates take the place of `r`
+    /// where synapses are plastic.
     #[inline(always)]
     fn drive<S: Simd<Elem = E>>(&self, state: &mut State<'_, E>, t: usize, n_rows: usize) {
-        let sweep = self.plan.sweep;
-        let Shape {
-            trials,
-            inputs,
-            units,
-            rank,
-            ..
-        } = sweep.shape;
-        let stride = padded(units);
-        if rank > 0 {
-            dots::<S>(
-                &self.plan.right,
-                &self.plan.zeros,
-                seen(&state.synapses, &state.rates),
-                [units.next_multiple_of(S::LANES), stride],
-                &mut state.kappa,
-                n_rows,
-            );
+        let (sweep, shape) = (self.plan.sweep, &self.plan.sweep.shape);
+        if shape.rank > 0 {
+            self.project_rates::<S>(state, n_rows);
         }
         let (seen, past) = (seen(&state.synapses, &state.rates), &state.past);
-        let all = sweep.operands.inputs;
-        let place = [t, trials, inputs];
-        let inputs = Term {
-            rows: (self.tile).gather(all, place, n_rows, &mut state.inputs),
-            stride: inputs,
-            depth: inputs,
-        };
-        let kappa = Term {
-            rows: &state.kappa,
-            stride: rank,
-            depth: rank,
-        };
+        let place = [t, shape.trials, shape.inputs];
+        let inputs = (self.tile).gather(sweep.operands.inputs, place, n_rows, &mut state.inputs);
         self.plan.weights.product::<S, _>(BandProduct {
             rows: |delay| match (sweep.delays, past) {
                 (Some(delays), Some(past)) => past.at(t.saturating_sub(delays.steps()[delay])),
                 _ => seen,
             },
-            stride,
-            others: [inputs, kappa],
+            stride: padded(shape.units),
+            others: [
+                Term::new(inputs, shape.inputs),
+                Term::new(&state.kappa, shape.rank),
+            ],
             start: &self.plan.bias,
             out: &mut state.drive,
             n_rows,
@@ -433,10 +423,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         let decay = groups(&self.plan.decay[..width]);
         for_activation!(self.plan.sweep.activation, f => for m in 0..n_rows {
             let row = m * stride..m * stride + width;
-            if let Some(noise) = noise {
-                let drive = &mut state.drive[row.clone()];
-                add_products::<S>(drive, &self.plan.noise_scale, &noise[row.clone()]);
-            }
+            self.plan.add_noise::<S>(&mut state.drive, noise, row.clone());
             let drive = groups(&state.drive[row.clone()]);
             let potentials = groups_mut(&mut state.potentials[row.clone()]);
             let rates = groups_mut(&mut state.rates[row]);
@@ -463,21 +450,17 @@ impl<'a, E: Element> TileJob<'a, E> {
         t: usize,
         n_rows: usize,
     ) {
-        let sweep = self.plan.sweep;
+        let (plan, sweep) = (self.plan, self.plan.sweep);
         let units = sweep.shape.units;
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let (in_drive, in_state) = match sweep.noise_target {
             NoiseTarget::Drive => (noise, None),
             NoiseTarget::State => (None, noise),
         };
-        let decay = groups(&self.plan.decay[..width]);
-        let gain = groups(&self.plan.gain[..width]);
+        let (decay, gain) = (groups(&plan.decay[..width]), groups(&plan.gain[..width]));
         for_activation!(sweep.activation, f => for m in 0..n_rows {
             let row = m * stride..m * stride + width;
-            if let Some(noise) = in_drive {
-                let z = &mut state.drive[row.clone()];
-                add_products::<S>(z, &self.plan.noise_scale, &noise[row.clone()]);
-            }
+            plan.add_noise::<S>(&mut state.drive, in_drive, row.clone());
             let z = groups(&state.drive[row.clone()]);
             let responses = groups_mut(&mut state.responses[row.clone()]);
             let rates = groups_mut(&mut state.rates[row.clone()]);
@@ -488,10 +471,7 @@ impl<'a, E: Element> TileJob<'a, E> {
                 let r = S::load(&gain[g], lane).mul_add(response, kept);
                 r.without_negligible().store(&mut rates[g], lane);
             });
-            if let Some(noise) = in_state {
-                let r = &mut state.rates[row.clone()];
-                add_products::<S>(r, &self.plan.noise_scale, &noise[row]);
-            }
+            plan.add_noise::<S>(&mut state.rates, in_state, row);
         });
         let active = ..n_rows * stride;
         write_rows::<S>(&mut self.potentials, t, &state.drive[active], units);
@@ -570,7 +550,16 @@ struct Readout<'a, E: Element> {
     outputs: Scratch<'a, E>,
 }
 
-impl<E: Element> Readout<'_, E> {
+impl<'a, E: Element> Readout<'a, E> {
+    fn new(plan: &Plan<'a, E>, tile: Tile<'a>) -> Self {
+        let (sweep, workspace) = (plan.sweep, plan.workspace);
+        Self {
+            noise: Noise::new(workspace, sweep.used_xi(), tile, &sweep.shape),
+            noisy_rates: workspace.zeros(tile.len() * padded(sweep.shape.units)),
+            outputs: workspace.zeros(tile.len() * sweep.shape.outputs),
+        }
+    }
+
     #[inline(always)]
     fn write<S: Simd<Elem = E>>(
         &mut self,
@@ -579,8 +568,7 @@ impl<E: Element> Readout<'_, E> {
         t: usize,
         to: &mut Rows<'_, E>,
     ) {
-        let shape = &plan.sweep.shape;
-        let (stride, width) = (padded(shape.units), shape.units.next_multiple_of(S::LANES));
+        let units = plan.sweep.shape.units;
         let mut rows = rates;
         if let Some(noise) = &mut self.noise {
             add_noise::<S>(
@@ -591,16 +579,8 @@ impl<E: Element> Readout<'_, E> {
             );
             rows = &self.noisy_rates[..rates.len()];
         }
-        let n_rows = rates.len() / stride;
+        let n_rows = rates.len() / padded(units);
         let matrix = [&*plan.w_out, plan.sweep.operands.bias_out];
-        write_dots::<S>(
-            to,
-            t,
-            &mut self.outputs,
-            matrix,
-            rows,
-            [width, stride],
-            n_rows,
-        );
+        write_dots::<S>(to, t, &mut self.outputs, matrix, rows, units, n_rows);
     }
 }

@@ -4,6 +4,7 @@ use ctrnn_random::Key;
 
 use super::tile::Tile;
 use crate::instruction_set::KernelPath;
+use crate::shape::Shape;
 use crate::simd::{Element, Job, NORMALS, Simd, padded};
 use crate::sweep::{DrawAddress, NoiseSource};
 use crate::workspace::{Scratch, Workspace};
@@ -28,7 +29,7 @@ impl<'a, E: Element> Noise<'a, E> {
         workspace: &'a Workspace<E>,
         source: NoiseSource<&'a [E]>,
         tile: Tile<'a>,
-        [steps, trials, units]: [usize; 3],
+        shape: &Shape,
     ) -> Option<Self> {
         if matches!(source, NoiseSource::None) {
             return None;
@@ -37,11 +38,11 @@ impl<'a, E: Element> Noise<'a, E> {
             path: workspace.path(),
             source,
             tile,
-            units,
-            trials,
-            steps,
+            units: shape.units,
+            trials: shape.trials,
+            steps: shape.steps,
             block: None,
-            rows: workspace.zeros(TIMES * tile.len() * padded(units)),
+            rows: workspace.zeros(TIMES * tile.len() * padded(shape.units)),
         })
     }
 

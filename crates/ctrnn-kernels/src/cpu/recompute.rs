@@ -61,13 +61,11 @@ pub struct SegmentSlices<'a, E> {
 pub(crate) fn forward_keeping_states<E: Element>(
     sweep: &SweepSlices<'_, E>,
     segment: usize,
-    to: SegmentSlices<'_, E>,
+    mut to: SegmentSlices<'_, E>,
     workspace: &Workspace<E>,
 ) {
     let shape = &sweep.shape;
-    assert_undelayed(sweep);
-    let mut to = to;
-    assert_kept(to.states.each_ref().map(|kept| &**kept), shape, segment);
+    assert_fits(sweep, to.states.each_ref().map(|kept| &**kept), segment);
     let initial = to.states.each_mut().zip(sweep.operands.initial_state);
     for (kept, initial) in initial.into_array() {
         kept[..initial.len()].copy_from_slice(initial);
@@ -77,29 +75,34 @@ pub(crate) fn forward_keeping_states<E: Element>(
     let mut moments =
         (to.moments.as_ref()).map(|all| all.each_ref().map(|sums| workspace.zeros(sums.len())));
     for (k, times) in segments(shape, segment).enumerate() {
-        let places = to.states.each_mut().zip(to.final_state.each_mut());
-        let places = places.zip(lens);
-        let places = places.map(|((kept, last), len)| {
-            let (now, later) = kept[k * len..].split_at_mut(len);
-            (&*now, later.get_mut(..len).unwrap_or(last))
-        });
-        let now = places.each_ref().map(|(now, _)| *now);
+        let states = states_around(k, lens, &mut to.states, &mut to.final_state);
+        let before = states.each_ref().map(|(before, _)| *before);
         let part = TrajectorySlices {
-            outputs: Some(&mut to.outputs[times.start * outputs_len..times.end * outputs_len]),
+            outputs: Some(rows_mut(to.outputs, outputs_len, &times)),
             moments: (moments.as_mut()).map(|all| all.each_mut().map(|sums| &mut **sums)),
-            final_state: places.map(|(_, next)| Some(next)),
+            final_state: states.map(|(_, after)| Some(after)),
             ..TrajectorySlices::default()
         };
-        forward(&sweep.during(times, now), part, workspace);
-        if let (Some(totals), Some(moments)) = (&mut to.moments, &moments) {
-            for (totals, sums) in totals.iter_mut().zip(moments) {
-                match k {
-                    0 => totals.copy_from_slice(sums),
-                    _ => add(totals, sums),
-                }
-            }
+        forward(&sweep.during(times, before), part, workspace);
+        let totals = to.moments.iter_mut().flatten();
+        for (total, part) in totals.zip(moments.iter().flatten()) {
+            add_part(total, part, k == 0);
         }
     }
+}
+
+/// Returns the state before segment `k`, and the place of the state after it: before the next segment, or after the last time step.
+fn states_around<'s, E>(
+    k: usize,
+    lens: UnitState<usize>,
+    kept: &'s mut UnitState<&mut [E]>,
+    last: &'s mut UnitState<&mut [E]>,
+) -> UnitState<(&'s [E], &'s mut [E])> {
+    let variables = kept.each_mut().zip(last.each_mut()).zip(lens);
+    variables.map(|((kept, last), len)| {
+        let (before, later) = kept[k * len..].split_at_mut(len);
+        (&*before, later.get_mut(..len).unwrap_or(last))
+    })
 }
 
 /// Implements [`backward_recomputing`](crate::backward_recomputing) for every path.
@@ -112,50 +115,41 @@ pub(crate) fn backward_recomputing<E: Element>(
     workspace: &Workspace<E>,
 ) {
     let shape = &sweep.shape;
-    assert_undelayed(sweep);
-    assert_kept(states, shape, segment);
+    assert_fits(sweep, states, segment);
     let lens = UnitState::lens(shape);
-    let decay = gradients.decay.is_some();
-    let mut trajectory = SegmentTrajectory::new(sweep, segment, decay, workspace);
+    let mut trajectory = SegmentTrajectory::new(sweep, segment, &gradients, workspace);
     let mut sums = PartialSums::like(&gradients, workspace);
-    let mut carry = lens.map(|len| workspace.zeros(len));
-    let mut carried = lens.map(|len| workspace.zeros(len));
-    let parts = segments(shape, segment);
-    let last = parts.len() - 1;
-    for (k, times) in parts.enumerate().rev() {
+    let [mut carry, mut carried] = [(); 2].map(|()| lens.map(|len| workspace.zeros(len)));
+    for (k, times) in segments(shape, segment).enumerate().rev() {
         let before = states.zip(lens).map(|(kept, len)| &kept[k * len..][..len]);
         let part = sweep.during(times.clone(), before);
-        trajectory.recompute(&part, workspace);
+        let saved = trajectory.recompute(&part, workspace);
         let mut upstream = upstream_during(upstream, shape, &times);
-        if k < last {
+        if times.end < shape.steps {
             upstream.final_state = carried.each_ref().map(|state| Some(&**state));
         }
-        let inputs_len = shape.trials * shape.inputs;
         let inputs = gradients.inputs.as_deref_mut();
         let mut found = sums.gradients();
-        found.inputs = inputs.map(|all| &mut all[times.start * inputs_len..times.end * inputs_len]);
+        found.inputs = inputs.map(|all| rows_mut(all, shape.trials * shape.inputs, &times));
         found.initial_state = if k == 0 {
             std::mem::take(&mut gradients.initial_state)
         } else {
             carry.each_mut().map(|state| Some(&mut **state))
         };
-        let saved = trajectory.saved(&part.shape);
         backward(&part, &saved, &upstream, found, None, workspace);
-        sums.add_to(&mut gradients, k == last);
+        sums.add_to(&mut gradients, times.end == shape.steps);
         std::mem::swap(&mut carry, &mut carried);
     }
 }
 
-/// Asserts that no connection is delayed: a segment would need the rates of the one before it.
-fn assert_undelayed<E>(sweep: &SweepSlices<'_, E>) {
+/// Asserts that the kept states are as long as [`kept_states`], and that no connection is delayed: a segment would need the rates of
+/// the one before it.
+fn assert_fits<E>(sweep: &SweepSlices<'_, E>, states: UnitState<&[E]>, segment: usize) {
     assert!(
         sweep.delays.is_none(),
         "a sweep with delays is not recomputed"
     );
-}
-
-fn assert_kept<E>(states: UnitState<&[E]>, shape: &Shape, segment: usize) {
-    let lens = kept_states(shape, segment);
+    let lens = kept_states(&sweep.shape, segment);
     for (kept, len) in states.zip(lens).into_array() {
         assert_len("kept states", kept, len);
     }
@@ -225,6 +219,20 @@ fn rows<'a, E>(buffer: &'a [E], width: usize, rows: &Range<usize>) -> &'a [E] {
     &buffer[rows.start * width..rows.end * width]
 }
 
+/// Returns some rows of a buffer, each of `width` numbers, to be written.
+fn rows_mut<'a, E>(buffer: &'a mut [E], width: usize, rows: &Range<usize>) -> &'a mut [E] {
+    &mut buffer[rows.start * width..rows.end * width]
+}
+
+/// Adds the sums of a segment to those of all segments, or starts them with it.
+fn add_part<E: Element>(total: &mut [E], part: &[E], is_first: bool) {
+    if is_first {
+        total.copy_from_slice(part);
+    } else {
+        add(total, part);
+    }
+}
+
 /// Trajectory of one segment, as far as its backward sweep needs it.
 struct SegmentTrajectory<'a, E: Element> {
     rates: Scratch<'a, E>,
@@ -238,7 +246,7 @@ impl<'a, E: Element> SegmentTrajectory<'a, E> {
     fn new(
         sweep: &SweepSlices<'_, E>,
         segment: usize,
-        decay: bool,
+        gradients: &GradientSlices<'_, E>,
         workspace: &'a Workspace<E>,
     ) -> Self {
         let longest = Shape {
@@ -250,13 +258,18 @@ impl<'a, E: Element> SegmentTrajectory<'a, E> {
         Self {
             rates: workspace.scratch(longest.history()),
             responses: states(form == Form::Rate),
-            potentials: states(form == Form::Voltage && decay),
+            potentials: states(form == Form::Voltage && gradients.decay.is_some()),
             synapses: (longest.synapses > 0)
                 .then(|| [(); 2].map(|()| workspace.scratch(kept_synapses(&longest, None)))),
         }
     }
 
-    fn recompute(&mut self, segment: &SweepSlices<'_, E>, workspace: &Workspace<E>) {
+    /// Runs a segment forward; returns what its backward sweep needs.
+    fn recompute(
+        &mut self,
+        segment: &SweepSlices<'_, E>,
+        workspace: &Workspace<E>,
+    ) -> Saved<'_, E> {
         let states = segment.shape.states();
         let kept = kept_synapses(&segment.shape, None);
         let both = self.synapses.as_mut().map(<[Scratch<'_, E>; 2]>::each_mut);
@@ -268,18 +281,12 @@ impl<'a, E: Element> SegmentTrajectory<'a, E> {
             ..TrajectorySlices::default()
         };
         forward(segment, places, workspace);
-    }
-
-    fn saved(&self, segment: &Shape) -> Saved<'_, E> {
-        let states = segment.states();
+        let both = self.synapses.as_ref().map(<[Scratch<'_, E>; 2]>::each_ref);
         Saved {
-            rates: &self.rates[..segment.history()],
+            rates: &self.rates[..segment.shape.history()],
             responses: self.responses.as_ref().map(|all| &all[..states]),
             potentials: self.potentials.as_ref().map(|all| &all[..states]),
-            synapses: (self.synapses.as_ref()).map(|both| {
-                both.each_ref()
-                    .map(|all| &all[..kept_synapses(segment, None)])
-            }),
+            synapses: both.map(|both| both.map(|all| &all[..kept])),
         }
     }
 }
@@ -308,11 +315,7 @@ impl<'a, E: Element> PartialSums<'a, E> {
             let (Some(total), Some(part)) = (total, part) else {
                 continue;
             };
-            if is_first {
-                total.copy_from_slice(part);
-            } else {
-                add(total, part);
-            }
+            add_part(total, part, is_first);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Arithmetic on the padded rows of a tile.
 
+use crate::shape::Shape;
 use crate::simd::{Element, GROUP, Simd, dots, each_vector, groups, groups_mut, padded};
+use crate::sweep::SweepSlices;
 use crate::workspace::{Scratch, Workspace};
 
 /// A tile's part of a record, if it is recorded.
@@ -66,6 +68,18 @@ pub(crate) fn transposed_rows<E: Element>(
     rows
 }
 
+/// Returns the right factor of the recurrent matrix divided by N, transposed: a row of [`padded`] units for each dimension.
+pub(crate) fn projection_rows<'a, E: Element>(
+    workspace: &'a Workspace<E>,
+    sweep: &SweepSlices<'_, E>,
+) -> Scratch<'a, E> {
+    let Shape { units, rank, .. } = sweep.shape;
+    let n = E::from_f64(units as f64);
+    transposed_rows(workspace, units, rank, |unit, dimension| {
+        sweep.operands.right[unit * rank + dimension] / n
+    })
+}
+
 /// Copies padded rows to the places of a tile's first trials at time `t`, if they are recorded.
 #[inline(always)]
 pub(crate) fn write_rows<S: Simd>(
@@ -104,7 +118,7 @@ pub(crate) fn write_dots<S: Simd>(
     copy: &mut [S::Elem],
     [matrix, start]: [&[S::Elem]; 2],
     rows: &[S::Elem],
-    sizes: [usize; 2],
+    units: usize,
     n_rows: usize,
 ) {
     let Some(places) = to else { return };
@@ -114,7 +128,7 @@ pub(crate) fn write_dots<S: Simd>(
     } else {
         &mut *copy
     };
-    dots::<S>(matrix, start, rows, sizes, out, n_rows);
+    dots::<S>(matrix, start, rows, units, out, n_rows);
     if !is_whole {
         let width = start.len();
         write_rows_of::<S>(to, t, &copy[..n_rows * width], [width; 2]);

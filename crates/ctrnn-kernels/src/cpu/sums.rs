@@ -9,8 +9,7 @@ use crate::simd::Element;
 /// # Panics
 /// If the lengths do not fit each other.
 pub fn squared_error<E: Element>(y: &[E], target: &[E], weights: &[E], gradient: &mut [E]) -> E {
-    assert_eq!(y.len(), target.len(), "a target for each number");
-    assert_eq!(y.len(), gradient.len(), "a gradient for each number");
+    assert_lens(y, target, gradient);
     if y.is_empty() {
         return E::default();
     }
@@ -31,6 +30,12 @@ pub fn squared_error<E: Element>(y: &[E], target: &[E], weights: &[E], gradient:
     E::from_f64(sum)
 }
 
+/// Asserts that there are a target and a gradient for each number.
+fn assert_lens<E>(y: &[E], target: &[E], gradient: &[E]) {
+    assert_eq!(y.len(), target.len(), "a target for each number");
+    assert_eq!(y.len(), gradient.len(), "a gradient for each number");
+}
+
 /// Returns `sum_k w_k target_k (- log softmax(y)_k)` over rows of `outputs` numbers; writes its gradient with respect to `y`,
 /// `softmax(y) sum_k w_k target_k - w target`, to `gradient`. Both are finite for any finite `y`.
 ///
@@ -45,8 +50,7 @@ pub fn cross_entropy<E: Element>(
     outputs: usize,
     gradient: &mut [E],
 ) -> E {
-    assert_eq!(y.len(), target.len(), "a target for each number");
-    assert_eq!(y.len(), gradient.len(), "a gradient for each number");
+    assert_lens(y, target, gradient);
     if y.is_empty() {
         return E::default();
     }
@@ -57,28 +61,37 @@ pub fn cross_entropy<E: Element>(
         width * rows == weights.len() && [1, outputs].contains(&width),
         "a weight for each number or row"
     );
-    let (mut sum, mut exps) = (0.0, vec![0.0; outputs]);
+    let (mut sum, mut probabilities) = (0.0, vec![0.0; outputs]);
     let rows = y.chunks_exact(outputs).zip(target.chunks_exact(outputs));
     let slopes = gradient.chunks_exact_mut(outputs);
     for (((y, target), slopes), weights) in rows.zip(slopes).zip(weights.chunks_exact(width)) {
-        let numbers = y.iter().map(|&y| -> f64 { y.into() });
-        // Subtracting the largest number keeps the exponential from overflowing; the softmax is unchanged.
-        let largest = numbers.clone().fold(f64::NEG_INFINITY, f64::max);
-        for (exp, y) in exps.iter_mut().zip(numbers.clone()) {
-            *exp = (y - largest).exp();
-        }
-        let total: f64 = exps.iter().sum();
-        let log_total = total.ln();
+        let (largest, log_total) = softmax(y, &mut probabilities);
         let wanted = (target.iter().enumerate()).map(|(k, &target)| -> f64 {
             (target * weights[if width == 1 { 0 } else { k }]).into()
         });
         let of_row: f64 = wanted.clone().sum();
-        for (((slope, &exp), y), wanted) in slopes.iter_mut().zip(&exps).zip(numbers).zip(wanted) {
-            *slope = E::from_f64(exp / total * of_row - wanted);
-            sum += (log_total - (y - largest)) * wanted;
+        let numbers = slopes.iter_mut().zip(&probabilities).zip(y);
+        for (((slope, &probability), &y), wanted) in numbers.zip(wanted) {
+            *slope = E::from_f64(probability * of_row - wanted);
+            sum += (log_total - (y.into() - largest)) * wanted;
         }
     }
     E::from_f64(sum)
+}
+
+/// Writes the softmax of a row to `probabilities`; returns the largest number `m` of the row, and `log sum_k exp(y_k - m)`.
+fn softmax<E: Element>(y: &[E], probabilities: &mut [f64]) -> (f64, f64) {
+    let numbers = y.iter().map(|&y| -> f64 { y.into() });
+    // Subtracting the largest number keeps the exponential from overflowing; the softmax is unchanged.
+    let largest = numbers.clone().fold(f64::NEG_INFINITY, f64::max);
+    for (exp, y) in probabilities.iter_mut().zip(numbers) {
+        *exp = (y - largest).exp();
+    }
+    let total: f64 = probabilities.iter().sum();
+    for exp in probabilities {
+        *exp /= total;
+    }
+    (largest, total.ln())
 }
 
 /// Returns `sum x^2`.

@@ -7,7 +7,9 @@ use super::activation::slopes;
 use super::buffers::{SweepBuffers, TrajectoryBuffers, UpstreamBuffers};
 use super::launches::count;
 use super::product::sum_of_parts;
-use super::quad::{Place, Quad, Sizes, load, load_or_zero, place, sizes, store, total};
+use super::quad::{
+    Place, Quad, Sizes, first_place, load, load_or_zero, nth_place, sizes, store, total,
+};
 use super::staging::{accumulate_resident, accumulate_staged};
 use super::tile::Tile;
 use crate::{Activation, Form, NoiseTarget, Shape, UnitState};
@@ -67,6 +69,34 @@ struct Found {
     units: Array<f32>,
 }
 
+/// Gradients of the units of a thread, in registers: entry `q * quads + m` is that of the `q`-th unit in the `m`-th four trials.
+#[derive(CubeType)]
+struct Adjoint {
+    /// With respect to the rates.
+    rates: Array<Quad>,
+    /// With respect to the state, from the next time step.
+    carry: Array<Quad>,
+    /// Sums over trials and time, `[unit, 4]`.
+    sums: Array<f32>,
+}
+
+#[cube]
+impl Adjoint {
+    /// Returns arrays for the units of a thread, with zeros for the sums.
+    fn new(#[comptime] tile: Tile) -> Adjoint {
+        let mut sums = Array::<f32>::new(comptime![tile.per_thread * SUMS]);
+        #[unroll]
+        for s in 0..comptime![tile.per_thread * SUMS] {
+            sums[s] = 0.0f32;
+        }
+        Adjoint {
+            rates: Array::<Quad>::new(comptime![tile.per_thread * tile.quads]),
+            carry: Array::<Quad>::new(comptime![tile.per_thread * tile.quads]),
+            sums,
+        }
+    }
+}
+
 /// Returns the upstream gradient of the loss with respect to the rates of a time step.
 #[cube]
 fn upstream(from: &From, at: Place, #[comptime] kind: Kind) -> Quad {
@@ -80,20 +110,32 @@ fn upstream(from: &From, at: Place, #[comptime] kind: Kind) -> Quad {
     sum
 }
 
-/// Returns `g_z` of a unit in four trials from the gradient of its rates. `carry` is the part of the gradient of its state that comes
-/// from the next time step, and then from this one; `sums` are those of the unit.
+/// Returns the gradient of the loss with respect to the final state.
+#[cube]
+fn final_state(from: &From, at: Place, #[comptime] kind: Kind) -> Quad {
+    let mut gradient = Quad::new(0.0f32);
+    if comptime!(kind.has_final_state) {
+        gradient = load_or_zero(&from.final_state, at);
+    }
+    gradient
+}
+
+/// Returns `g_z` of the thread's `q`-th unit in the `m`-th four trials from the gradient of its rates. Takes `carry` from the next
+/// time step to this one, and adds to the sums of the unit.
 #[cube]
 fn drive_gradient(
-    g_r: Quad,
-    carry: &mut Array<Quad>,
-    #[comptime] carry_at: usize,
-    sums: &mut Array<f32>,
-    #[comptime] first_sum: usize,
+    adjoint: &mut Adjoint,
+    #[comptime] q: usize,
+    #[comptime] m: usize,
     given: &Given,
     from: &From,
     at: Place,
     #[comptime] kind: Kind,
 ) -> Quad {
+    let i = comptime![q * kind.tile.quads + m];
+    let first_sum = comptime![q * SUMS];
+    let g_r = adjoint.rates[i];
+    let carry = adjoint.carry[i];
     let column = min(at.unit, at.units - 1);
     let keep = Quad::new(given.decay[column]);
     let scale = Quad::new(given.gain[column]);
@@ -103,26 +145,26 @@ fn drive_gradient(
     }
     let (g_state, g_z) = if comptime!(kind.form == Form::Voltage) {
         let r = load(&given.history, at.at_row(at.row + at.trials));
-        let g_v = fma(slopes(r, kind.activation), g_r, carry[carry_at] + outside);
+        let g_v = fma(slopes(r, kind.activation), g_r, carry + outside);
         (g_v, scale * g_v)
     } else {
         let response = load(&given.responses, at);
-        let g = g_r + carry[carry_at];
-        sums[first_sum + 2] += total(g * response);
+        let g = g_r + carry;
+        adjoint.sums[first_sum + 2] += total(g * response);
         (
             g,
             fma(slopes(response, kind.activation), scale * g, outside),
         )
     };
-    carry[carry_at] = keep * g_state;
-    sums[first_sum] += total(g_z);
+    adjoint.carry[i] = keep * g_state;
+    adjoint.sums[first_sum] += total(g_z);
     if comptime!(kind.wants_decay) {
         let before = if comptime!(kind.form == Form::Rate) {
             load(&given.history, at)
         } else {
             potential_before(given, at)
         };
-        sums[first_sum + 1] += total(g_state * before);
+        adjoint.sums[first_sum + 1] += total(g_state * before);
     }
     if comptime!(kind.wants_noise_scale) {
         let noise = load(&given.normals, at);
@@ -131,7 +173,7 @@ fn drive_gradient(
         } else {
             g_state
         };
-        sums[first_sum + 3] += total(g * noise);
+        adjoint.sums[first_sum + 3] += total(g * noise);
     }
     g_z
 }
@@ -146,15 +188,18 @@ fn potential_before(given: &Given, at: Place) -> Quad {
     v
 }
 
-/// Returns the gradient of a unit's initial state in four trials, from that of its rates.
+/// Returns the gradient of the initial state of the thread's `q`-th unit in the `m`-th four trials, from that of its rates.
 #[cube]
 fn initial_state_gradient(
-    g_r: Quad,
-    carry: Quad,
+    adjoint: &Adjoint,
+    #[comptime] q: usize,
+    #[comptime] m: usize,
     given: &Given,
     at: Place,
     #[comptime] kind: Kind,
 ) -> Quad {
+    let g_r = adjoint.rates[comptime![q * kind.tile.quads + m]];
+    let carry = adjoint.carry[comptime![q * kind.tile.quads + m]];
     if comptime!(kind.form == Form::Voltage) {
         let r = load(&given.history, at);
         fma(slopes(r, kind.activation), g_r, carry)
@@ -166,33 +211,20 @@ fn initial_state_gradient(
 /// Takes a tile of trials through all time steps, from the last to the first.
 #[cube(launch_unchecked)]
 fn all_steps(given: &Given, from: &From, found: &mut Found, sizes: &Sizes, #[comptime] kind: Kind) {
-    let threads = comptime![kind.tile.threads];
     let quads = comptime![kind.tile.quads];
     let per_thread = comptime![kind.tile.per_thread];
     let second = comptime![kind.tile.second_buffer()];
     let mut shared = SharedMemory::<Quad>::new(comptime![kind.tile.shared_quads()]);
-    let mut carry = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
-    let mut back = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
-    let mut sums = Array::<f32>::new(comptime![kind.tile.per_thread * SUMS]);
-    let n = sizes.units as usize;
+    let mut adjoint = Adjoint::new(kind.tile);
     let b = sizes.trials as usize;
     let steps = sizes.steps as usize;
-    let first = CUBE_POS_X as usize * comptime![kind.tile.trials()];
-    let thread = UNIT_POS as usize;
-    #[unroll]
-    for s in 0..comptime![kind.tile.per_thread * SUMS] {
-        sums[s] = 0.0f32;
-    }
+    let first = first_place(sizes, kind.tile);
     #[unroll]
     for q in 0..per_thread {
         #[unroll]
         for m in 0..quads {
-            let i = q * quads + m;
-            let at = place(first + m * 4, thread + q * threads, sizes);
-            carry[i] = Quad::new(0.0f32);
-            if comptime!(kind.has_final_state) {
-                carry[i] = load_or_zero(&from.final_state, at);
-            }
+            let at = nth_place(first, q, m, kind.tile);
+            adjoint.carry[q * quads + m] = final_state(from, at, kind);
             shared[at.unit * quads + m] = Quad::new(0.0f32);
         }
     }
@@ -203,30 +235,21 @@ fn all_steps(given: &Given, from: &From, found: &mut Found, sizes: &Sizes, #[com
         for q in 0..per_thread {
             #[unroll]
             for m in 0..quads {
-                let at = place(first + m * 4, thread + q * threads, sizes);
+                let at = nth_place(first, q, m, kind.tile).at_row(row);
                 // Read before the sums, which take long enough for it to arrive.
-                back[q * quads + m] = upstream(from, at.at_row(row), kind);
+                adjoint.rates[q * quads + m] = upstream(from, at, kind);
             }
         }
         let read = (passed % 2) * second;
         let write = second - read;
-        accumulate_resident(&mut back, &given.w, &mut shared, read, thread, n, kind.tile);
+        let back = &mut adjoint.rates;
+        accumulate_resident(back, &given.w, &mut shared, read, first, kind.tile);
         #[unroll]
         for q in 0..per_thread {
             #[unroll]
             for m in 0..quads {
-                let at = place(first + m * 4, thread + q * threads, sizes).at_row(row);
-                let g_z = drive_gradient(
-                    back[q * quads + m],
-                    &mut carry,
-                    comptime![q * quads + m],
-                    &mut sums,
-                    comptime![q * SUMS],
-                    given,
-                    from,
-                    at,
-                    kind,
-                );
+                let at = nth_place(first, q, m, kind.tile).at_row(row);
+                let g_z = drive_gradient(&mut adjoint, q, m, given, from, at, kind);
                 shared[write + at.unit * quads + m] = g_z;
                 store(&mut found.drive, g_z, at);
             }
@@ -235,38 +258,61 @@ fn all_steps(given: &Given, from: &From, found: &mut Found, sizes: &Sizes, #[com
     }
     #[unroll]
     for i in 0..comptime![kind.tile.per_thread * kind.tile.quads] {
-        back[i] = Quad::new(0.0f32);
+        adjoint.rates[i] = Quad::new(0.0f32);
     }
     let read = (steps % 2) * second;
-    accumulate_resident(&mut back, &given.w, &mut shared, read, thread, n, kind.tile);
+    let back = &mut adjoint.rates;
+    accumulate_resident(back, &given.w, &mut shared, read, first, kind.tile);
     #[unroll]
     for q in 0..per_thread {
         #[unroll]
         for m in 0..quads {
-            let i = q * quads + m;
-            let at = place(first + m * 4, thread + q * threads, sizes);
-            let g = initial_state_gradient(back[i], carry[i], given, at, kind);
+            let at = nth_place(first, q, m, kind.tile);
+            let g = initial_state_gradient(&adjoint, q, m, given, at, kind);
             store(&mut found.initial_state, g, at);
         }
-        write_sums(&sums, comptime![q * SUMS], thread + q * threads, n, found);
+        write_sums(&adjoint.sums, q, first, found, kind);
     }
 }
 
-/// Writes the sums of a unit for the tile of trials of this cube.
+/// Returns the place of the first sum of the thread's `q`-th unit for the tile of trials of this cube. The others follow N apart.
+#[cube]
+fn sums_at(first: Place, #[comptime] q: usize, #[comptime] tile: Tile) -> usize {
+    let unit = first.unit + comptime![q * tile.threads];
+    CUBE_POS_X as usize * comptime![SUMS] * first.units + min(unit, first.units - 1)
+}
+
+/// Writes the sums of the thread's `q`-th unit.
 #[cube]
 fn write_sums(
     sums: &Array<f32>,
-    #[comptime] first_sum: usize,
-    unit: usize,
-    n: usize,
+    #[comptime] q: usize,
+    first: Place,
     found: &mut Found,
+    #[comptime] kind: Kind,
 ) {
-    if unit < n {
-        let tile = CUBE_POS_X as usize;
+    if first.unit + comptime![q * kind.tile.threads] < first.units {
+        let at = sums_at(first, q, kind.tile);
         #[unroll]
         for s in 0..comptime![SUMS] {
-            found.units[(tile * comptime![SUMS] + s) * n + unit] = sums[first_sum + s];
+            found.units[at + s * first.units] = sums[comptime![q * SUMS] + s];
         }
+    }
+}
+
+/// Reads the sums of the thread's `q`-th unit that the launch before wrote.
+#[cube]
+fn read_sums(
+    sums: &mut Array<f32>,
+    #[comptime] q: usize,
+    first: Place,
+    found: &Found,
+    #[comptime] kind: Kind,
+) {
+    let at = sums_at(first, q, kind.tile);
+    #[unroll]
+    for s in 0..comptime![SUMS] {
+        sums[comptime![q * SUMS] + s] = found.units[at + s * first.units];
     }
 }
 
@@ -292,93 +338,59 @@ fn one_step(
     #[comptime] kind: Kind,
     #[comptime] step: StepKind,
 ) {
-    let threads = comptime![kind.tile.threads];
     let quads = comptime![kind.tile.quads];
     let per_thread = comptime![kind.tile.per_thread];
     let mut shared = SharedMemory::<Quad>::new(comptime![kind.tile.shared_quads()]);
-    let mut carry = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
-    let mut back = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
-    let mut sums = Array::<f32>::new(comptime![kind.tile.per_thread * SUMS]);
-    let n = sizes.units as usize;
+    let mut adjoint = Adjoint::new(kind.tile);
     let b = sizes.trials as usize;
     let row = time as usize * b;
-    let start = place(
-        CUBE_POS_X as usize * comptime![kind.tile.trials()],
-        CUBE_POS_Y as usize * comptime![kind.tile.units()] + UNIT_POS as usize,
-        sizes,
-    );
+    let first = first_place(sizes, kind.tile);
     #[unroll]
     for q in 0..per_thread {
-        let unit = start.unit + q * threads;
         #[unroll]
         for m in 0..quads {
-            let i = q * quads + m;
-            let at = place(start.trial + m * 4, unit, sizes);
-            back[i] = Quad::new(0.0f32);
-            carry[i] = Quad::new(0.0f32);
-            if comptime!(step != StepKind::Initial) {
-                back[i] = upstream(from, at.at_row(row), kind);
+            let at = nth_place(first, q, m, kind.tile);
+            if comptime!(step == StepKind::Initial) {
+                adjoint.rates[q * quads + m] = Quad::new(0.0f32);
+            } else {
+                adjoint.rates[q * quads + m] = upstream(from, at.at_row(row), kind);
             }
-            if comptime!(step != StepKind::Last) {
-                carry[i] = load_or_zero(&found.initial_state, at);
-            } else if comptime!(kind.has_final_state) {
-                carry[i] = load_or_zero(&from.final_state, at);
+            if comptime!(step == StepKind::Last) {
+                adjoint.carry[q * quads + m] = final_state(from, at, kind);
+            } else {
+                adjoint.carry[q * quads + m] = load_or_zero(&found.initial_state, at);
             }
         }
-        #[unroll]
-        for s in 0..comptime![SUMS] {
-            sums[q * comptime![SUMS] + s] = if comptime!(step == StepKind::Last) {
-                0.0f32.runtime()
-            } else {
-                let tile = CUBE_POS_X as usize;
-                found.units[(tile * comptime![SUMS] + s) * n + min(unit, n - 1)]
-            };
+        if comptime!(step != StepKind::Last) {
+            read_sums(&mut adjoint.sums, q, first, found, kind);
         }
     }
     if comptime!(step != StepKind::Last) {
         let next = if comptime!(step == StepKind::Initial) {
-            row
+            first.at_row(row)
         } else {
-            row + b
+            first.at_row(row + b)
         };
-        let source = &found.drive;
-        accumulate_staged(
-            &mut back,
-            &given.w,
-            &mut shared,
-            source,
-            start.at_row(next),
-            kind.tile,
-        );
+        let (back, source) = (&mut adjoint.rates, &found.drive);
+        accumulate_staged(back, &given.w, &mut shared, source, next, kind.tile);
     }
     #[unroll]
     for q in 0..per_thread {
-        let unit = start.unit + q * threads;
         #[unroll]
         for m in 0..quads {
-            let i = q * quads + m;
-            let at = place(start.trial + m * 4, unit, sizes);
+            let at = nth_place(first, q, m, kind.tile);
             if comptime!(step == StepKind::Initial) {
-                let g = initial_state_gradient(back[i], carry[i], given, at, kind);
+                let g = initial_state_gradient(&adjoint, q, m, given, at, kind);
                 store(&mut found.initial_state, g, at);
             } else {
-                let g_z = drive_gradient(
-                    back[i],
-                    &mut carry,
-                    comptime![q * quads + m],
-                    &mut sums,
-                    comptime![q * SUMS],
-                    given,
-                    from,
-                    at.at_row(row),
-                    kind,
-                );
-                store(&mut found.drive, g_z, at.at_row(row));
-                store(&mut found.initial_state, carry[i], at);
+                let now = at.at_row(row);
+                let g_z = drive_gradient(&mut adjoint, q, m, given, from, now, kind);
+                store(&mut found.drive, g_z, now);
+                store(&mut found.initial_state, adjoint.carry[q * quads + m], at);
             }
         }
         if comptime!(step != StepKind::Initial) {
-            write_sums(&sums, comptime![q * SUMS], unit, n, found);
+            write_sums(&adjoint.sums, q, first, found, kind);
         }
     }
 }

@@ -6,7 +6,7 @@ use cubecl::server::Handle;
 use super::activation::rates;
 use super::buffers::{Keep, SweepBuffers};
 use super::launches::count;
-use super::quad::{Place, Quad, Sizes, load, place, sizes, store};
+use super::quad::{Place, Quad, Sizes, first_place, load, nth_place, place, sizes, store};
 use super::staging::{accumulate_resident, accumulate_staged};
 use super::tile::{Tile, elementwise};
 use crate::{Activation, Form, Shape, UnitState};
@@ -104,7 +104,6 @@ fn state_noise(given: &Given, at: Place, #[comptime] kind: Kind) -> Quad {
 /// Takes a tile of trials through all time steps.
 #[cube(launch_unchecked)]
 fn all_steps(given: &Given, found: &mut Found, sizes: &Sizes, #[comptime] kind: Kind) {
-    let threads = comptime![kind.tile.threads];
     let quads = comptime![kind.tile.quads];
     let per_thread = comptime![kind.tile.per_thread];
     let second = comptime![kind.tile.second_buffer()];
@@ -113,17 +112,15 @@ fn all_steps(given: &Given, found: &mut Found, sizes: &Sizes, #[comptime] kind: 
     let mut sums = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
     let mut drives = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
     let mut noises = Array::<Quad>::new(comptime![kind.tile.per_thread * kind.tile.quads]);
-    let n = sizes.units as usize;
     let b = sizes.trials as usize;
     let steps = sizes.steps as usize;
-    let first = CUBE_POS_X as usize * comptime![kind.tile.trials()];
-    let thread = UNIT_POS as usize;
+    let first = first_place(sizes, kind.tile);
     #[unroll]
     for q in 0..per_thread {
         #[unroll]
         for m in 0..quads {
             let i = q * quads + m;
-            let at = place(first + m * 4, thread + q * threads, sizes);
+            let at = nth_place(first, q, m, kind.tile);
             state[i] = load(&given.initial_state, at);
             let r = rates_of_state(state[i], kind);
             shared[at.unit * quads + m] = r;
@@ -137,7 +134,7 @@ fn all_steps(given: &Given, found: &mut Found, sizes: &Sizes, #[comptime] kind: 
             #[unroll]
             for m in 0..quads {
                 let i = q * quads + m;
-                let at = place(first + m * 4, thread + q * threads, sizes).at_row(t * b);
+                let at = nth_place(first, q, m, kind.tile).at_row(t * b);
                 // Read before the sums, which take long enough for it to arrive.
                 drives[i] = load(&given.drive, at);
                 noises[i] = state_noise(given, at, kind);
@@ -146,13 +143,13 @@ fn all_steps(given: &Given, found: &mut Found, sizes: &Sizes, #[comptime] kind: 
         }
         let from = (t % 2) * second;
         let to = second - from;
-        accumulate_resident(&mut sums, &given.w, &mut shared, from, thread, n, kind.tile);
+        accumulate_resident(&mut sums, &given.w, &mut shared, from, first, kind.tile);
         #[unroll]
         for q in 0..per_thread {
             #[unroll]
             for m in 0..quads {
                 let i = q * quads + m;
-                let at = place(first + m * 4, thread + q * threads, sizes).at_row(t * b);
+                let at = nth_place(first, q, m, kind.tile).at_row(t * b);
                 state[i] = advanced(
                     sums[i], drives[i], noises[i], state[i], given, found, at, kind,
                 );
@@ -167,7 +164,7 @@ fn all_steps(given: &Given, found: &mut Found, sizes: &Sizes, #[comptime] kind: 
     for q in 0..per_thread {
         #[unroll]
         for m in 0..quads {
-            let at = place(first + m * 4, thread + q * threads, sizes);
+            let at = nth_place(first, q, m, kind.tile);
             store(&mut found.state, state[q * quads + m], at);
         }
     }
@@ -176,7 +173,6 @@ fn all_steps(given: &Given, found: &mut Found, sizes: &Sizes, #[comptime] kind: 
 /// Takes a tile of trials and units through one time step; `found.state` holds the state before it and then the one after it.
 #[cube(launch_unchecked)]
 fn one_step(given: &Given, found: &mut Found, time: u32, sizes: &Sizes, #[comptime] kind: Kind) {
-    let threads = comptime![kind.tile.threads];
     let quads = comptime![kind.tile.quads];
     let per_thread = comptime![kind.tile.per_thread];
     let mut shared = SharedMemory::<Quad>::new(comptime![kind.tile.shared_quads()]);
@@ -187,25 +183,14 @@ fn one_step(given: &Given, found: &mut Found, time: u32, sizes: &Sizes, #[compti
     }
     let b = sizes.trials as usize;
     let row = time as usize * b;
-    let start = place(
-        CUBE_POS_X as usize * comptime![kind.tile.trials()],
-        CUBE_POS_Y as usize * comptime![kind.tile.units()] + UNIT_POS as usize,
-        sizes,
-    )
-    .at_row(row);
-    accumulate_staged(
-        &mut sums,
-        &given.w,
-        &mut shared,
-        &found.history,
-        start,
-        kind.tile,
-    );
+    let first = first_place(sizes, kind.tile).at_row(row);
+    let history = &found.history;
+    accumulate_staged(&mut sums, &given.w, &mut shared, history, first, kind.tile);
     #[unroll]
     for q in 0..per_thread {
         #[unroll]
         for m in 0..quads {
-            let at = place(start.trial + m * 4, start.unit + q * threads, sizes).at_row(row);
+            let at = nth_place(first, q, m, kind.tile);
             let first_rows = at.at_row(0usize.runtime());
             let next = advanced(
                 sums[q * quads + m],

@@ -62,36 +62,37 @@ impl<'a> Operand<'a> {
         unsafe { ArrayArg::from_raw_parts(self.handle.clone(), self.len) }
     }
 
-    fn strides<R: Runtime>(&self) -> StridesLaunch<R> {
-        StridesLaunch::new(
+    fn layout<R: Runtime>(&self, rows: usize) -> LayoutLaunch<R> {
+        LayoutLaunch::new(
             self.offset as u32,
             self.by_row as u32,
             self.by_column as u32,
+            rows as u32,
         )
     }
 }
 
 /// Layout of a matrix in its buffer.
 #[derive(CubeType, CubeLaunch)]
-struct Strides {
+struct Layout {
     offset: u32,
     by_row: u32,
     by_column: u32,
+    /// Number of rows.
+    rows: u32,
 }
 
 #[cube]
-impl Strides {
+impl Layout {
     /// Returns the index of an entry.
     fn at(&self, row: usize, column: usize) -> usize {
         self.offset as usize + row * self.by_row as usize + column * self.by_column as usize
     }
 }
 
-/// Sizes of a product, and the chunks into which its sums are cut.
+/// Lengths of the sums of a product, and of the chunks into which they are cut.
 #[derive(CubeType, CubeLaunch)]
 struct Extents {
-    rows: u32,
-    columns: u32,
     depth: u32,
     chunk: u32,
 }
@@ -105,7 +106,7 @@ struct Kind {
     has_bias: bool,
 }
 
-/// Computes 64 x 64 numbers of `C` in each cube, for a chunk of the sum.
+/// Computes 64 x 64 numbers of `C` in each cube, for a chunk of the sum; the rows of `b` are the columns of the second factor.
 #[cube(launch_unchecked)]
 fn tile_product(
     a: &Array<f32>,
@@ -113,8 +114,8 @@ fn tile_product(
     bias: &Array<f32>,
     c: &mut Array<f32>,
     extents: &Extents,
-    a_strides: &Strides,
-    b_strides: &Strides,
+    a_layout: &Layout,
+    b_layout: &Layout,
     #[comptime] kind: Kind,
 ) {
     let mut left = SharedMemory::<f32>::new(comptime![DEPTH * STRIDE]);
@@ -124,35 +125,21 @@ fn tile_product(
     for s in 0..16usize {
         sums[s] = 0.0f32;
     }
-    let m = extents.rows as usize;
-    let p = extents.columns as usize;
+    let m = a_layout.rows as usize;
+    let p = b_layout.rows as usize;
     let thread = UNIT_POS as usize;
     let x = thread % comptime![SIDE];
     let y = thread / comptime![SIDE];
-    let row0 = CUBE_POS_X as usize * comptime![EDGE];
-    let column0 = CUBE_POS_Y as usize * comptime![EDGE];
+    let i0 = CUBE_POS_X as usize * comptime![EDGE];
+    let j0 = CUBE_POS_Y as usize * comptime![EDGE];
     let chunk = extents.chunk as usize;
     let start = CUBE_POS_Z as usize * chunk;
     let end = min(start + chunk, extents.depth as usize);
     let stages = (end - start + comptime![DEPTH - 1]) / comptime![DEPTH];
     for stage in 0..stages {
         let k0 = start + stage * comptime![DEPTH];
-        #[unroll]
-        for s in 0..4usize {
-            // Adjacent threads read adjacent numbers, along the sum or along the edge.
-            let (ka, i) = place(thread, s, kind.a_along_depth);
-            let mut value = 0.0f32;
-            if k0 + ka < end && row0 + i < m {
-                value = a[a_strides.at(row0 + i, k0 + ka)];
-            }
-            left[ka * comptime![STRIDE] + i] = value;
-            let (kb, j) = place(thread, s, kind.b_along_depth);
-            let mut other = 0.0f32;
-            if k0 + kb < end && column0 + j < p {
-                other = b[b_strides.at(k0 + kb, column0 + j)];
-            }
-            right[kb * comptime![STRIDE] + j] = other;
-        }
+        stage_rows(&mut left, a, a_layout, i0, k0, end, kind.a_along_depth);
+        stage_rows(&mut right, b, b_layout, j0, k0, end, kind.b_along_depth);
         sync_cube();
         for k in 0..comptime![DEPTH] {
             #[unroll]
@@ -171,8 +158,8 @@ fn tile_product(
     for r in 0..4usize {
         #[unroll]
         for q in 0..4usize {
-            let i = row0 + y + r * comptime![SIDE];
-            let j = column0 + x + q * comptime![SIDE];
+            let i = i0 + y + r * comptime![SIDE];
+            let j = j0 + x + q * comptime![SIDE];
             if i < m && j < p {
                 let mut sum = sums[r * 4 + q];
                 if comptime!(kind.has_bias) {
@@ -181,6 +168,30 @@ fn tile_product(
                 c[(CUBE_POS_Z as usize * m + i) * p + j] = sum;
             }
         }
+    }
+}
+
+/// Copies the terms from `k0` to `end`, `DEPTH` at most, of `EDGE` rows of a factor from `row0` on to shared memory, with zeros beyond
+/// the last.
+#[cube]
+fn stage_rows(
+    shared: &mut SharedMemory<f32>,
+    factor: &Array<f32>,
+    layout: &Layout,
+    row0: usize,
+    k0: usize,
+    end: usize,
+    #[comptime] along_depth: bool,
+) {
+    #[unroll]
+    for s in 0..4usize {
+        // Adjacent threads read adjacent numbers, along the sum or along the edge.
+        let (k, i) = place(UNIT_POS as usize, s, along_depth);
+        let mut value = 0.0f32;
+        if k0 + k < end && row0 + i < layout.rows as usize {
+            value = factor[layout.at(row0 + i, k0 + k)];
+        }
+        shared[k * comptime![STRIDE] + i] = value;
     }
 }
 
@@ -217,6 +228,7 @@ pub(super) fn product<R: Runtime>(
     let chunk = depth.div_ceil(chunks).next_multiple_of(DEPTH);
     let chunks = depth.div_ceil(chunk).max(1);
     let length = rows * columns;
+    let b = &b.clone().transposed();
     let parts = client.empty(chunks * length * size_of::<f32>());
     count(|launches| &mut launches.other);
     // SAFETY: rows, columns and terms of the sum are within the operands.
@@ -236,12 +248,12 @@ pub(super) fn product<R: Runtime>(
                 None => a.array(), // not read
             },
             ArrayArg::from_raw_parts(parts.clone(), chunks * length),
-            ExtentsLaunch::new(rows as u32, columns as u32, depth as u32, chunk as u32),
-            a.strides(),
-            b.strides(),
+            ExtentsLaunch::new(depth as u32, chunk as u32),
+            a.layout(rows),
+            b.layout(columns),
             Kind {
                 a_along_depth: a.by_column == 1,
-                b_along_depth: b.by_row == 1,
+                b_along_depth: b.by_column == 1,
                 has_bias: bias.is_some(),
             },
         );

@@ -2,6 +2,7 @@
 
 use cubecl::prelude::*;
 
+use super::tile::Tile;
 use crate::Shape;
 
 /// One value for each of four adjacent trials.
@@ -69,6 +70,25 @@ pub(super) fn place(trial: usize, unit: usize, sizes: &Sizes) -> Place {
         unit,
         units: sizes.units as usize,
     }
+}
+
+/// Returns the place of a thread's first unit in the first four trials of its cube, in a buffer of one time step.
+#[cube]
+pub(super) fn first_place(sizes: &Sizes, #[comptime] tile: Tile) -> Place {
+    place(
+        CUBE_POS_X as usize * comptime![tile.trials()],
+        CUBE_POS_Y as usize * comptime![tile.units()] + UNIT_POS as usize,
+        sizes,
+    )
+}
+
+/// Returns the place of a thread's `q`-th unit in the `m`-th four trials of its cube; `first` is that of its first unit.
+#[cube]
+pub(super) fn nth_place(first: Place, q: usize, m: usize, #[comptime] tile: Tile) -> Place {
+    first.of(
+        first.trial + m * 4,
+        first.unit + q * comptime![tile.threads],
+    )
 }
 
 /// Reads a unit's numbers of four trials. Trials and units beyond the last are read as the last.

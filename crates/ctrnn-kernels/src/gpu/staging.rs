@@ -8,8 +8,8 @@ use cubecl::prelude::*;
 use super::quad::{Place, Quad, load_or_zero};
 use super::tile::{CHUNK, Tile};
 
-/// Adds `sum_k w[k, unit] x[k]` to the sums of a thread's units, for `len` presynaptic units of which `w_row` is the first row
-/// of the weights and `from` the first place in shared memory.
+/// Adds `sum_k w[k, unit] x[k]` to the sums of a thread's units, from `at.unit` on, for `len` presynaptic units of which `w_row` is the
+/// first row of the weights and `from` the first place in shared memory.
 #[cube]
 fn accumulate(
     sums: &mut Array<Quad>,
@@ -18,14 +18,14 @@ fn accumulate(
     w_row: usize,
     from: usize,
     len: usize,
-    first_unit: usize,
-    n: usize,
+    at: Place,
     #[comptime] tile: Tile,
 ) {
+    let n = at.units;
     for k in 0..len {
         #[unroll]
         for q in 0..comptime![tile.per_thread] {
-            let unit = min(first_unit + q * comptime![tile.threads], n - 1);
+            let unit = min(at.unit + q * comptime![tile.threads], n - 1);
             let weight = Quad::new(w[(w_row + k) * n + unit]);
             #[unroll]
             for m in 0..comptime![tile.quads] {
@@ -37,25 +37,25 @@ fn accumulate(
     }
 }
 
-/// Adds the products of the recurrent matrix with the numbers of all units, which lie in shared memory from `from` on. With factors
-/// it has barriers, and those numbers may be replaced after it.
+/// Adds the products of the recurrent matrix with the numbers of all units, which lie in shared memory from `from` on, for the
+/// thread's units from `at.unit` on. With factors it has barriers, and those numbers may be replaced after it.
 #[cube]
 pub(super) fn accumulate_resident(
     sums: &mut Array<Quad>,
     w: &Array<f32>,
     shared: &mut SharedMemory<Quad>,
     from: usize,
-    first_unit: usize,
-    n: usize,
+    at: Place,
     #[comptime] tile: Tile,
 ) {
+    let n = at.units;
     if comptime!(tile.has_full) {
-        accumulate(sums, w, shared, 0usize, from, n, first_unit, n, tile);
+        accumulate(sums, w, shared, 0usize, from, n, at, tile);
     }
     if comptime!(tile.rank > 0) {
         clear(shared, tile);
         project(w, shared, 0usize, from, n, n, tile);
-        expand(sums, w, shared, first_unit, n, tile);
+        expand(sums, w, shared, at, tile);
     }
 }
 
@@ -128,23 +128,11 @@ fn project(
     }
 }
 
-/// Adds up the parts of the projections, and adds `sum_column factor[unit, column] projection[column]` to the sums of a thread's
-/// units.
+/// Adds up the parts of the projections.
 #[cube]
-fn expand(
-    sums: &mut Array<Quad>,
-    w: &Array<f32>,
-    shared: &mut SharedMemory<Quad>,
-    first_unit: usize,
-    n: usize,
-    #[comptime] tile: Tile,
-) {
-    let rank = comptime![tile.rank];
-    let quads = comptime![tile.quads];
+fn add_parts(shared: &mut SharedMemory<Quad>, #[comptime] tile: Tile) {
     let width = comptime![tile.rank * tile.quads];
     let first = comptime![tile.projections_at()];
-    let factor = factors_at(n, tile) + n * rank;
-    sync_cube();
     #[unroll]
     for turn in 0..comptime![(tile.rank * tile.quads).div_ceil(tile.threads)] {
         let place = UNIT_POS as usize + turn * comptime![tile.threads];
@@ -156,17 +144,58 @@ fn expand(
             shared[first + place] = sum;
         }
     }
+}
+
+/// Adds up the parts of the projections, and adds `sum_column factor[unit, column] projection[column]` to the sums of a thread's
+/// units.
+#[cube]
+fn expand(
+    sums: &mut Array<Quad>,
+    w: &Array<f32>,
+    shared: &mut SharedMemory<Quad>,
+    at: Place,
+    #[comptime] tile: Tile,
+) {
+    let n = at.units;
+    let rank = comptime![tile.rank];
+    let quads = comptime![tile.quads];
+    let first = comptime![tile.projections_at()];
+    let factor = factors_at(n, tile) + n * rank;
+    sync_cube();
+    add_parts(shared, tile);
     sync_cube();
     for column in 0..rank {
         #[unroll]
         for q in 0..comptime![tile.per_thread] {
-            let unit = min(first_unit + q * comptime![tile.threads], n - 1);
+            let unit = min(at.unit + q * comptime![tile.threads], n - 1);
             let weight = Quad::new(w[factor + unit * rank + column]);
             #[unroll]
             for m in 0..quads {
                 let i = q * quads + m;
                 sums[i] = fma(weight, shared[first + column * quads + m], sums[i]);
             }
+        }
+    }
+}
+
+/// Copies the numbers of a chunk of units, from unit `first_unit` on, to the front of shared memory, for the trials from `at.trial` on;
+/// zeros for trials beyond the last.
+#[cube]
+fn stage(
+    shared: &mut SharedMemory<Quad>,
+    source: &Array<f32>,
+    at: Place,
+    first_unit: usize,
+    #[comptime] tile: Tile,
+) {
+    #[unroll]
+    for turn in 0..comptime![(CHUNK * tile.quads).div_ceil(tile.threads)] {
+        let place = UNIT_POS as usize + turn * comptime![tile.threads];
+        if place < comptime![CHUNK * tile.quads] {
+            let k = place % comptime![CHUNK];
+            let m = place / comptime![CHUNK];
+            let from = at.of(at.trial + m * 4, first_unit + k);
+            shared[k * comptime![tile.quads] + m] = load_or_zero(source, from);
         }
     }
 }
@@ -183,9 +212,6 @@ pub(super) fn accumulate_staged(
     at: Place,
     #[comptime] tile: Tile,
 ) {
-    let threads = comptime![tile.threads];
-    let quads = comptime![tile.quads];
-    let turns = comptime![(CHUNK * tile.quads).div_ceil(tile.threads)];
     let n = at.units;
     let chunks = (n + comptime![CHUNK - 1]) / comptime![CHUNK];
     if comptime!(tile.rank > 0) {
@@ -193,20 +219,11 @@ pub(super) fn accumulate_staged(
     }
     for chunk in 0..chunks {
         let k0 = chunk * comptime![CHUNK];
-        #[unroll]
-        for turn in 0..turns {
-            let place = UNIT_POS as usize + turn * threads;
-            if place < comptime![CHUNK * tile.quads] {
-                let k = place % comptime![CHUNK];
-                let m = place / comptime![CHUNK];
-                let from = at.of(at.trial + m * 4, k0 + k);
-                shared[k * quads + m] = load_or_zero(source, from);
-            }
-        }
+        stage(shared, source, at, k0, tile);
         sync_cube();
         let len = min(n - k0, comptime![CHUNK]);
         if comptime!(tile.has_full) {
-            accumulate(sums, w, shared, k0, 0usize, len, at.unit, n, tile);
+            accumulate(sums, w, shared, k0, 0usize, len, at, tile);
         }
         if comptime!(tile.rank > 0) {
             project(w, shared, k0, 0usize, len, n, tile);
@@ -214,6 +231,6 @@ pub(super) fn accumulate_staged(
         sync_cube();
     }
     if comptime!(tile.rank > 0) {
-        expand(sums, w, shared, at.unit, n, tile);
+        expand(sums, w, shared, at, tile);
     }
 }

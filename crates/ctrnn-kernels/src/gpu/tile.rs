@@ -52,45 +52,54 @@ impl Tile {
 
     /// Returns the tile for a sweep where a cube has this many bytes of shared memory and at most this many threads.
     pub fn within(shape: &Shape, shared_bytes: usize, most_threads: usize) -> Self {
-        let (units, trials) = (shape.units, shape.trials);
-        let quads = if trials > MANY_CUBES * QUAD { 2 } else { 1 };
-        let per_thread = match units {
-            0..=128 => 1,
-            129..=256 => 2,
-            257..=1024 => 4,
-            _ => 8,
-        };
-        let staged = Self {
-            threads: 64.min(most_threads),
-            per_thread: 1,
-            quads: 2,
-            resident: false,
-            has_full: !shape.without_full,
-            rank: shape.rank,
-            parts: 0,
-        };
-        let resident = Self {
-            threads: units.div_ceil(per_thread).next_multiple_of(32),
-            per_thread,
-            quads,
-            resident: true,
-            ..staged
-        };
-        let [staged, resident] = [staged, resident].map(|tile| tile.with_parts(units));
-        let fits =
-            |tile: &Self| tile.threads <= most_threads && tile.shared_bytes() <= shared_bytes;
-        let narrow = Self {
-            quads: 1,
-            ..resident
-        };
         let most_units = if shape.without_full {
             RESIDENT_UNITS_LOW_RANK
         } else {
             RESIDENT_UNITS
         };
-        let candidates = [resident, narrow].into_iter();
-        let tile = candidates.filter(|_| units <= most_units).find(fits);
-        tile.unwrap_or(staged)
+        let wide = Self::resident(shape);
+        let narrow = Self { quads: 1, ..wide };
+        let fits =
+            |tile: &Self| tile.threads <= most_threads && tile.shared_bytes() <= shared_bytes;
+        let candidates = [wide, narrow].into_iter();
+        let tile = candidates.filter(|_| shape.units <= most_units).find(fits);
+        tile.unwrap_or_else(|| Self::staged(shape, most_threads))
+    }
+
+    /// Returns a tile of all units.
+    fn resident(shape: &Shape) -> Self {
+        let per_thread = match shape.units {
+            0..=128 => 1,
+            129..=256 => 2,
+            257..=1024 => 4,
+            _ => 8,
+        };
+        let tile = Self {
+            threads: shape.units.div_ceil(per_thread).next_multiple_of(32),
+            per_thread,
+            quads: if shape.trials > MANY_CUBES * QUAD {
+                2
+            } else {
+                1
+            },
+            resident: true,
+            has_full: !shape.without_full,
+            rank: shape.rank,
+            parts: 0,
+        };
+        tile.with_parts(shape.units)
+    }
+
+    /// Returns a tile of some units, which stages the rates of all units chunk by chunk.
+    fn staged(shape: &Shape, most_threads: usize) -> Self {
+        let tile = Self {
+            threads: 64.min(most_threads),
+            per_thread: 1,
+            quads: 2,
+            resident: false,
+            ..Self::resident(shape)
+        };
+        tile.with_parts(shape.units)
     }
 
     /// Returns the tile with the number of parts that takes the fewest operations one after the other: a sum over `units / parts`

@@ -78,13 +78,22 @@ pub(crate) struct Term<'a, E> {
     pub(crate) depth: usize,
 }
 
-impl<E> Term<'_, E> {
+impl<'a, E> Term<'a, E> {
     /// A term of no columns, which adds nothing.
     pub(crate) const NONE: Self = Self {
         rows: &[],
         stride: 0,
         depth: 0,
     };
+
+    /// Returns a term of rows of `width` numbers that follow one another.
+    pub(crate) const fn new(rows: &'a [E], width: usize) -> Self {
+        Self {
+            rows,
+            stride: width,
+            depth: width,
+        }
+    }
 }
 
 /// Product `out[m] = start + sum over the terms of (row m of the term) * (its part of the weights)` for `n_rows` rows.
@@ -100,11 +109,29 @@ pub(crate) struct Product<'a, E: Element> {
     pub(crate) n_rows: usize,
 }
 
+impl<E: Element> Product<'_, E> {
+    /// Asserts that every row of the terms, of `start` and of `out` that the product reaches exists.
+    #[inline(always)]
+    fn assert_extents(&self, lanes: usize) {
+        assert!(self.n_rows > 0);
+        let (width, before_last) = (self.weights.vectors * lanes, self.n_rows - 1);
+        let depth: usize = self.terms.iter().map(|term| term.depth).sum();
+        assert!(self.start.len() >= width && depth <= self.weights.depth);
+        assert!(self.out_stride >= width);
+        assert!(self.out.len() >= before_last * self.out_stride + width);
+        for term in self.terms {
+            let len = before_last * term.stride + term.depth;
+            assert!(term.depth == 0 || term.rows.len() >= len);
+        }
+    }
+}
+
 impl<E: Element> Job<E> for Product<'_, E> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<Elem = E>>(self) {
+        self.assert_extents(S::LANES);
         let Self {
             weights,
             start,
@@ -113,13 +140,6 @@ impl<E: Element> Job<E> for Product<'_, E> {
             out_stride,
             n_rows,
         } = self;
-        let width = weights.vectors * S::LANES;
-        let depth: usize = terms.iter().map(|term| term.depth).sum();
-        assert!(n_rows > 0 && start.len() >= width && depth <= weights.depth);
-        assert!(out_stride >= width && out.len() >= (n_rows - 1) * out_stride + width);
-        for term in terms {
-            assert!(term.depth == 0 || term.rows.len() >= (n_rows - 1) * term.stride + term.depth);
-        }
         for (first, count) in groups::<S>(weights.vectors) {
             let column = first * S::LANES;
             let panel = &weights.data[column * weights.depth..];
@@ -134,7 +154,7 @@ impl<E: Element> Job<E> for Product<'_, E> {
                     out_stride,
                     rows: S::ROWS.min(n_rows - row),
                 };
-                // SAFETY: the assertions above cover every row of the terms, of `start` and of `out` that the tile reaches, and
+                // SAFETY: the asserted extents cover every row of the terms, of `start` and of `out` that the tile reaches, and
                 // the panel holds `count` vectors for each step of the depth.
                 unsafe { tile.run::<S>(count) }
             }
@@ -184,11 +204,7 @@ impl<E: Element> ProductTile<'_, E> {
     unsafe fn sum<S: Simd<Elem = E>, const R: usize, const V: usize>(&self) {
         // SAFETY: every access below is within the bounds that the caller guarantees.
         unsafe {
-            let mut start = [S::splat(E::default()); V];
-            for (v, start) in start.iter_mut().enumerate() {
-                *start = S::load_from(self.start.add(v * S::LANES));
-            }
-            let mut sums = [start; R];
+            let mut sums = [load_vectors::<S, V>(self.start, S::LANES); R];
             let mut panel = self.panel;
             for term in self.terms {
                 let mut rows = [term.rows.as_ptr(); R];
@@ -233,10 +249,7 @@ impl<E: Element> ProductTile<'_, E> {
         for k in 0..depth {
             // SAFETY: `k < depth`.
             unsafe {
-                let mut w = [S::splat(E::default()); V];
-                for (v, w) in w.iter_mut().enumerate() {
-                    *w = S::load_from(panel.add(v * S::LANES));
-                }
+                let w = load_vectors::<S, V>(panel, S::LANES);
                 for (sums, row) in sums.iter_mut().zip(rows) {
                     let x = S::splat(*row.add(k));
                     for (sum, w) in sums.iter_mut().zip(w) {
@@ -248,6 +261,20 @@ impl<E: Element> ProductTile<'_, E> {
         }
         sums
     }
+}
+
+/// Reads `V` vectors, each `step` numbers after the one before.
+///
+/// # Safety
+/// Readable: a vector at each of these places.
+#[inline(always)]
+unsafe fn load_vectors<S: Simd, const V: usize>(from: *const S::Elem, step: usize) -> [S; V] {
+    let mut vectors = [S::splat(S::Elem::default()); V];
+    for (v, vector) in vectors.iter_mut().enumerate() {
+        // SAFETY: the caller guarantees it.
+        *vector = unsafe { S::load_from(from.add(v * step)) };
+    }
+    vectors
 }
 
 /// Reinterprets a value as a type that is the same one once the const sizes are known.
@@ -333,6 +360,25 @@ impl<'a, E: Element> Block<'a, E> {
         }
     }
 
+    /// Copies padded rows of `units` numbers into the rows from `first` on, as [`Block::set_row`] does.
+    #[inline(always)]
+    pub(crate) fn set_padded_rows<S: Simd<Elem = E>>(
+        &mut self,
+        first: usize,
+        rows: &[E],
+        units: usize,
+    ) {
+        for (m, row) in rows.chunks_exact(padded(units)).enumerate() {
+            self.set_row::<S>(first + m, &row[..units]);
+        }
+    }
+
+    /// Returns the number of vectors of a row, in strips of one vector.
+    #[inline(always)]
+    fn vectors<S: Simd<Elem = E>>(&self) -> usize {
+        self.data.len() / (self.rows * S::LANES)
+    }
+
     /// Returns the offset of the first row of a column.
     const fn offset(&self, column: usize) -> usize {
         column / self.width * self.rows * self.width + column % self.width
@@ -358,11 +404,10 @@ impl<E: Element> Job<E> for Accumulate<'_, E> {
 
     #[inline(always)]
     fn run<S: Simd<Elem = E>>(self) {
-        let vectors = self.b.data.len() / (self.b.rows * S::LANES);
         let part = AccumulatePart {
-            whole: self,
             first_column: 0,
-            b_columns: 0..vectors * S::LANES,
+            b_columns: 0..self.b.vectors::<S>() * S::LANES,
+            whole: self,
         };
         part.run::<S>();
     }
@@ -376,11 +421,31 @@ pub(crate) struct AccumulatePart<'a, E: Element> {
     pub(crate) b_columns: Range<usize>,
 }
 
+impl<E: Element> AccumulatePart<'_, E> {
+    /// Asserts that the rows and columns of `a` and `b` exist, in strips of the right widths, and a row of `sums` for each column of
+    /// `a`.
+    #[inline(always)]
+    fn assert_extents<S: Simd<Elem = E>>(&self) {
+        let whole = &self.whole;
+        let (a, b, vectors) = (whole.a, whole.b, whole.b.vectors::<S>());
+        assert!(b.width == S::LANES && a.width.is_multiple_of(S::ROWS));
+        assert!(self.b_columns.end <= vectors * S::LANES);
+        assert!(whole.rows <= a.rows && whole.first + whole.rows <= b.rows);
+        assert!(a.data.len() >= whole.columns.next_multiple_of(a.width) * a.rows);
+        assert!(whole.sums.len() >= whole.columns.next_multiple_of(S::ROWS) * whole.stride);
+        assert!(whole.stride >= vectors * S::LANES);
+    }
+}
+
 impl<E: Element> Job<E> for AccumulatePart<'_, E> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<Elem = E>>(self) {
+        if self.whole.columns == 0 {
+            return;
+        }
+        self.assert_extents::<S>();
         let Accumulate {
             sums,
             stride,
@@ -390,25 +455,10 @@ impl<E: Element> Job<E> for AccumulatePart<'_, E> {
             first,
             rows,
         } = self.whole;
-        if columns == 0 {
-            return;
-        }
         let first_column = self.first_column / S::ROWS * S::ROWS;
-        let first_strip = self.b_columns.start / S::LANES;
-        let strips = self.b_columns.end.div_ceil(S::LANES) - first_strip;
-        let vectors = b.data.len() / (b.rows * S::LANES);
-        assert!(first_strip + strips <= vectors);
-        assert!(b.width == S::LANES && rows <= a.rows && first + rows <= b.rows);
-        assert!(
-            a.width.is_multiple_of(S::ROWS)
-                && a.data.len() >= columns.next_multiple_of(a.width) * a.rows
-        );
-        assert!(
-            sums.len() >= columns.next_multiple_of(S::ROWS) * stride
-                && stride >= vectors * S::LANES
-        );
-        for (strip, count) in groups::<S>(strips) {
-            let strip = first_strip + strip;
+        let strips = self.b_columns.start / S::LANES..self.b_columns.end.div_ceil(S::LANES);
+        for (strip, count) in groups::<S>(strips.len()) {
+            let strip = strips.start + strip;
             let mut m = first_column;
             while m < columns {
                 let tile = AccumulateTile {
@@ -490,10 +540,7 @@ impl<E: Element> AccumulateTile<E> {
                 rows = 0;
             }
             for _ in 0..rows {
-                let mut y = [S::splat(E::default()); V];
-                for (v, y) in y.iter_mut().enumerate() {
-                    *y = S::load_from(b.add(v * self.b_strip));
-                }
+                let y = load_vectors::<S, V>(b, self.b_strip);
                 for (m, sums) in sums.iter_mut().enumerate() {
                     let x = S::splat(*a.add(m));
                     for (sum, y) in sums.iter_mut().zip(y) {
@@ -515,18 +562,18 @@ impl<E: Element> AccumulateTile<E> {
 
 /// Computes `out[m * n + o] = start[o] + (row m of rows) . (row o of matrix)` for `n_rows` rows, where `n = start.len()`.
 ///
-/// Both have rows `stride` apart, of `width` numbers each, a whole number of vectors.
+/// Both have [`padded`] rows of `units` numbers.
 #[inline(always)]
 pub(crate) fn dots<S: Simd>(
     matrix: &[S::Elem],
     start: &[S::Elem],
     rows: &[S::Elem],
-    [width, stride]: [usize; 2],
+    units: usize,
     out: &mut [S::Elem],
     n_rows: usize,
 ) {
     let n = start.len();
-    assert!(width % S::LANES == 0 && width <= stride);
+    let (width, stride) = (units.next_multiple_of(S::LANES), padded(units));
     assert!(rows.len() >= n_rows * stride && matrix.len() >= n * stride);
     assert!(out.len() >= n_rows * n);
     for m in (0..n_rows).step_by(4) {

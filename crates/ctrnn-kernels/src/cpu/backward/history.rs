@@ -6,7 +6,7 @@ use super::plan::Plan;
 use super::replay::Replay;
 use super::sums::{Sums, recurrent_len};
 use crate::cpu::noise::Noise;
-use crate::cpu::rows::{add_noise, copy_row};
+use crate::cpu::rows::add_noise;
 use crate::cpu::synapses::StepRows;
 use crate::cpu::tile::Tile;
 use crate::shape::Shape;
@@ -57,38 +57,31 @@ impl<'a, E: Element> History<'a, E> {
     ) -> Self {
         let (shape, workspace) = (&plan.sweep.shape, plan.workspace);
         let rows = block_steps * tile.len();
-        let projected = if shape.rank > 0 {
-            tile.len() * padded(shape.units)
-        } else {
-            0
-        };
-        let mut inputs = Block::matrix::<S>(workspace, rows, shape.inputs + 1);
+        let of_step = |width: usize| workspace.zeros(tile.len() * width);
+        let projected = usize::from(shape.rank > 0) * padded(shape.units);
+        let strips = || Block::strips::<S>(workspace, rows, shape.units);
+        let matrix = |columns| Block::matrix::<S>(workspace, rows, columns);
+        let mut inputs = matrix(shape.inputs + 1);
         for row in 0..rows {
             inputs.row_mut(0, row)[shape.inputs] = E::from(1.0);
         }
-        let delays = plan.sweep.delays.map_or(&[][..], |d| &d.steps()[1..]);
-        let block = |_: &usize| Block::strips::<S>(workspace, rows, shape.units);
+        let n_delayed = plan.sweep.delays.map_or(0, |d| d.steps().len() - 1);
         Self {
             plan,
             tile,
             n_rows: 0,
-            delayed_rates: delays.iter().map(block).collect(),
-            drives: Block::strips::<S>(workspace, rows, shape.units),
+            drives: strips(),
             rates: Block::strips::<S>(workspace, rows + tile.len(), shape.units),
-            noisy_rates: is_noisy.then(|| Block::strips::<S>(workspace, rows, shape.units)),
-            transmitted: (plan.synapses.as_ref())
-                .map(|_| Block::strips::<S>(workspace, rows, shape.units)),
+            delayed_rates: (0..n_delayed).map(|_| strips()).collect(),
+            noisy_rates: is_noisy.then(strips),
+            transmitted: plan.synapses.is_some().then(strips),
             replay: Replay::new(plan, tile, block_steps),
             inputs,
-            kappa: Block::matrix::<S>(workspace, rows, shape.rank),
-            kappa_gradients: Block::matrix::<S>(workspace, rows, shape.rank),
-            before: (
-                workspace.zeros(projected),
-                workspace.zeros(tile.len() * shape.rank),
-            ),
-            outputs: Block::matrix::<S>(workspace, rows, shape.outputs),
-            gathered: [shape.inputs, shape.outputs]
-                .map(|width| workspace.zeros(tile.len() * width)),
+            kappa: matrix(shape.rank),
+            kappa_gradients: matrix(shape.rank),
+            before: (of_step(projected), of_step(shape.rank)),
+            outputs: matrix(shape.outputs),
+            gathered: [shape.inputs, shape.outputs].map(of_step),
         }
     }
 
@@ -151,36 +144,26 @@ impl<'a, E: Element> History<'a, E> {
         } else if !has_kappa {
             return;
         }
+        let active = 0..n_rows * padded(units);
         let (rates, projections) = &mut self.before;
         for t in times.clone() {
             let first = (t - times.start) * n_rows;
             let seen = match (&mut self.replay, &mut self.transmitted) {
                 (Some(replay), Some(block)) => {
                     let seen = replay.advance_in_block::<S>(t);
-                    for m in 0..n_rows {
-                        block.set_row::<S>(first + m, &seen[m * padded(units)..][..units]);
-                    }
+                    block.set_padded_rows::<S>(first, &seen[active.clone()], units);
                     seen
                 }
                 _ => {
-                    for m in 0..n_rows {
-                        let from = plan.row(plan.saved.rates, t, tile.trial(m));
-                        copy_row::<S>(&mut rates[m * padded(units)..], from);
-                    }
+                    plan.copy_rates::<S>(t, tile, &mut rates[active.clone()]);
                     &**rates
                 }
             };
             if has_kappa {
-                dots::<S>(
-                    &plan.right,
-                    &plan.zeros[..rank],
-                    seen,
-                    [units.next_multiple_of(S::LANES), padded(units)],
-                    projections,
-                    n_rows,
-                );
-                self.kappa
-                    .set_rows(first, &projections[..n_rows * rank], rank);
+                let zeros = &plan.zeros[..rank];
+                dots::<S>(&plan.right, zeros, seen, units, projections, n_rows);
+                let projections = &projections[..n_rows * rank];
+                self.kappa.set_rows(first, projections, rank);
             }
         }
     }
@@ -204,10 +187,8 @@ impl<'a, E: Element> History<'a, E> {
             for t in times.clone() {
                 let (first, before) = ((t - times.start) * n_rows, t.saturating_sub(*delay));
                 if let Some(replay) = &mut self.replay {
-                    let sent = replay.transmitted::<S>(before);
-                    for (m, row) in sent.chunks_exact(padded(units)).take(n_rows).enumerate() {
-                        block.set_row::<S>(first + m, &row[..units]);
-                    }
+                    let sent = &replay.transmitted::<S>(before)[..n_rows * padded(units)];
+                    block.set_padded_rows::<S>(first, sent, units);
                     continue;
                 }
                 for m in 0..n_rows {
@@ -282,10 +263,9 @@ impl<'a, E: Element> History<'a, E> {
     #[inline(always)]
     pub(super) fn set_drives<S: Simd<Elem = E>>(&mut self, s: usize, drives: &[E]) {
         let units = self.plan.sweep.shape.units;
-        for m in 0..self.n_rows {
-            let drive = &drives[m * padded(units)..][..units];
-            self.drives.set_row::<S>(s * self.n_rows + m, drive);
-        }
+        let drives = &drives[..self.n_rows * padded(units)];
+        self.drives
+            .set_padded_rows::<S>(s * self.n_rows, drives, units);
     }
 
     /// Records the gradients with respect to `kappa` of the block's `s`-th time step.

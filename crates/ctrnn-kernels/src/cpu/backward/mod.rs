@@ -150,8 +150,7 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
         let plan = self.plan;
         let shape = &plan.sweep.shape;
         let block_steps = (BLOCK_ROWS / self.tile.len()).clamp(1, shape.steps);
-        let sizes = [shape.steps, shape.trials, shape.units];
-        let noise = |source| Noise::new(plan.workspace, source, self.tile, sizes);
+        let noise = |source| Noise::new(plan.workspace, source, self.tile, shape);
         let mut eps = noise(if plan.wanted.noise_scale {
             plan.sweep.eps
         } else {
@@ -221,38 +220,31 @@ impl<'a, E: Element> Job<E> for TileJob<'a, E> {
 
 impl<'a, E: Element> TileJob<'a, E> {
     fn adjoint(&self) -> Adjoint<'a, E> {
-        let Shape {
-            steps,
-            units,
-            synapses,
-            rank,
-            inputs,
-            outputs,
-            ..
-        } = self.plan.sweep.shape;
-        let rows = |n: usize| self.plan.workspace.zeros(n * padded(units));
+        let (sweep, workspace) = (self.plan.sweep, self.plan.workspace);
+        let (shape, stride) = (&sweep.shape, padded(sweep.shape.units));
         let trials = self.tile.len();
-        let (delays, len) = (self.plan.sweep.delays, trials * padded(units));
-        let plastic = if synapses > 0 { trials } else { 0 };
+        let rows = |width: usize| workspace.zeros(trials * width);
+        let plastic = if shape.synapses > 0 { stride } else { 0 };
+        let later = |delays| LaterDrives::new(workspace, delays, shape.steps, trials * stride);
         let mut adjoint = Adjoint {
-            drive: rows(trials),
-            kappa: self.plan.workspace.zeros(trials * rank),
+            drive: rows(stride),
+            kappa: rows(shape.rank),
             carry: UnitState {
-                activity: rows(trials),
+                activity: rows(stride),
                 utilisation: rows(plastic),
                 resources: rows(plastic),
             },
-            rates: rows(trials),
+            rates: rows(stride),
             transmitted: rows(plastic),
-            later: delays.map(|d| LaterDrives::new(self.plan.workspace, d, steps, len)),
-            outputs: self.plan.workspace.zeros(trials * outputs),
-            inputs: self.plan.workspace.zeros(trials * inputs),
+            later: sweep.delays.map(later),
+            outputs: rows(shape.outputs),
+            inputs: rows(shape.inputs),
         };
         let upstream = self.plan.upstream.final_state;
         for (carry, last) in adjoint.carry.each_mut().zip(upstream).into_array() {
             let Some(last) = last else { continue };
-            for (m, row) in carry.chunks_exact_mut(padded(units)).enumerate() {
-                row[..units].copy_from_slice(self.plan.row(last, 0, self.tile.trial(m)));
+            for (m, row) in carry.chunks_exact_mut(stride).enumerate() {
+                row[..shape.units].copy_from_slice(self.plan.row(last, 0, self.tile.trial(m)));
             }
         }
         adjoint
@@ -269,26 +261,20 @@ impl<'a, E: Element> TileJob<'a, E> {
         t: usize,
         n_rows: usize,
     ) {
-        let Shape {
-            trials, outputs, ..
-        } = self.plan.sweep.shape;
-        let copy = &mut adjoint.outputs;
+        let shape = &self.plan.sweep.shape;
+        let (place, copy) = ([t, shape.trials, shape.outputs], &mut adjoint.outputs);
         let outputs = match self.plan.upstream.outputs {
-            Some(gradient) => Term {
-                rows: (self.tile).gather(gradient, [t, trials, outputs], n_rows, copy),
-                stride: outputs,
-                depth: outputs,
-            },
+            Some(all) => Term::new(self.tile.gather(all, place, n_rows, copy), shape.outputs),
             None => Term::NONE,
         };
         let (drive, later) = (&*adjoint.drive, &adjoint.later);
         let of_delay = |delay| later.as_ref().map_or(drive, |later| later.at(t + 1, delay));
-        let kappa = self.kappa_term(&adjoint.kappa);
+        let kappa = Term::new(&adjoint.kappa, shape.rank);
         let Some(w_out) = &self.plan.w_out else {
             let others = [kappa, outputs];
             return self.product::<S, _>(of_delay, others, &mut adjoint.rates, n_rows);
         };
-        let stride = padded(self.plan.sweep.shape.units);
+        let stride = padded(shape.units);
         S::outlined(Product {
             weights: w_out,
             start: &self.plan.zeros,
@@ -303,20 +289,10 @@ impl<'a, E: Element> TileJob<'a, E> {
         }
         let others = [kappa, Term::NONE];
         self.product::<S, _>(of_delay, others, &mut adjoint.transmitted, n_rows);
-        if t + 1 < self.plan.sweep.shape.steps {
+        if t + 1 < shape.steps {
             self.back_through_synapses::<S>(adjoint, history, t + 1);
         }
         self.add_to_synapses(adjoint, t, n_rows);
-    }
-
-    /// Returns the gradients of the projections of the rates as a term of a product.
-    fn kappa_term<'p>(&self, kappa: &'p [E]) -> Term<'p, E> {
-        let rank = self.plan.sweep.shape.rank;
-        Term {
-            rows: kappa,
-            stride: rank,
-            depth: rank,
-        }
     }
 
     /// Computes the gradients of the projections of the rates from those of the (scaled) drives.
@@ -327,7 +303,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             &self.plan.left,
             &self.plan.zeros[..rank],
             &adjoint.drive,
-            [units.next_multiple_of(S::LANES), padded(units)],
+            units,
             &mut adjoint.kappa,
             n_rows,
         );
@@ -407,6 +383,34 @@ impl<'a, E: Element> TileJob<'a, E> {
         }
     }
 
+    /// Adds the gradients that a loss has for the potentials of a trial after step `t`.
+    #[inline(always)]
+    fn add_upstream_potentials(&self, potentials: &mut [E], t: usize, trial: usize) {
+        if let Some(gradient) = self.plan.upstream.potentials {
+            add(potentials, self.plan.row(gradient, t, trial));
+        }
+    }
+
+    /// Adds the products of a trial's gradients in step `t` to the sums of decay and noise scale: those of the state with the state
+    /// before the step, and those of the variable that has noise with the noise, `(gradients, normals)`.
+    #[inline(always)]
+    fn add_to_sums<S: Simd<Elem = E>>(
+        &self,
+        sums: &mut Sums<'_, E>,
+        state: &[E],
+        noise: Option<(&[E], &[E])>,
+        [t, trial]: [usize; 2],
+    ) {
+        let width = state.len();
+        if self.plan.wanted.decay {
+            let before = self.plan.state_before(t, trial);
+            add_products::<S>(&mut sums.decay[..width], state, before);
+        }
+        if let Some((gradients, normals)) = noise {
+            add_products::<S>(&mut sums.noise_scale[..width], gradients, normals);
+        }
+    }
+
     /// Takes one step of the voltage form: from the gradients of the rates after a step to those of its (scaled) drive, which are
     /// those of the potentials, and of the potentials before it along the leak.
     ///
@@ -432,9 +436,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             let carry = &mut adjoint.carry.activity[row.clone()];
             let drive = &mut adjoint.drive[row.clone()];
             self.add_upstream_rates::<S>(rates, t, trial);
-            if let Some(gradient) = plan.upstream.potentials {
-                add(carry, plan.row(gradient, t, trial));
-            }
+            self.add_upstream_potentials(carry, t, trial);
             let after = plan.row(plan.saved.rates, t + 1, trial);
             let (rates, carry) = (groups(rates), groups_mut(carry));
             let to = groups_mut(drive);
@@ -447,12 +449,8 @@ impl<'a, E: Element> TileJob<'a, E> {
                     (S::load(&decay[g], lane) * v).store(&mut carry[g], lane);
                 }
             });
-            if plan.wanted.decay {
-                add_products::<S>(&mut sums.decay[..width], drive, plan.state_before(t, trial));
-            }
-            if let Some(noise) = noise {
-                add_products::<S>(&mut sums.noise_scale[..width], drive, &noise[row]);
-            }
+            let noise = noise.map(|noise| (&*drive, &noise[row]));
+            self.add_to_sums::<S>(sums, drive, noise, [t, trial]);
         });
     }
 
@@ -490,22 +488,16 @@ impl<'a, E: Element> TileJob<'a, E> {
                     (S::load(&decay[g], lane) * r).store(&mut carry[g], lane);
                 }
             });
-            if let Some(gradient) = plan.upstream.potentials {
-                add(drive, plan.row(gradient, t, trial));
-            }
-            if plan.wanted.decay {
-                add_products::<S>(&mut sums.decay[..width], rates, plan.state_before(t, trial));
-            }
+            self.add_upstream_potentials(drive, t, trial);
             if plan.wanted.gain {
                 add_products::<S>(&mut sums.gain[..width], rates, responses);
             }
-            if let Some(noise) = noise {
-                let noisy = match plan.sweep.noise_target {
-                    NoiseTarget::State => &*rates,
-                    NoiseTarget::Drive => &*drive,
-                };
-                add_products::<S>(&mut sums.noise_scale[..width], noisy, &noise[row]);
-            }
+            let noisy = match plan.sweep.noise_target {
+                NoiseTarget::State => &*rates,
+                NoiseTarget::Drive => &*drive,
+            };
+            let noise = noise.map(|noise| (noisy, &noise[row]));
+            self.add_to_sums::<S>(sums, rates, noise, [t, trial]);
         });
     }
 
@@ -524,7 +516,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             &mut adjoint.inputs,
             [&*self.plan.w_in, &self.plan.zeros[..inputs]],
             &adjoint.drive,
-            [units.next_multiple_of(S::LANES), padded(units)],
+            units,
             n_rows,
         );
     }
@@ -554,10 +546,11 @@ impl<'a, E: Element> TileJob<'a, E> {
         if wanted.iter().all(|rows| rows.is_none()) {
             return;
         }
-        let (plan, units) = (self.plan, self.plan.sweep.shape.units);
+        let plan = self.plan;
+        let Shape { units, rank, .. } = plan.sweep.shape;
         let (drive, later) = (&*adjoint.drive, &adjoint.later);
         let of_delay = |delay| later.as_ref().map_or(drive, |later| later.of_start(delay));
-        let others = [self.kappa_term(&adjoint.kappa), Term::NONE];
+        let others = [Term::new(&adjoint.kappa, rank), Term::NONE];
         let n_rows = self.tile.len();
         if plan.synapses.is_some() {
             self.product::<S, _>(of_delay, others, &mut adjoint.transmitted, n_rows);

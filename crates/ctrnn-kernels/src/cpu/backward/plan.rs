@@ -3,8 +3,9 @@
 use crate::OmegaTerm;
 use crate::cpu::bands::{Bands, Columns};
 use crate::cpu::moments::MomentGradients;
-use crate::cpu::rows::{padded_rows, transposed_rows};
+use crate::cpu::rows::{copy_row, padded_rows, projection_rows, transposed_rows};
 use crate::cpu::synapses::{Synapses, kept_synapses};
+use crate::cpu::tile::Tile;
 use crate::operands::{GradientSlices, UpstreamSlices, assert_len};
 use crate::shape::Shape;
 use crate::simd::{Element, Job, Packed, Simd, padded};
@@ -170,9 +171,7 @@ impl<'a, E: Element> Job<E> for MakePlan<'a, E> {
             left: transposed_rows(workspace, units, rank, |unit, dimension| {
                 sweep.drive_scale(unit) * w.left[unit * rank + dimension]
             }),
-            right: transposed_rows(workspace, units, rank, |unit, dimension| {
-                w.right[unit * rank + dimension] / n
-            }),
+            right: projection_rows(workspace, sweep),
             w_in: transposed_rows(workspace, units, inputs, |unit, input| {
                 sweep.drive_scale(unit) * w.w_in[unit * inputs + input]
             }),
@@ -190,6 +189,15 @@ impl<'a, E: Element> Plan<'a, E> {
     pub(super) fn row(&self, buffer: &'a [E], t: usize, trial: usize) -> &'a [E] {
         let Shape { trials, units, .. } = self.sweep.shape;
         &buffer[(t * trials + trial) * units..][..units]
+    }
+
+    /// Copies the rates before time step `t` into padded rows, one for each of a tile's first trials.
+    #[inline(always)]
+    pub(super) fn copy_rates<S: Simd<Elem = E>>(&self, t: usize, tile: Tile<'_>, rows: &mut [E]) {
+        let stride = padded(self.sweep.shape.units);
+        for (m, row) in rows.chunks_exact_mut(stride).enumerate() {
+            copy_row::<S>(row, self.row(self.saved.rates, t, tile.trial(m)));
+        }
     }
 
     /// Returns the `k`-th kept utilisation and resources of a trial.

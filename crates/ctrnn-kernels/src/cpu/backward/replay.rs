@@ -100,10 +100,7 @@ impl<'a, E: Element> Replay<'a, E> {
     #[inline(always)]
     fn advance<S: Simd<Elem = E>>(&mut self, t: usize) {
         let units = self.plan.sweep.shape.units;
-        for (m, row) in self.rates.chunks_exact_mut(padded(units)).enumerate() {
-            let rates = self.plan.row(self.plan.saved.rates, t, self.tile.trial(m));
-            copy_row::<S>(row, rates);
-        }
+        self.plan.copy_rates::<S>(t, self.tile, &mut self.rates);
         self.synapses
             .advance::<S>(&mut self.state, &self.rates, units);
     }
