@@ -45,26 +45,19 @@ impl Trained {
     }
 }
 
-/// Within the bounds to a tenth: a penalty weighs against the loss, and holds for batches of training, not for the trials of the monitors.
+/// Within a tenth of the bounds: a penalty weighs against the loss, and counts batches of training, not the trials of the monitors.
 #[test]
 fn a_configuration_keeps_rates_weights_and_dimensions_within_bounds() {
     let project = Project::in_memory();
     let plain = Trained::of(&project, "plain", &["train.loss={}"]);
-    assert!(
-        plain.rates[0] < 0.01 && plain.rates[1] > 1.0,
-        "{:?}",
-        plain.rates
-    );
-    assert!(plain.in_degree > 4.0 && plain.participation > 2.75);
+    let [_, highest] = plain.rates;
+    assert!(highest > 1.5 && plain.in_degree > 8.0 && plain.participation < 1.5);
     let bounded = Trained::of(&project, "bounded", &[]);
-    assert!(
-        bounded.rates[0] > 0.045 && bounded.rates[1] < 0.55,
-        "{:?}",
-        bounded.rates
-    );
-    assert!(bounded.in_degree < 3.3, "{}", bounded.in_degree);
-    assert!(bounded.participation < 2.75, "{}", bounded.participation);
-    assert!(bounded.accuracy > 0.9, "{}", bounded.accuracy);
+    let [lowest, highest] = bounded.rates;
+    assert!(lowest > 0.09 && highest < 0.66, "{lowest} to {highest}");
+    assert!(bounded.in_degree < 5.5, "{}", bounded.in_degree);
+    assert!(bounded.participation > 1.8, "{}", bounded.participation);
+    assert!(bounded.accuracy > 0.95, "{}", bounded.accuracy);
 }
 
 fn train<'a>(run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
