@@ -60,7 +60,6 @@ use lbfgs::Located;
 pub use measurable::check_metrics;
 pub use overflow::Overflow;
 pub use rollback::LastGoodState;
-use terms::Differentiated;
 use trials::{awaited, sampled, soon, tell};
 
 /// The reason why a run ended.
@@ -445,19 +444,6 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             && !self.is_in_parts()
             && self.settings.perturbations.is_empty()
             && layers.all(|layer| layer.initial_state != InitialState::Carry)
-    }
-
-    fn gradients_of_pass(
-        &mut self,
-        batch: &Batch<B>,
-        pass: &Forward<B>,
-    ) -> Result<Computed<B>, TrainError> {
-        let Differentiated {
-            trajectory,
-            value,
-            gradients,
-        } = self.objective_of_batch(batch, pass)?;
-        self.computed(batch, trajectory, &value, gradients)
     }
 
     /// Returns what was computed of a batch, with its numbers as far as they are read from the device.

@@ -3,7 +3,7 @@
 use burn::tensor::backend::AutodiffBackend;
 use ctrnn_model::{CtrnnModule, Forward, TrainingBackend, Trajectory};
 
-use super::Trainer;
+use super::{Computed, Trainer};
 use crate::TrainError;
 use crate::batch::Batch;
 use crate::gradients::Gradients;
@@ -17,12 +17,26 @@ pub(super) struct Differentiated<B: AutodiffBackend> {
 }
 
 impl<B: TrainingBackend> Trainer<'_, B> {
-    /// Computes the objective of a batch and the gradient along which the network is trained. If there are terms that yield to the task,
-    /// a backward pass uses up what the forward pass has recorded, so they have passes of their own.
+    /// Computes the gradient along which the network is trained from a batch whose pass is given.
     ///
     /// # Errors
-    /// If a term cannot be computed, or not in parts of a batch.
-    pub(super) fn objective_of_batch(
+    /// If a term cannot be computed, or not in parts of a batch, or a number is not finite.
+    pub(super) fn gradients_of_pass(
+        &mut self,
+        batch: &Batch<B>,
+        pass: &Forward<B>,
+    ) -> Result<Computed<B>, TrainError> {
+        let Differentiated {
+            trajectory,
+            value,
+            gradients,
+        } = self.objective_of_batch(batch, pass)?;
+        self.computed(batch, trajectory, &value, gradients)
+    }
+
+    /// Computes the objective of a batch and its gradient. If there are terms that yield to the task, they have passes of their own,
+    /// since a backward pass uses up what the forward pass has recorded.
+    fn objective_of_batch(
         &self,
         batch: &Batch<B>,
         pass: &Forward<B>,
