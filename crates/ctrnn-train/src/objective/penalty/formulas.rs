@@ -164,7 +164,11 @@ pub(crate) fn covariance<B: Backend>(rates: Tensor<B, 3>, batch: &Batch<B>) -> S
     let mean = unit_means(rates.clone().detach(), batch);
     let deviation = within(rates - mean.clone(), batch);
     let rows = deviation.reshape([steps * trials, units]);
-    let covariance = rows.clone().transpose().matmul(rows) / batch.within_sum;
+    // The products are symmetric. With one factor held constant the backward pass multiplies once, not twice; the transpose has the
+    // slope in the other factor.
+    let products = rows.clone().detach().transpose().matmul(rows);
+    let covariance = products.clone() + products.clone().transpose() - products.detach();
+    let covariance = covariance / batch.within_sum;
     Statistic {
         covariance: Some(covariance.unsqueeze()),
         ..Statistic::of_means(mean, batch.within_sum)
