@@ -191,7 +191,19 @@ const VARIANTS: &[(&str, &[&str])] = &[
         "penalty rate_spread",
         &["train.loss.rate_spread={weight=TINY,measure=\"sd\"}"],
     ),
+    (
+        "penalty rate_range",
+        &["train.loss.rate_range={weight=TINY,at_least=0.1,at_most=0.2}"],
+    ),
     ("penalty rate_entropy", &["train.loss.rate_entropy=TINY"]),
+    (
+        "penalty participation",
+        &["train.loss.participation={weight=TINY,at_most=2}"],
+    ),
+    (
+        "penalty in_degree",
+        &["train.loss.in_degree={weight=TINY,at_most=1}"],
+    ),
     (
         "penalty population_kl",
         &["train.loss.population_kl={weight=TINY,first=[0,64],second=[64,128]}"],
@@ -200,6 +212,20 @@ const VARIANTS: &[(&str, &[&str])] = &[
     (
         "penalty state_prediction",
         &["train.loss.state_prediction={weight=TINY,lag_ms=20}"],
+    ),
+    (
+        "penalty weight_l2 that yields",
+        &[
+            "train.loss.weight_l2=TINY",
+            "train.loss.yield_to_task=[\"weight_l2\"]",
+        ],
+    ),
+    (
+        "penalty rate_l2 that yields",
+        &[
+            "train.loss.rate_l2=TINY",
+            "train.loss.yield_to_task=[\"rate_l2\"]",
+        ],
     ),
     ("penalty omega", &["train.loss.omega={weight=TINY}"]),
     (

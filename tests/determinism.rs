@@ -31,6 +31,10 @@ fn penalties_repeat() {
     let penalties = [
         NOISE,
         "train.loss.rate_l2=0.01",
+        "train.loss.rate_range={weight=0.1,at_least=0.3,at_most=0.4}",
+        "train.loss.in_degree={weight=0.1,at_most=0.5}",
+        "train.loss.participation={weight=0.1,at_least=5}",
+        "train.loss.yield_to_task=[\"rate_range\",\"omega\",\"hebbian\"]",
         "train.loss.rate_entropy=0.01",
         "train.loss.rate_spread={weight=0.1,measure=\"cv\"}",
         "train.loss.state_prediction={weight=0.1,lag_ms=40}",

@@ -21,6 +21,7 @@
 //! * `low_rank`: recurrent matrices of low rank: resuming, files, a start from a full-rank network, the analysis
 //! * `validation`: noise and trials of validation, metrics of a mixture, the end of a run, and `eval` on the same trials
 //! * `validation_sets`: named sets of validation trials, their metrics, rows and `eval`
+//! * `penalties`: bounds of rates, in-degrees and dimensions; penalties that yield to the task
 //! * `monitors`: rates, dimension, spectral radius and drift at each validation, exact across a resume
 //! * `branches`: runs that begin with weights and optimizer of another one
 //! * `stages`: trainings with stages: their ends, what they take over, resuming inside of one
@@ -59,6 +60,7 @@ mod monitors;
 mod newest;
 mod no_effect;
 mod output_files;
+mod penalties;
 mod plasticity;
 mod populations;
 mod programs;

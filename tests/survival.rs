@@ -124,12 +124,14 @@ fn whole_run(project: &Project, arguments: &[&str]) -> Duration {
 
 /// A training of 200 steps.
 const PLAIN: &[&str] = &["train.steps=200"];
-/// One with two stages, monitors, and a second set of validation trials; most checkpoints are not at a validation.
+/// One with two stages, monitors, penalties one of which yields to the task, and a second set of validation trials; most checkpoints are not at a validation.
 const STAGED: &[&str] = &[
     "train.stage=[{steps=90,validate={every_steps=15}},{steps=110,carry=[],model={noise={preactivation=0.2}}}]",
     "validate.monitors=true",
     "validate.quiet={noise=false}",
     "train.loss.rate_l2=0.01",
+    "train.loss.participation={weight=0.1,at_most=2}",
+    "train.loss.yield_to_task=[\"rate_l2\"]",
 ];
 
 /// One with a truncated, accumulated stage with dropout, and one with perturbed trials under annealed noise.

@@ -7,6 +7,7 @@ mod interventions;
 mod layers;
 mod lbfgs;
 mod network_files;
+mod penalties;
 mod python_terms;
 mod recordings;
 mod resolved;

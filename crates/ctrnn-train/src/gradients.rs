@@ -68,6 +68,32 @@ impl<B: Backend> Gradients<B> {
         self
     }
 
+    /// Returns the gradients of penalties without their component against the gradient `task`: `g - (g . t / |t|^2) t` if `g . t < 0`,
+    /// over all parameters together; otherwise the gradients as they are. Nothing is read to the host.
+    ///
+    /// # References
+    /// Yu et al. (2020), Gradient surgery for multi-task learning, algorithm 1, which does the same to the task's gradient.
+    #[must_use]
+    pub(crate) fn without_opposition(self, task: &Self) -> Self
+    where
+        B: RecurrenceBackend,
+    {
+        let products = self.0.iter().filter_map(|(parameter, own)| {
+            let task = task.0.get(parameter)?;
+            Some((own.clone() * task.clone()).sum())
+        });
+        let Some(product) = products.reduce(|sum, own| sum + own) else {
+            return self; // they have no parameter in common
+        };
+        let all: Vec<_> = task.0.values().collect();
+        // A gradient of 0 is not opposed: the bound keeps its quotient at 0.
+        let size = B::sum_of_squares(&all).clamp_min(f64::from(f32::MIN_POSITIVE));
+        let share = product.clamp_max(0.0).neg() / size;
+        let along = task.0.iter();
+        let along = along.map(|(parameter, task)| (*parameter, task.clone() * share.clone()));
+        self.plus(Self(along.collect()))
+    }
+
     /// Returns the norm over all parameters together, `[1]`, on the device; 0 if everything is frozen.
     pub fn global_norm(&self) -> Tensor<B, 1>
     where
@@ -153,5 +179,69 @@ impl<A: AutodiffBackend> ModuleVisitor<A> for Collect<'_, A> {
                 self.found.insert(*parameter, gradient.reshape([length])); // burn reads a 0 here as "keep"
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::NdArray;
+
+    use super::*;
+
+    type F64 = NdArray<f64>;
+
+    fn gradients(all: &[(Parameter, &[f64])]) -> Gradients<F64> {
+        let flat = |values: &[f64]| flat(values.to_vec(), &Default::default());
+        Gradients(all.iter().map(|(p, values)| (*p, flat(values))).collect())
+    }
+
+    #[track_caller]
+    fn assert_projected(own: &[(Parameter, &[f64])], expected: &[(Parameter, &[f64])]) {
+        let task = gradients(&[(A, &[1.0, 2.0]), (B, &[2.0])]);
+        let found = gradients(own).without_opposition(&task).0;
+        let expected = gradients(expected).0;
+        assert!(found.keys().eq(expected.keys()));
+        for (parameter, expected) in expected {
+            let pairs = found[&parameter]
+                .to_data()
+                .iter::<f64>()
+                .zip(expected.to_data().iter::<f64>())
+                .collect::<Vec<_>>();
+            assert!(
+                pairs.iter().all(|(a, b)| (a - b).abs() < 1e-15),
+                "{pairs:?}"
+            );
+        }
+    }
+
+    const A: Parameter = Parameter::RECURRENT_BIAS;
+    const B: Parameter = Parameter::OUTPUT_BIAS;
+    const C: Parameter = Parameter::RECURRENT_WEIGHT;
+
+    /// The task is t = (1, 2 | 2), |t|^2 = 9. Against it (-3, 0 | 1) is -1, so a ninth of t is added, which leaves
+    /// -3 + 1/9 + 4/9 + 2 + 4/9 = 0; (-3, 0 | 2) is 1 along it and stays. A parameter that one of the two lacks counts as 0.
+    #[test]
+    fn the_component_against_a_task_by_hand() {
+        assert_projected(
+            &[(A, &[-3.0, 0.0]), (B, &[1.0])],
+            &[(A, &[-3.0 + 1.0 / 9.0, 2.0 / 9.0]), (B, &[1.0 + 2.0 / 9.0])],
+        );
+        let along: &[(Parameter, &[f64])] = &[(A, &[-3.0, 0.0]), (B, &[2.0])];
+        assert_projected(along, along);
+        assert_projected(
+            &[(A, &[-9.0, 0.0]), (C, &[5.0])],
+            &[(A, &[-8.0, 2.0]), (B, &[2.0]), (C, &[5.0])],
+        );
+        assert_projected(&[(C, &[5.0])], &[(C, &[5.0])]);
+    }
+
+    #[test]
+    fn a_task_without_a_gradient_is_not_opposed() {
+        let task = gradients(&[(A, &[0.0, 0.0])]);
+        let found = gradients(&[(A, &[-3.0, 1.0])]).without_opposition(&task);
+        assert_eq!(
+            found.0[&A].to_data().iter::<f64>().collect::<Vec<_>>(),
+            [-3.0, 1.0]
+        );
     }
 }

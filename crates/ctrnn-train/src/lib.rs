@@ -80,7 +80,7 @@ pub use metric::{Bound, Measure, Metric};
 pub use monitors::{MONITORED_TRIALS, Monitored, NEAR_BOUND, SATURATED, SILENT};
 pub use objective::config::{
     Loss, LossConfig, Normalisation, Omega, On, Pairing, PerMatrix, PopulationKl, PythonTerm,
-    RateSpread, RateTarget, Spread, StatePrediction,
+    RangePenalty, RateSpread, RateTarget, Spread, StatePrediction,
 };
 pub use objective::unit_rates::{FittedRates, RateError, RateOutput, RecordedUnits, UnitRates};
 pub use objective::{LossInputs, Objective, Part, Penalty};

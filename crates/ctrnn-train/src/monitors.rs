@@ -14,6 +14,7 @@ use crate::TrainError;
 use crate::batch::Batch;
 use crate::condition_states::condition_numbers;
 use crate::evaluation::ValidationSet;
+use crate::objective::penalty::participation_ratio;
 
 /// Number of validation trials on which the rates are monitored: so few that a validation takes hardly longer.
 pub const MONITORED_TRIALS: usize = 32;
@@ -223,11 +224,9 @@ fn values<B: Backend>(tensor: Tensor<B, 2>) -> Vec<f64> {
 
 /// Returns the participation ratio of rates from which their means were taken.
 fn participation<B: Backend>(centred: Tensor<B, 2>) -> Option<f64> {
-    let number = |tensor: Tensor<B, 1>| -> f64 { tensor.into_scalar().elem() };
-    let trace = number(centred.clone().square().sum());
     let covariance = centred.clone().transpose().matmul(centred);
-    let squares = number(covariance.square().sum());
-    (squares > 0.0).then(|| trace * trace / squares)
+    let ratio: f64 = participation_ratio(covariance).into_scalar().elem();
+    (ratio > 0.0).then_some(ratio)
 }
 
 /// Returns the spectral radius of the effective recurrent matrix, the largest of all layers.

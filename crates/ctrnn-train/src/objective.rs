@@ -1,5 +1,6 @@
 //! The objective that training minimises: a loss of the readout, penalties, and custom terms added by a program.
 
+mod chosen;
 pub mod config;
 mod inputs;
 pub(crate) mod loss;
@@ -21,6 +22,7 @@ use crate::TrainError;
 use crate::batch::Batch;
 use crate::gradients::Gradients;
 use crate::objective::config::{Loss, Normalisation, Omega};
+pub(crate) use chosen::Chosen;
 pub use inputs::LossInputs;
 pub use part::Part;
 pub use penalty::Penalty;
@@ -39,6 +41,8 @@ pub struct Objective {
     pub penalties: Vec<Penalty>,
     /// The vanishing-gradient penalty, which is computed in training only.
     pub omega: Option<Omega>,
+    /// Names of the terms that yield to the task: the gradient of their sum loses its component against the gradient of the loss.
+    pub yielding: Vec<String>,
 }
 
 impl From<Loss> for Objective {
@@ -49,6 +53,7 @@ impl From<Loss> for Objective {
             normalisation: Normalisation::default(),
             penalties: Vec::new(),
             omega: None,
+            yielding: Vec::new(),
         }
     }
 }
@@ -99,18 +104,12 @@ impl Objective {
 
     /// Returns the quantities that a forward pass must record for the penalties.
     pub fn record(&self) -> Record {
-        if self.penalties.iter().any(Penalty::needs_rates) {
-            Record::RATES
-        } else {
-            Record::OUTPUTS
-        }
+        record(self.penalties.iter())
     }
 
     /// Returns true if the penalties need no more of the rates than their sums over trials and time steps.
     pub fn sums_suffice(&self) -> bool {
-        self.penalties
-            .iter()
-            .all(|penalty| penalty.is_of_rate_sums() || !penalty.needs_rates())
+        sums_suffice(self.penalties.iter())
     }
 
     /// Returns true if sweeps compute the vanishing-gradient penalty on their way: the recurrent matrix is a parameter of its own. Custom
@@ -153,6 +152,20 @@ impl Objective {
     }
 }
 
+/// Returns the quantities that a forward pass must record for some penalties.
+fn record<'p>(mut penalties: impl Iterator<Item = &'p Penalty>) -> Record {
+    if penalties.any(Penalty::needs_rates) {
+        Record::RATES
+    } else {
+        Record::OUTPUTS
+    }
+}
+
+/// Returns true if some penalties need no more of the rates than their sums over trials and time steps.
+fn sums_suffice<'p>(mut penalties: impl Iterator<Item = &'p Penalty>) -> bool {
+    penalties.all(|penalty| penalty.is_of_rate_sums() || !penalty.needs_rates())
+}
+
 /// A custom term of the objective, added by a program: maps inputs to a tensor `[1]`.
 pub(crate) type CustomTerm<'a, B> =
     Box<dyn Fn(&LossInputs<B>) -> Result<Tensor<B, 1>, TrainError> + 'a>;
@@ -187,13 +200,62 @@ impl<B: AutodiffBackend> Minimised<'_, B> {
         self.custom.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Returns the quantities that a forward pass must record for the terms.
+    /// Returns the choice of all terms.
+    pub fn all(&self) -> Chosen {
+        Chosen::new(self.n_terms(), |_| true)
+    }
+
+    /// Returns the choice of one term.
+    pub fn only(&self, number: usize) -> Chosen {
+        Chosen::new(self.n_terms(), |other| other == number)
+    }
+
+    /// Returns the loss, the terms that yield to it, and the other ones, if there are terms that yield.
+    pub fn divided(&self) -> Option<[Chosen; 3]> {
+        let names = self.term_names();
+        let yielding = &self.objective.yielding;
+        let yields = |number: usize| number > 0 && yielding.contains(&names[number]);
+        let of = |is_chosen: &dyn Fn(usize) -> bool| Chosen::new(self.n_terms(), is_chosen);
+        let [loss, yielding] = [of(&|number| number == 0), of(&yields)];
+        let others = of(&|number| number > 0 && !yields(number));
+        (!yielding.is_empty()).then_some([loss, yielding, others])
+    }
+
+    fn n_terms(&self) -> usize {
+        self.number_of_custom() + self.custom.len()
+    }
+
+    /// Returns the number of the first custom term, which follows the loss, the penalties and the vanishing-gradient penalty.
+    fn number_of_custom(&self) -> usize {
+        1 + self.objective.penalties.len() + usize::from(self.objective.omega.is_some())
+    }
+
+    fn chosen_penalties(&self, chosen: &Chosen) -> impl Iterator<Item = &Penalty> {
+        let numbered = (1..).zip(&self.objective.penalties);
+        let own = numbered.filter(|(number, _)| chosen.has(*number));
+        own.map(|(_, penalty)| penalty)
+    }
+
+    fn has_custom(&self, chosen: &Chosen) -> bool {
+        (self.number_of_custom()..self.n_terms()).any(|number| chosen.has(number))
+    }
+
+    /// Returns the quantities that a forward pass must record for all terms.
     pub fn record(&self) -> Record {
-        match self.custom.as_slice() {
-            [] => self.objective.record(),
-            // A custom term may read the rates, so they are always recorded for it.
-            _ => Record::RATES,
+        self.record_of(&self.all())
+    }
+
+    /// Returns the quantities that a forward pass must record for some terms.
+    pub fn record_of(&self, chosen: &Chosen) -> Record {
+        if self.has_custom(chosen) {
+            return Record::RATES; // a custom term may read the rates
         }
+        record(self.chosen_penalties(chosen))
+    }
+
+    /// Returns true if some terms depend on more than the weights, or on a pass of their own.
+    pub fn needs_pass(&self, chosen: &Chosen) -> bool {
+        chosen.has(0) || self.record_of(chosen).rates
     }
 
     /// Computes the custom terms for a batch outside of training.
@@ -220,23 +282,29 @@ impl<B: AutodiffBackend> Minimised<'_, B> {
 }
 
 impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
-    /// Returns the pass with the terms that its sweeps compute on their way, if they can: sums of the rates in place of the rates, and
-    /// the vanishing-gradient penalty, whose value is complete after the backward pass ([`Evaluated::completed`]). Without perturbations
-    /// and with every trial ending at its own length.
-    pub fn fused(&self, network: &CtrnnModule<B>, pass: &Forward<B>) -> Forward<B> {
+    /// Returns the pass for some terms with those that its sweeps compute on their way, if they can: sums of the rates in place of the
+    /// rates, and the vanishing-gradient penalty, whose value is complete after the backward pass of the loss
+    /// ([`Evaluated::completed`]). Without perturbations and with every trial ending at its own length.
+    pub fn fused(
+        &self,
+        network: &CtrnnModule<B>,
+        pass: &Forward<B>,
+        chosen: &Chosen,
+    ) -> Forward<B> {
         let mut pass = pass.clone();
-        if !B::fuses_terms() || !self.custom.is_empty() {
+        if !B::fuses_terms() || self.has_custom(chosen) {
             return pass;
         }
         let objective = &self.objective;
-        if pass.record.rates && objective.sums_suffice() {
+        if pass.record.rates && sums_suffice(self.chosen_penalties(chosen)) {
             pass.record = Record {
                 rates: false,
                 rate_sums: true,
                 ..pass.record
             };
         }
-        if objective.fuses_omega(network.config()) {
+        let number = 1 + objective.penalties.len();
+        if objective.fuses_omega(network.config()) && chosen.has(0) && chosen.has(number) {
             pass.omega = (objective.omega).map(|omega| FusedOmega::new(omega.term()));
         }
         pass
@@ -254,43 +322,49 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
         trajectory: &Trajectory<B>,
         batch: &Batch<B>,
     ) -> Result<Evaluated<B>, TrainError> {
-        let terms = self.terms(network, forward, trajectory, batch)?;
-        Ok(Evaluated::of(terms))
+        self.of_chosen(network, forward, trajectory, batch, &self.all())
     }
 
-    /// Computes the terms of the objective of a batch, in the order of their names; the first one is the loss.
+    /// Computes some terms of the objective of a batch, as [`Minimised::of`]; the other ones are 0.
     ///
     /// # Errors
     /// If a custom term cannot be computed.
-    pub fn terms(
+    pub fn of_chosen(
         &self,
         network: &CtrnnModule<B>,
         forward: &Forward<B>,
         trajectory: &Trajectory<B>,
         batch: &Batch<B>,
-    ) -> Result<Vec<Tensor<B, 1>>, TrainError> {
+        chosen: &Chosen,
+    ) -> Result<Evaluated<B>, TrainError> {
         let Objective {
             loss,
             normalisation,
             penalties,
             omega,
+            ..
         } = &self.objective;
         let nonlinearity = network.config().output_nonlinearity;
         let loss = |outputs| loss.averaged(*normalisation, loss.seen(nonlinearity, outputs), batch);
         let inputs = LossInputs::new(network, trajectory.clone(), batch).in_training();
-        let mut terms = vec![loss(inputs.outputs.clone())];
-        terms.extend(penalties.iter().map(|penalty| penalty.value(&inputs)));
+        let mut terms = Terms::new(network, chosen);
+        terms.add(|| loss(inputs.outputs.clone()));
+        for penalty in penalties {
+            terms.add(|| penalty.value(&inputs));
+        }
         if let Some(omega) = omega.filter(|_| forward.omega.is_none()) {
-            let at = Sensitivity::of(network, forward, batch, loss);
-            terms.push(vanishing_gradient::omega(&omega, &inputs, &at));
+            terms.add(|| {
+                let at = Sensitivity::of(network, forward, batch, loss);
+                vanishing_gradient::omega(&omega, &inputs, &at)
+            });
         }
         for (_, term) in &self.custom {
-            terms.push(term(&inputs)?);
+            terms.try_add(|| term(&inputs))?;
         }
-        Ok(terms)
+        Ok(Evaluated::of(terms.values))
     }
 
-    /// Computes the contribution of a part of a batch to an objective whose terms are all sums ([`Objective::indivisible`]); penalties
+    /// Computes the contribution of a part of a batch to some terms of an objective that are sums ([`Objective::indivisible`]); penalties
     /// on weights belong to the first part.
     pub fn of_part(
         &self,
@@ -298,6 +372,7 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
         trajectory: Trajectory<B>,
         part: &Batch<B>,
         is_first: bool,
+        chosen: &Chosen,
     ) -> Evaluated<B> {
         let Objective {
             loss,
@@ -305,22 +380,64 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
             penalties,
             ..
         } = &self.objective;
-        let seen = loss.seen(
-            network.config().output_nonlinearity,
-            trajectory.outputs.clone(),
-        );
+        let nonlinearity = network.config().output_nonlinearity;
         let inputs = LossInputs::new(network, trajectory, part);
-        let none = || host_tensor(TensorData::new(vec![0.0], [1]), &network.device());
-        let penalties = penalties.iter().map(|penalty| {
-            if is_first || penalty.needs_rates() {
-                penalty.value(&inputs)
-            } else {
-                none()
-            }
+        let mut terms = Terms::new(network, chosen);
+        terms.add(|| {
+            let seen = loss.seen(nonlinearity, inputs.outputs.clone());
+            loss.averaged(*normalisation, seen, part)
         });
-        let loss = loss.averaged(*normalisation, seen, part);
-        Evaluated::of(std::iter::once(loss).chain(penalties).collect())
+        for penalty in penalties {
+            terms.add(|| {
+                if is_first || penalty.needs_rates() {
+                    penalty.value(&inputs)
+                } else {
+                    zero(network)
+                }
+            });
+        }
+        Evaluated::of(terms.values)
     }
+}
+
+/// Values of terms of an objective, in the order of their names, where terms that are not chosen are 0.
+struct Terms<'a, B: AutodiffBackend> {
+    network: &'a CtrnnModule<B>,
+    chosen: &'a Chosen,
+    values: Vec<Tensor<B, 1>>,
+}
+
+impl<'a, B: AutodiffBackend + RecurrenceBackend> Terms<'a, B> {
+    const fn new(network: &'a CtrnnModule<B>, chosen: &'a Chosen) -> Self {
+        Self {
+            network,
+            chosen,
+            values: Vec::new(),
+        }
+    }
+
+    /// Adds the next term, whose value is computed if it is chosen.
+    fn add(&mut self, value: impl FnOnce() -> Tensor<B, 1>) {
+        let added = self.try_add(|| Ok(value()));
+        added.expect("the value cannot fail");
+    }
+
+    fn try_add(
+        &mut self,
+        value: impl FnOnce() -> Result<Tensor<B, 1>, TrainError>,
+    ) -> Result<(), TrainError> {
+        let is_chosen = self.chosen.has(self.values.len());
+        self.values.push(if is_chosen {
+            value()?
+        } else {
+            zero(self.network)
+        });
+        Ok(())
+    }
+}
+
+fn zero<B: RecurrenceBackend>(network: &CtrnnModule<B>) -> Tensor<B, 1> {
+    host_tensor(TensorData::new(vec![0.0], [1]), &network.device())
 }
 
 /// Returns outputs, rates and final states of a pass without gradients.

@@ -24,6 +24,9 @@ mod perturbed;
 mod perturbed_test;
 mod rollback;
 mod stages;
+mod terms;
+#[cfg(test)]
+mod terms_test;
 mod trials;
 
 use std::sync::mpsc::channel;
@@ -441,29 +444,6 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             && !self.is_in_parts()
             && self.settings.perturbations.is_empty()
             && layers.all(|layer| layer.initial_state != InitialState::Carry)
-    }
-
-    fn gradients_of_pass(
-        &mut self,
-        batch: &Batch<B>,
-        pass: &Forward<B>,
-    ) -> Result<Computed<B>, TrainError> {
-        if self.is_in_parts() {
-            return self.gradients_in_parts(batch, pass);
-        }
-        let network = self.present_network();
-        let ends = !batch.is_padded() || !pass.lengths.is_empty();
-        let pass = if ends && self.settings.perturbations.is_empty() {
-            &self.minimised.fused(&network, pass)
-        } else {
-            pass
-        };
-        let trajectory = self.run_trials(&network, 0, batch.inputs.clone(), pass)?;
-        let loss = self.minimised.of(&network, pass, &trajectory, batch)?;
-        let gradients = loss.gradients(&network);
-        let loss = loss.completed(pass.omega.as_ref());
-        drop(network);
-        self.computed(batch, trajectory, &loss, gradients)
     }
 
     /// Returns what was computed of a batch, with its numbers as far as they are read from the device.

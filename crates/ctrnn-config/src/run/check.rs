@@ -68,6 +68,7 @@ impl Check<'_> {
         let objective = self.objective(&config.train.loss, loss, &model, clock);
         self.check_recordings(&config, &model, task.as_ref());
         self.check_python_terms(&config.train, &objective);
+        self.check_yielding(&config.train.loss, &objective);
         self.check_recompute(&config.train, &objective);
         let term_programs = self.agreed_programs(&config.train, programs);
         self.check_parts(&config.train, &objective, &model);

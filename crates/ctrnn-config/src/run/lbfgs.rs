@@ -69,6 +69,12 @@ fn of_gradients(train: &TrainConfig, objective: &Objective) -> Vec<Refusal> {
             "remove train.loss.omega, part of which is held constant in its gradient",
         ),
         (
+            !train.loss.yield_to_task.is_empty(),
+            "train.loss.yield_to_task",
+            exact,
+            "remove train.loss.yield_to_task, which changes the gradient",
+        ),
+        (
             !train.continual.is_none(),
             "train.continual",
             "minimises the loss alone",
@@ -188,6 +194,11 @@ mod tests {
             ("", "truncate_steps = 5", "train.truncate_steps"),
             ("", "rule.name = 'eprop'", "train.rule"),
             ("", "loss = { omega = { weight = 1 } }", "train.loss.omega"),
+            (
+                "",
+                "loss = { rate_l2 = 1, yield_to_task = ['rate_l2'] }",
+                "train.loss.yield_to_task",
+            ),
             ("", "dropout = 0.1", "train.dropout"),
             ("", "noise_schedule = { to = 0 }", "train.noise_schedule"),
             (

@@ -63,6 +63,8 @@ fn what_is_no_sum_cannot_be_divided() {
     let penalties = [
         ("rate_target", "{ weight = 1, rate = 0.1 }"),
         ("rate_spread", "{ weight = 1, measure = \"sd\" }"),
+        ("rate_range", "{ weight = 1, at_most = 0.5 }"),
+        ("participation", "{ weight = 1, at_most = 5 }"),
         (
             "population_kl",
             "{ weight = 1, first = [0, 5], second = [5, 10] }",
@@ -80,7 +82,7 @@ fn what_is_no_sum_cannot_be_divided() {
             refused(&train, &[], &[&message]);
         }
     }
-    let sums = "loss = { weight_l1 = 1e-3, weight_l2 = 1e-3, weight_deviation = 1e-3, rate_l1 = 1e-3, rate_l2 = 1e-3, rate_entropy = 1e-3 }";
+    let sums = "loss = { weight_l1 = 1e-3, weight_l2 = 1e-3, weight_deviation = 1e-3, rate_l1 = 1e-3, rate_l2 = 1e-3, rate_entropy = 1e-3, in_degree = { weight = 1e-3, at_most = 2 } }";
     read(&format!("truncate_steps = 4\naccumulate = 2\n{sums}"), &[]).unwrap();
 }
 

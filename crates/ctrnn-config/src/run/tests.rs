@@ -113,7 +113,7 @@ rate_target = { rate = 0.1 }
           |
         4 | rate_l3 = 1e-3
           | ^^^^^^^
-        help: did you mean "rate_l1" or "rate_l2"? Keys of [train.loss]: areas, hebbian, name, normalisation, omega, population_kl, projections, python, rate_entropy, rate_l1, rate_l2, rate_spread, rate_target, state_prediction, unit_rates, weight_deviation, weight_l1, weight_l2
+        help: did you mean "rate_l1" or "rate_l2"? Keys of [train.loss]: areas, hebbian, in_degree, name, normalisation, omega, participation, population_kl, projections, python, rate_entropy, rate_l1, rate_l2, rate_range, rate_spread, rate_target, state_prediction, unit_rates, weight_deviation, weight_l1, weight_l2, yield_to_task
 
         error[C004]: train.loss.rate_l2 = -1 must be at least 0
          --> run.toml:5:11

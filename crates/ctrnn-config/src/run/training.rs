@@ -81,7 +81,7 @@ impl Check<'_> {
                 "train.loss.{term} is not a sum over trials and time steps, so {key} cannot split a batch"
             );
             let problem = Diagnostic::new(Code::Training, message).help(format!(
-                "remove {key} or the penalty; weight_l1, weight_l2, weight_deviation, rate_l1, rate_l2, rate_entropy and unit_rates are sums"
+                "remove {key} or the penalty; weight_l1, weight_l2, weight_deviation, in_degree, rate_l1, rate_l2, rate_entropy and unit_rates are sums"
             ));
             self.report(problem, &[(&format!("train.loss.{term}"), ""), (key, "")]);
         }
@@ -200,6 +200,7 @@ impl Check<'_> {
             self.check_populations(groups, model.n_units);
         }
         self.check_penalised_parts(config, model);
+        self.check_bounds(config, model);
         if config.omega.is_some() {
             self.check_omega(model);
         }
@@ -208,6 +209,7 @@ impl Check<'_> {
             normalisation: config.normalisation,
             penalties: config.penalties(lag.unwrap_or(1), model),
             omega: config.omega,
+            yielding: config.yield_to_task.clone(),
         }
     }
 

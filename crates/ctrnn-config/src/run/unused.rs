@@ -52,6 +52,7 @@ impl Run {
             .chain(self.unused_of_model())
             .chain(self.unused_of_training())
             .chain(self.unused_of_loss())
+            .chain(self.unused_bounds())
             .chain(self.unused_of_rule())
             .collect()
     }

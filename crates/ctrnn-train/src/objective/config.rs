@@ -48,10 +48,24 @@ pub struct LossConfig {
     /// Penalty on the spread of the units' mean rates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_spread: Option<RateSpread>,
+    /// `c mean_i [ max(0, at_least - mu_i)^2 + max(0, mu_i - at_most)^2 ]`, with `mu_i` the mean of `r_i` over trials and times:
+    /// `{ weight, at_least, at_most }`, with one of the bounds or both. It limits means, not peaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_range: Option<RangePenalty>,
     /// `c` times the entropy of the population, `- sum_i p_i log p_i` with `p_i = |r_i| / sum_j |r_j|`, averaged over
     /// trials and times. Positive: few units share the activity; negative: many do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_entropy: Option<f64>,
+    /// `c [ max(0, 1 - PR / at_least)^2 + max(0, PR / at_most - 1)^2 ]`, with `PR = (tr C)^2 / tr C^2` the participation ratio of the
+    /// covariance `C` of the rates over trials and times, the number of dimensions that they fill: `{ weight, at_least, at_most }`, with
+    /// one of the bounds or both. Relative to the bound, so that a coefficient suits networks of any size; 0 dimensions if no rate
+    /// changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub participation: Option<RangePenalty>,
+    /// `c mean_i [ max(0, at_least - s_i)^2 + max(0, s_i - at_most)^2 ]`, with `s_i = sum_j |W_ij|` the weighted in-degree of unit i:
+    /// the absolute recurrent weights onto it, after sign and mask. `{ weight, at_least, at_most }`, with one of the bounds or both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_degree: Option<RangePenalty>,
     /// Penalty on the divergence between two groups of units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub population_kl: Option<PopulationKl>,
@@ -78,6 +92,11 @@ pub struct LossConfig {
     /// only in training. Takes a second pass over each batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub omega: Option<Omega>,
+    /// Penalties that yield to the task, by their keys: `["rate_l2", "areas.motor.rate_l1", "slow"]`. The gradient of their sum loses its
+    /// component against the gradient of the loss, over all parameters together: with `g . t < 0` it is `g - (g . t / |t|^2) t` (Yu et
+    /// al. 2020). Takes a second forward and backward pass in each step if one of them depends on rates or is a term of your own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub yield_to_task: Vec<String>,
     /// Terms of your own, as functions in Python, by the name of their column: the value of `slow` is `loss_slow` in `metrics.csv`.
     /// `python = { slow = { file = "my_loss.py", arguments = { weight = 0.1 } } }`
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -137,9 +156,15 @@ pub struct AreaPenalties {
     /// Penalty on the spread of the mean rates of the area's units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_spread: Option<RateSpread>,
+    /// Keeps the mean rate of each unit of the area within bounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_range: Option<RangePenalty>,
     /// `c` times the entropy of the area's population.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_entropy: Option<f64>,
+    /// Keeps the participation ratio of the area's rates within bounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub participation: Option<RangePenalty>,
 }
 
 /// Penalties on the weights of a projection.
@@ -158,6 +183,9 @@ pub struct ProjectionPenalties {
     #[schemars(range(min = 0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_deviation: Option<f64>,
+    /// Keeps the sum of the absolute weights of the projection onto each unit within bounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_degree: Option<RangePenalty>,
 }
 
 ctrnn_model::words! {
@@ -224,6 +252,21 @@ pub struct RateTarget {
     pub weight: f64,
     /// The target rate.
     pub rate: f64,
+}
+
+/// A penalty on what lies beyond bounds: none within them, and the square of the distance outside. One bound at least is given.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RangePenalty {
+    /// The coefficient `c`.
+    #[schemars(range(min = 0))]
+    pub weight: f64,
+    /// The lower bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<f64>,
+    /// The upper bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<f64>,
 }
 
 /// `c` times a measure of the spread of `mu_i`, the mean of `r_i` over trials and times, over units.

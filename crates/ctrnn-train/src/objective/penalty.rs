@@ -11,13 +11,13 @@ use ctrnn_model::{
 };
 
 use crate::objective::config::{
-    AreaPenalties, LossConfig, On, PerMatrix, PopulationKl, ProjectionPenalties, RateSpread,
-    RateTarget,
+    AreaPenalties, LossConfig, On, PerMatrix, PopulationKl, ProjectionPenalties, RangePenalty,
+    RateSpread, RateTarget,
 };
 use crate::objective::inputs::LossInputs;
 use crate::objective::part::Part;
 use crate::objective::unit_rates::FittedRates;
-pub(crate) use formulas::Statistic;
+pub(crate) use formulas::{Statistic, participation_ratio};
 
 /// A penalty with its coefficient; for the formulas, see the fields of [`LossConfig`].
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,10 @@ pub enum Penalty {
     RateL2(f64),
     RateTarget(RateTarget),
     RateSpread(RateSpread),
+    RateRange(RangePenalty),
     RateEntropy(f64),
+    Participation(RangePenalty),
+    InDegree(RangePenalty),
     PopulationKl(PopulationKl),
     Hebbian(f64),
     /// The coefficient, and the lag in time steps.
@@ -68,7 +71,7 @@ impl LossConfig {
     }
 
     /// Returns the penalties that act on all units and weights.
-    fn of_whole_network(&self, lag: usize) -> [Option<Penalty>; 11] {
+    fn of_whole_network(&self, lag: usize) -> [Option<Penalty>; 14] {
         [
             self.weight_l1.map(Penalty::WeightL1),
             self.weight_l2.map(Penalty::WeightL2),
@@ -78,7 +81,10 @@ impl LossConfig {
             self.rate_l2.map(Penalty::RateL2),
             self.rate_target.map(Penalty::RateTarget),
             self.rate_spread.map(Penalty::RateSpread),
+            self.rate_range.map(Penalty::RateRange),
             self.rate_entropy.map(Penalty::RateEntropy),
+            self.participation.map(Penalty::Participation),
+            self.in_degree.map(Penalty::InDegree),
             self.population_kl.map(Penalty::PopulationKl),
             self.hebbian.map(Penalty::Hebbian),
             self.state_prediction
@@ -94,7 +100,9 @@ impl AreaPenalties {
             self.rate_l2.map(Penalty::RateL2),
             self.rate_target.map(Penalty::RateTarget),
             self.rate_spread.map(Penalty::RateSpread),
+            self.rate_range.map(Penalty::RateRange),
             self.rate_entropy.map(Penalty::RateEntropy),
+            self.participation.map(Penalty::Participation),
         ];
         all.into_iter().flatten().collect()
     }
@@ -111,6 +119,7 @@ impl ProjectionPenalties {
             self.weight_l1.map(|c| Penalty::WeightL1(of(c))),
             self.weight_l2.map(|c| Penalty::WeightL2(of(c))),
             self.weight_deviation.map(deviation),
+            self.in_degree.map(Penalty::InDegree),
         ];
         all.into_iter().flatten().collect()
     }
@@ -137,7 +146,10 @@ impl Penalty {
             Self::RateL2(_) => "rate_l2",
             Self::RateTarget(_) => "rate_target",
             Self::RateSpread(_) => "rate_spread",
+            Self::RateRange(_) => "rate_range",
             Self::RateEntropy(_) => "rate_entropy",
+            Self::Participation(_) => "participation",
+            Self::InDegree(_) => "in_degree",
             Self::PopulationKl(_) => "population_kl",
             Self::Hebbian(_) => "hebbian",
             Self::StatePrediction(..) => "state_prediction",
@@ -164,6 +176,9 @@ impl Penalty {
             | Self::StatePrediction(c, _) => Some(*c),
             Self::RateTarget(target) => Some(target.weight),
             Self::RateSpread(spread) => Some(spread.weight),
+            Self::RateRange(range) | Self::Participation(range) | Self::InDegree(range) => {
+                Some(range.weight)
+            }
             Self::PopulationKl(groups) => Some(groups.weight),
             Self::UnitRates(fitted) => Some(fitted.config.weight),
         }
@@ -173,7 +188,10 @@ impl Penalty {
     pub(crate) fn needs_rates(&self) -> bool {
         match self {
             Self::OfPart(_, _, penalty) => penalty.needs_rates(),
-            Self::WeightL1(_) | Self::WeightL2(_) | Self::WeightDeviation(..) => false,
+            Self::WeightL1(_)
+            | Self::WeightL2(_)
+            | Self::WeightDeviation(..)
+            | Self::InDegree(_) => false,
             _ => true,
         }
     }
@@ -182,7 +200,11 @@ impl Penalty {
     pub(crate) fn is_of_rate_sums(&self) -> bool {
         match self {
             Self::OfPart(_, _, penalty) => penalty.is_of_rate_sums(),
-            Self::RateL1(_) | Self::RateL2(_) | Self::RateTarget(_) | Self::RateSpread(_) => true,
+            Self::RateL1(_)
+            | Self::RateL2(_)
+            | Self::RateTarget(_)
+            | Self::RateSpread(_)
+            | Self::RateRange(_) => true,
             _ => false,
         }
     }
@@ -290,8 +312,15 @@ impl Penalty {
             }
             Self::RateL1(_) => formulas::rate_l1(rates(), batch),
             Self::RateL2(_) => formulas::rate_l2(rates(), batch),
-            Self::RateTarget(_) | Self::RateSpread(_) => formulas::unit_rates(rates(), batch),
+            Self::RateTarget(_) | Self::RateSpread(_) | Self::RateRange(_) => {
+                formulas::unit_rates(rates(), batch)
+            }
             Self::RateEntropy(_) => formulas::rate_entropy(rates(), batch),
+            Self::Participation(_) => formulas::covariance(rates(), batch),
+            Self::InDegree(range) => {
+                let w_rc = inputs.weights_of_part(layer.effective_weights(Matrix::Recurrent));
+                weights(formulas::in_degree(w_rc, range))
+            }
             Self::PopulationKl(groups) => formulas::group_moments(rates(), batch, groups),
             Self::Hebbian(_) => {
                 formulas::hebbian(rates(), layer.effective_weights(Matrix::Recurrent), batch)
@@ -313,6 +342,8 @@ impl Penalty {
             Self::OfPart(_, _, penalty) => return penalty.of_layer(statistic),
             Self::RateTarget(target) => formulas::rate_target(statistic, target.rate),
             Self::RateSpread(spread) => formulas::rate_spread(statistic, spread.measure),
+            Self::RateRange(range) => formulas::rate_range(statistic, range),
+            Self::Participation(range) => formulas::participation(statistic, range),
             Self::PopulationKl(_) => formulas::population_kl(statistic),
             _ => statistic.one(),
         };
@@ -358,7 +389,8 @@ fn by_matrix<B: Backend>(
         .map(|((name, w), coefficient)| {
             measure(inputs.weights_of_part(entries(&name, w))) * coefficient
         });
-    let none = || host_tensor(TensorData::new(vec![0.0], [1]), &layer.device());
+    // A function of the weights, which has a gradient like any other.
+    let none = || layer.effective_weights(Matrix::Recurrent).sum() * 0.0;
     values.reduce(|sum, value| sum + value).unwrap_or_else(none)
 }
 

@@ -10,7 +10,9 @@ use ctrnn_model::{
 use ctrnn_random::{Key, Stream};
 use ctrnn_tasks::{Clock, ConditionOrder, Duration, Integrator, Mask, Target};
 
-use super::config::{LossConfig, On, PerMatrix, PopulationKl, RateSpread, RateTarget};
+use super::config::{
+    LossConfig, On, PerMatrix, PopulationKl, RangePenalty, RateSpread, RateTarget,
+};
 use super::*;
 use crate::burn_test::{batch, outputs, values};
 use crate::evaluation::{Breakdown, EvaluationTrials, Scored, evaluate_terms, evaluation_trials};
@@ -118,8 +120,8 @@ fn penalties_on_weights_by_hand() {
 /// initial value was 5.
 #[test]
 fn penalties_on_areas_and_projections_by_hand() {
-    let text = "areas = { b = { rate_l2 = 2, rate_l1 = 1, rate_target = { weight = 1, rate = 0 } } }\n\
-                projections = { \"a -> b\" = { weight_l1 = 10, weight_deviation = 1 }, \"* -> a\" = { weight_l2 = 1 } }";
+    let text = "areas = { b = { rate_l2 = 2, rate_l1 = 1, rate_target = { weight = 1, rate = 0 }, rate_range = { weight = 4, at_most = 0.5 } } }\n\
+                projections = { \"a -> b\" = { weight_l1 = 10, weight_deviation = 1, in_degree = { weight = 4, at_most = 0.5 } }, \"* -> a\" = { weight_l2 = 1 } }";
     let config: LossConfig = toml::from_str(text).unwrap();
     let area = |units| Area {
         units,
@@ -152,9 +154,11 @@ fn penalties_on_areas_and_projections_by_hand() {
         ("areas.b.rate_l1", 2.0),
         ("areas.b.rate_l2", 10.0),
         ("areas.b.rate_target", 1.0), // the mean rate is 1
+        ("areas.b.rate_range", 1.0),
         ("projections.* -> a.weight_l2", 5.0),
         ("projections.a -> b.weight_l1", 20.0),
         ("projections.a -> b.weight_deviation", 9.0),
+        ("projections.a -> b.in_degree", 9.0),
     ];
     for ((name, found), (expected_name, expected)) in found.iter().zip(expected) {
         assert_eq!(name, expected_name);
@@ -270,6 +274,82 @@ fn the_spread_of_rates_by_hand() {
     }
 }
 
+fn range(
+    weight: f64,
+    at_least: impl Into<Option<f64>>,
+    at_most: impl Into<Option<f64>>,
+) -> RangePenalty {
+    RangePenalty {
+        weight,
+        at_least: at_least.into(),
+        at_most: at_most.into(),
+    }
+}
+
+/// The mean 2 is 0.25 above 1.75, the mean 1 is 0.5 below 1.5: 2 (0.0625 + 0.25) / 2. The slopes in the means are 2 * 0.25 and
+/// -2 * 0.5, of which each of the three samples has a third, and padding nothing.
+#[test]
+fn the_range_of_rates_by_hand() {
+    let penalty = Penalty::RateRange(range(2.0, 1.5, 1.75));
+    assert_near(of_rates(&penalty), 0.3125);
+    assert_near(of_rates(&Penalty::RateRange(range(2.0, 1.0, 2.0))), 0.0);
+    assert_near(
+        of_rates(&Penalty::RateRange(range(2.0, None, 1.75))),
+        0.0625,
+    );
+    let rates = outputs([2, 2, 2], &RATES).require_grad();
+    let (network, batch) = (network(2, &[]), trials(&[2, 1]));
+    let inputs = LossInputs::new(&network, trajectory(rates.clone()), &batch);
+    let grads = penalty.value(&inputs).backward();
+    let found: Vec<f64> = rates.grad(&grads).unwrap().into_data().iter().collect();
+    let (high, low) = (1.0 / 6.0, -1.0 / 3.0);
+    for (found, expected) in found
+        .into_iter()
+        .zip([high, low, high, low, high, low, 0.0, 0.0])
+    {
+        // burn divides by the number of samples in single precision on the way back.
+        assert!((found - expected).abs() < 1e-7, "{found} is not {expected}");
+    }
+}
+
+/// Deviations (-1, 1, 0) and (-2, -1, 3): C = (2, 1; 1, 14) / 3, PR = 16^2 / (4 + 1 + 1 + 196) = 128 / 101. Rates that do not change
+/// have 0 dimensions and no slope.
+#[test]
+fn the_range_of_the_participation_ratio_by_hand() {
+    let above = Penalty::Participation(range(3.0, None, 1.0));
+    assert_near(of_rates(&above), 3.0 * (27.0f64 / 101.0).powi(2));
+    let below = Penalty::Participation(range(1.0, 2.0, None));
+    assert_near(of_rates(&below), (37.0f64 / 101.0).powi(2));
+    let rates = outputs([1, 2, 2], &[0.3, 0.1, 0.3, 0.1]).require_grad();
+    let (network, batch) = (network(2, &[]), trials(&[2]));
+    let inputs = LossInputs::new(&network, trajectory(rates.clone()), &batch);
+    let value = below.value(&inputs);
+    let slopes = rates.grad(&value.backward()).unwrap().into_data();
+    assert_near(values(&value)[0], 1.0);
+    assert!(slopes.iter::<f64>().all(|slope| slope == 0.0), "{slopes}");
+}
+
+/// Sums of moduli 1.5 and 2 against 1: 4 (0.25 + 1) / 2, with the slopes 4 * 0.5 and 4 * 1 times the signs of the weights; against 1.75
+/// from below: (0.0625 + 0) / 2.
+#[test]
+fn the_range_of_the_in_degree_by_hand() {
+    let weights = ("recurrent.weight", vec![0.5, -1.0, 2.0, 0.0]);
+    let (network, batch) = (network(2, &[weights]), trials(&[1]));
+    let of = |range| {
+        let inputs = LossInputs::new(&network, trajectory(outputs([1, 1, 2], &[0.0; 2])), &batch);
+        Penalty::InDegree(range).value(&inputs)
+    };
+    assert_near(values(&of(range(1.0, 1.75, None)))[0], 0.03125);
+    let value = of(range(4.0, None, 1.0));
+    assert_near(values(&value)[0], 2.5);
+    let gradients = Gradients::of(&network, value.backward());
+    let of_weights = gradients.0[&Parameter::RECURRENT_WEIGHT].to_data();
+    let expected = [2.0, -2.0, 4.0, 0.0];
+    for (found, expected) in of_weights.iter::<f64>().zip(expected) {
+        assert_near(found, expected);
+    }
+}
+
 /// p is (1/2, 1/2), (1, 0), (1/3, 2/3): entropies ln 2, 0, and ln 3 - 2/3 ln 2; their mean.
 #[test]
 fn the_entropy_of_rates_by_hand() {
@@ -322,7 +402,10 @@ fn every_penalty() -> Vec<Penalty> {
             weight: 1.3,
             rate: 0.2,
         }),
+        rate_range: Some(range(1.6, 0.5, 0.6)),
         rate_entropy: Some(-0.6),
+        participation: Some(range(0.9, 3.5, None)),
+        in_degree: Some(range(0.8, None, 0.3)),
         population_kl: Some(PopulationKl {
             weight: 0.05,
             first: [0, 2],
@@ -350,6 +433,7 @@ fn every_penalty() -> Vec<Penalty> {
             .chain(spreads)
             .collect(),
         omega: None,
+        yielding: Vec::new(),
     };
     objective.measured_from(&from).penalties
 }
@@ -393,6 +477,7 @@ impl Case {
                 normalisation: Normalisation::Trials,
                 penalties,
                 omega: None,
+                yielding: Vec::new(),
             },
             custom: Vec::new(),
         }
@@ -645,7 +730,7 @@ fn of_pass(
         ..Forward::default()
     };
     let pass = if is_fused {
-        minimised.fused(&case.network, &pass)
+        minimised.fused(&case.network, &pass, &minimised.all())
     } else {
         pass
     };
@@ -701,7 +786,10 @@ fn fused_terms_are_those_of_the_tensors() {
             }
         }
     }
-    assert_eq!(n_fused, 11, "l1, l2, target, four spreads, four of Omega");
+    assert_eq!(
+        n_fused, 12,
+        "l1, l2, target, range, four spreads, four of Omega"
+    );
 }
 
 /// A recurrent matrix of factors, or one that the readout feeds into, keeps Omega in a second pass.

@@ -1,7 +1,7 @@
 //! Monitors in the training loop: the weights from which they measure the drift, and the gradients of single terms of the loss.
 
 use burn::tensor::ElementConversion;
-use ctrnn_model::{CtrnnModule, TrainingBackend, Weights};
+use ctrnn_model::{CtrnnModule, Forward, TrainingBackend, Weights};
 
 use super::Trainer;
 use crate::TrainError;
@@ -70,17 +70,26 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         if self.settings.train.truncate_steps.is_some() {
             return Ok(Vec::new());
         }
-        let (batch, mut pass) =
-            monitored_pass(&self.network, &self.validation[0], self.settings.seed)?;
-        pass.record = self.minimised.record();
-        let gradients = |(k, name): (usize, String)| {
-            // A backward pass uses up what the forward pass has recorded, so each term has a pass of its own.
-            let trajectory = self.network.forward(batch.inputs.clone(), &pass);
-            let mut terms = self
-                .minimised
-                .terms(&self.network, &pass, &trajectory, &batch)?;
-            let gradients = Gradients::of(&self.network, terms.swap_remove(k).backward());
-            Ok((name, gradients))
+        let (minimised, network) = (&self.minimised, &self.network);
+        let (batch, pass) = monitored_pass(network, &self.validation[0], self.settings.seed)?;
+        let mut trajectory = None;
+        let gradients = |(number, name): (usize, String)| {
+            let chosen = minimised.only(number);
+            let record = minimised.record_of(&chosen);
+            let pass = Forward {
+                record,
+                ..pass.clone()
+            };
+            let pass = minimised.fused(network, &pass, &chosen);
+            // A backward pass uses up what the forward pass has recorded, so each term that depends on one has its own.
+            if minimised.needs_pass(&chosen) {
+                trajectory = Some(network.forward(batch.inputs.clone(), &pass));
+            }
+            let trajectory = trajectory
+                .as_ref()
+                .expect("the loss, which is the first term, has one");
+            let value = minimised.of_chosen(network, &pass, trajectory, &batch, &chosen)?;
+            Ok((name, value.gradients(network)))
         };
         names.into_iter().enumerate().map(gradients).collect()
     }

@@ -113,3 +113,14 @@ fn a_loss_without_further_terms_has_no_gradients_of_terms() {
     let trainer = trainer(&task, &network(), Vec::new());
     assert!(trainer.term_gradients().unwrap().is_empty());
 }
+
+/// A penalty with the coefficient 0 for every matrix has a gradient of 0.
+#[test]
+fn a_penalty_without_a_coefficient_has_no_slope() {
+    let task = Waves { lengths: vec![5] };
+    let none = Penalty::WeightL2(PerMatrix::default());
+    let trainer = trainer(&task, &network(), vec![none]);
+    let terms = trainer.term_gradients().unwrap();
+    let of_penalty = numbers(&terms[1].1).into_values().flatten();
+    assert!(of_penalty.into_iter().all(|slope| slope == 0.0));
+}

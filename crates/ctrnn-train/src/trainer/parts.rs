@@ -13,11 +13,12 @@ use ctrnn_model::{
     CtrnnModule, Forward, TrainingBackend, Trajectory, UnitState, cat_rows, host_tensor,
 };
 
-use super::{Computed, Trainer};
+use super::Trainer;
+use super::terms::Differentiated;
 use crate::TrainError;
 use crate::batch::Batch;
 use crate::gradients::Gradients;
-use crate::objective::Evaluated;
+use crate::objective::{Chosen, Evaluated};
 use crate::settings::TrainConfig;
 
 /// State of each layer, from the inputs up.
@@ -77,27 +78,30 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         train.truncate_steps.is_some() || train.accumulate > 1
     }
 
-    /// Computes the gradients of a batch part by part.
+    /// Computes some terms of the objective of a batch and their gradient part by part.
     ///
     /// # Errors
-    /// As [`Trainer::gradients`]; also if a term of the objective cannot be computed in parts, or a trial with delays would be cut.
-    pub(super) fn gradients_in_parts(
-        &mut self,
+    /// If a term of the objective cannot be computed in parts, or a trial with delays would be cut.
+    pub(super) fn terms_in_parts(
+        &self,
+        network: &CtrnnModule<B>,
         batch: &Batch<B>,
         pass: &Forward<B>,
-    ) -> Result<Computed<B>, TrainError> {
+        chosen: &Chosen,
+    ) -> Result<Differentiated<B>, TrainError> {
         self.check_parts()?;
         let mut sums = None;
-        let network = self.present_network();
         let ended: Vec<Ended<B>> = self
             .courses(batch, pass)
             .into_iter()
-            .map(|course| self.course(&network, batch, pass, course, &mut sums))
+            .map(|course| self.course(network, batch, pass, course, chosen, &mut sums))
             .collect::<Result<_, _>>()?;
-        drop(network);
         let Sums { value, gradients } = sums.expect("a batch has a time step");
-        let trajectory = joined(ended);
-        self.computed(batch, trajectory, &value, gradients)
+        Ok(Differentiated {
+            trajectory: joined(ended),
+            value,
+            gradients,
+        })
     }
 
     /// Returns the trials that run together, each group with its number of time steps.
@@ -121,13 +125,15 @@ impl<B: TrainingBackend> Trainer<'_, B> {
             .collect()
     }
 
-    /// Runs some of the trials through `n_steps` time steps, window by window, and adds value and gradients of each to the sums.
+    /// Runs some of the trials through `n_steps` time steps, window by window, and adds value and gradients of the chosen terms in each
+    /// to the sums.
     fn course(
         &self,
         network: &CtrnnModule<B>,
         batch: &Batch<B>,
         pass: &Forward<B>,
         (trials, n_steps): (Range<usize>, usize),
+        chosen: &Chosen,
         sums: &mut Option<Sums<B>>,
     ) -> Result<Ended<B>, TrainError> {
         let [window, stride] = self.settings.train.truncation(n_steps);
@@ -149,7 +155,8 @@ impl<B: TrainingBackend> Trainer<'_, B> {
             let trajectory = last_steps(trajectory, seen.start - run.start, seen.len());
             outputs.push(trajectory.outputs.clone().inner());
             let is_first = sums.is_none();
-            let value = self.minimised.of_part(network, trajectory, &part, is_first);
+            let minimised = &self.minimised;
+            let value = minimised.of_part(network, trajectory, &part, is_first, chosen);
             let gradients = value.gradients(network);
             *sums = Some(match sums.take() {
                 None => Sums { value, gradients },

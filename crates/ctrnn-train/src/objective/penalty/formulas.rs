@@ -4,11 +4,12 @@
 //! successive batches can be joined, so that the penalty over all trials does not depend on how they are divided into
 //! batches. Rates are time-major `[T,B,N]`; padding is never included.
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use ctrnn_model::host_tensor;
 
 use crate::batch::Batch;
-use crate::objective::config::{PopulationKl, Spread};
+use crate::objective::config::{PopulationKl, RangePenalty, Spread};
 
 /// Small constant that keeps logarithms, roots and quotients finite for silent units.
 const TINY: f64 = 1e-12;
@@ -20,6 +21,8 @@ pub(crate) struct Statistic<B: Backend> {
     mean: Tensor<B, 3>,
     /// The variance about the mean, `[1,1,K]`, if the penalty depends on it.
     variance: Option<Tensor<B, 3>>,
+    /// The covariance, `[1,K,K]`, if the penalty depends on it.
+    covariance: Option<Tensor<B, 3>>,
     /// Number of samples.
     samples: f64,
 }
@@ -27,9 +30,15 @@ pub(crate) struct Statistic<B: Backend> {
 impl<B: Backend> Statistic<B> {
     /// Wraps the mean of a scalar, `[1]`, over this many samples.
     pub fn of_one(mean: Tensor<B, 1>, samples: f64) -> Self {
+        Self::of_means(mean.reshape([1, 1, 1]), samples)
+    }
+
+    /// Wraps means `[1,1,K]` over this many samples.
+    fn of_means(mean: Tensor<B, 3>, samples: f64) -> Self {
         Self {
-            mean: mean.reshape([1, 1, 1]),
+            mean,
             variance: None,
+            covariance: None,
             samples,
         }
     }
@@ -41,7 +50,8 @@ impl<B: Backend> Statistic<B> {
 
     /// Returns true if all entries are finite.
     pub fn is_finite(&self) -> bool {
-        let mut all = std::iter::once(&self.mean).chain(&self.variance);
+        let spread = self.variance.iter().chain(&self.covariance);
+        let mut all = std::iter::once(&self.mean).chain(spread);
         all.all(|tensor| tensor.to_data().iter::<f64>().all(f64::is_finite))
     }
 
@@ -54,11 +64,16 @@ impl<B: Backend> Statistic<B> {
         }
         let part = other.samples / samples;
         let change = other.mean - self.mean.clone();
-        let join = |(own, other): (Tensor<B, 3>, Tensor<B, 3>)| {
-            own.clone() + (other - own) * part + change.clone().square() * (part * (1.0 - part))
+        let join = |own: Tensor<B, 3>, other: Tensor<B, 3>, products: Tensor<B, 3>| {
+            own.clone() + (other - own) * part + products * (part * (1.0 - part))
         };
+        let squares = || change.clone().square();
+        let products = || change.clone().swap_dims(1, 2).matmul(change.clone());
+        let variances = self.variance.zip(other.variance);
+        let covariances = self.covariance.zip(other.covariance);
         Self {
-            variance: self.variance.zip(other.variance).map(join),
+            variance: variances.map(|(own, other)| join(own, other, squares())),
+            covariance: covariances.map(|(own, other)| join(own, other, products())),
             mean: self.mean + change * part,
             samples,
         }
@@ -84,25 +99,41 @@ pub(crate) fn mean_of_sums<B: Backend>(sums: Tensor<B, 1>, batch: &Batch<B>) -> 
 
 /// Computes [`unit_rates`] from the sums of the units.
 pub(crate) fn unit_rates_of_sums<B: Backend>(sums: Tensor<B, 1>, batch: &Batch<B>) -> Statistic<B> {
-    Statistic {
-        mean: sums.unsqueeze() / batch.within_sum,
-        variance: None,
-        samples: batch.within_sum,
-    }
+    Statistic::of_means(sums.unsqueeze() / batch.within_sum, batch.within_sum)
 }
 
 /// Computes `mu_i`, the mean rate of each unit.
 pub(crate) fn unit_rates<B: Backend>(rates: Tensor<B, 3>, batch: &Batch<B>) -> Statistic<B> {
-    Statistic {
-        mean: unit_means(rates, batch),
-        variance: None,
-        samples: batch.within_sum,
-    }
+    Statistic::of_means(unit_means(rates, batch), batch.within_sum)
 }
 
 /// Computes `mean_i (mu_i - rate)^2`, `[1]`.
 pub(crate) fn rate_target<B: Backend>(of_units: Statistic<B>, rate: f64) -> Tensor<B, 1> {
     (of_units.mean - rate).square().mean()
+}
+
+/// Computes `mean_i [ max(0, at_least - mu_i)^2 + max(0, mu_i - at_most)^2 ]`, `[1]`.
+pub(crate) fn rate_range<B: Backend>(of_units: Statistic<B>, range: &RangePenalty) -> Tensor<B, 1> {
+    beyond(of_units.mean, range, |_| 1.0).mean()
+}
+
+/// Computes `mean_i [ max(0, at_least - s_i)^2 + max(0, s_i - at_most)^2 ]` with `s_i = sum_j |W_ij|`, `[1]`.
+pub(crate) fn in_degree<B: Backend>(weights: Tensor<B, 2>, range: &RangePenalty) -> Tensor<B, 1> {
+    beyond(weights.abs().sum_dim(1), range, |_| 1.0).mean()
+}
+
+/// Computes the square of the distance of each entry from a range, in units that `unit` gives for each bound; 0 within the range.
+fn beyond<B: Backend, const D: usize>(
+    values: Tensor<B, D>,
+    range: &RangePenalty,
+    unit: impl Fn(f64) -> f64,
+) -> Tensor<B, D> {
+    let below = (range.at_least).map(|bound| (-values.clone() + bound) / unit(bound));
+    let above = (range.at_most).map(|bound| (values.clone() - bound) / unit(bound));
+    let squares = below.into_iter().chain(above);
+    let squares = squares.map(|distance| distance.clamp_min(0.0).square());
+    let sum = squares.reduce(|below, above| below + above);
+    sum.unwrap_or_else(|| values.zeros_like())
 }
 
 /// Computes the spread of the units' mean rates, `[1]`.
@@ -126,6 +157,50 @@ pub(crate) fn rate_entropy<B: Backend>(rates: Tensor<B, 3>, batch: &Batch<B>) ->
     mean(-(p.clone() * (p + TINY).log()).sum_dim(2), batch)
 }
 
+/// Computes the mean rate of each unit, and the covariance of the rates.
+pub(crate) fn covariance<B: Backend>(rates: Tensor<B, 3>, batch: &Batch<B>) -> Statistic<B> {
+    let [steps, trials, units] = rates.dims();
+    // The covariance has no slope in the mean, since deviations sum to 0.
+    let mean = unit_means(rates.clone().detach(), batch);
+    let deviation = within(rates - mean.clone(), batch);
+    let rows = deviation.reshape([steps * trials, units]);
+    // The products are symmetric. With one factor held constant the backward pass multiplies once, not twice; the transpose has the
+    // slope in the other factor.
+    let products = rows.clone().detach().transpose().matmul(rows);
+    let covariance = products.clone() + products.clone().transpose() - products.detach();
+    let covariance = covariance / batch.within_sum;
+    Statistic {
+        covariance: Some(covariance.unsqueeze()),
+        ..Statistic::of_means(mean, batch.within_sum)
+    }
+}
+
+/// Computes `max(0, 1 - PR / at_least)^2 + max(0, PR / at_most - 1)^2` with the participation ratio `PR`, `[1]`.
+pub(crate) fn participation<B: Backend>(
+    moments: Statistic<B>,
+    range: &RangePenalty,
+) -> Tensor<B, 1> {
+    let covariance = moments.covariance.expect("moments have a covariance");
+    let ratio = participation_ratio(covariance.squeeze_dim::<2>(0));
+    beyond(ratio, range, |bound| bound)
+}
+
+/// Computes the participation ratio `(tr C)^2 / tr C^2` of a covariance `[N,N]`, which may have any factor, `[1]`; 0 if no rate changes.
+///
+/// # References
+/// Gao et al. (2017), A theory of multineuronal dimensionality, dynamics and measurement.
+pub(crate) fn participation_ratio<B: Backend>(covariance: Tensor<B, 2>) -> Tensor<B, 1> {
+    let [units, _] = covariance.dims();
+    let diagonal = (0..units * units).map(|k| f32::from(u8::from(k % (units + 1) == 0)));
+    let diagonal = TensorData::new(diagonal.collect(), [units, units]);
+    let diagonal = host_tensor(diagonal, &covariance.device());
+    let trace = (covariance.clone() * diagonal).sum();
+    // Divided by the trace first: squares of small variances are 0 in single precision.
+    let size = trace.clone().clamp_min(TINY);
+    let shares = covariance / size.clone().unsqueeze::<2>();
+    (trace / size).square() / shares.square().sum().clamp_min(TINY)
+}
+
 /// Computes mean and variance of every unit of the first group, followed by those of the second.
 pub(crate) fn group_moments<B: Backend>(
     rates: Tensor<B, 3>,
@@ -137,9 +212,8 @@ pub(crate) fn group_moments<B: Backend>(
     let mean = unit_means(both.clone(), batch);
     let deviation = both - mean.clone();
     Statistic {
-        mean,
         variance: Some(unit_means(deviation.square(), batch)),
-        samples: batch.within_sum,
+        ..Statistic::of_means(mean, batch.within_sum)
     }
 }
 
