@@ -112,8 +112,16 @@ def trained(words, threads, progress, on_validation):
     if exit_code == 75 and not (watch and watch.has_stopped):
         raise Stopped(said.text().strip(), run_dir)
     if exit_code not in (0, 75):
-        raise CtrnnError(error_of(said), exit_code)
+        raise CtrnnError(in_python(error_of(said)), exit_code)
     return load_run(run_dir)
+
+
+def in_python(text):
+    """Returns an error with the arguments of `train` in place of a command line, if it is about a run that exists already."""
+    if not text.startswith("error[F004]") or "--force" not in text:
+        return text
+    what, _, _ = text.partition("\n")
+    return f"{what}\nhelp: `force=True` replaces it, another `run_dir` keeps both, and `ctrnn.load_run(run_dir).resume()` continues it"
 
 
 def folder_of(words):

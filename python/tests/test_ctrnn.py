@@ -55,6 +55,11 @@ class Training(unittest.TestCase):
         self.assertIn("n_units", str(caught.exception))
         self.assertTrue(caught.exception.code.startswith("C"))
         self.assertFalse(fresh("wrong").exists())
+        with self.assertRaisesRegex(ctrnn.CtrnnError, "exists already\nhelp: `force=True` replaces it") as caught:
+            ctrnn.train(SMOKE, {"train.steps": 3}, run_dir=RUN.path, progress=False)
+        self.assertEqual(caught.exception.code, "F004")
+        command = subprocess.run([sys.executable, "-m", "ctrnn", "train", SMOKE, "--run-dir", RUN.path], capture_output=True, text=True)
+        self.assertIn(f"train-ctrnn train {SMOKE} --run-dir {RUN.path} --force", command.stderr)
         with self.assertRaises(FileNotFoundError):
             ctrnn.load_run(fresh("nothing"))
         with self.assertRaisesRegex(TypeError, "configuration"):

@@ -81,7 +81,8 @@ pub fn run_exists(path: &Path, run: &Run) -> Failure {
         differences(&before, &run.table_in(&folder))
     });
     let what = format!("the run folder {} exists already", path.display());
-    let words = std::env::args_os().skip(1);
+    // Under Python the interpreter and its script come before.
+    let words = std::env::args_os().skip_while(|word| word != "train");
     let command: Vec<String> = words.map(|word| word.to_string_lossy().into()).collect();
     let help = format!(
         "continue it:  train-ctrnn resume {}\n        replace it:   train-ctrnn {} --force\n        keep both:    --run-dir {}",
