@@ -462,8 +462,10 @@ fn an_interrupted_run_saves_and_exits_with_75() {
     );
     let step = last_step(&project, "run");
     assert_eq!(project.json("run/model/model.json")["step"], step);
-    let last = rows(&project, "run").pop();
-    assert_eq!(last, Some(format!("{step} train")), "nothing is lost");
+    // Where the signal comes while a batch is made, a validation may be last.
+    let last = rows(&project, "run").pop().expect("there are rows");
+    let is_of_step = last.starts_with(&format!("{step} "));
+    assert!(is_of_step, "nothing is lost after step {step}: {last}");
 }
 
 #[test]
