@@ -288,10 +288,9 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
     pub fn fused(
         &self,
         network: &CtrnnModule<B>,
-        pass: &Forward<B>,
+        mut pass: Forward<B>,
         chosen: &Chosen,
     ) -> Forward<B> {
-        let mut pass = pass.clone();
         if !B::fuses_terms() || self.has_custom(chosen) {
             return pass;
         }

@@ -444,6 +444,40 @@ mod tests {
         assert!((found - expected).abs() < 2e-7, "{found} {expected}");
     }
 
+    /// Several updates in one operation each and by burn's tensor operations, from the same weights along the same gradients.
+    #[test]
+    fn adam_in_one_operation_equals_burn_to_the_bit() {
+        use burn::optim::SimpleOptimizer;
+        use burn::optim::decay::WeightDecayConfig;
+        type Single = NdArray<f32>;
+        let wave = |phase: usize| -> Tensor<Single, 1> {
+            let numbers = (0..37).map(|k| ((k * 7 + phase * 13) as f32).sin() * 0.3);
+            let data = TensorData::new(numbers.collect::<Vec<_>>(), [37]);
+            host_tensor(data, &Default::default())
+        };
+        for decay in [0.0, 0.1] {
+            let rule = Optimizer::Adam(Adam::default());
+            let penalty = (decay > 0.0).then_some(WeightDecayConfig {
+                penalty: decay as f32,
+            });
+            let burn = burn::optim::AdamConfig::new()
+                .with_epsilon(Adam::default().eps as f32)
+                .with_weight_decay(penalty)
+                .build();
+            let (mut own, mut memory) = (wave(0), None);
+            let (mut expected, mut state) = (wave(0), None);
+            for update in 1..6 {
+                let gradient = wave(update);
+                let next = rule.step([0.003, decay], own, gradient.clone(), memory);
+                (own, memory) = (next.0, Some(next.1));
+                (expected, state) = burn.step(0.003, expected, gradient, state);
+                let [own, expected] =
+                    [&own, &expected].map(|x| x.to_data().to_vec::<f32>().unwrap());
+                assert_eq!(own, expected, "update {update}, weight decay {decay}");
+            }
+        }
+    }
+
     /// The first step of Adam is -lr g / (|g| + eps), whatever the size of g. Weight decay 0.5 of the bias 1 only adds
     /// to g.
     #[test]

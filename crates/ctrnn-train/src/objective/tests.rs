@@ -730,7 +730,7 @@ fn of_pass(
         ..Forward::default()
     };
     let pass = if is_fused {
-        minimised.fused(&case.network, &pass, &minimised.all())
+        minimised.fused(&case.network, pass, &minimised.all())
     } else {
         pass
     };

@@ -80,7 +80,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
                 record,
                 ..pass.clone()
             };
-            let pass = minimised.fused(network, &pass, &chosen);
+            let pass = minimised.fused(network, pass, &chosen);
             // A backward pass uses up what the forward pass has recorded, so each term that depends on one has its own.
             if minimised.needs_pass(&chosen) {
                 trajectory = Some(network.forward(batch.inputs.clone(), &pass));

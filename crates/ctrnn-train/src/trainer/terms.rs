@@ -97,7 +97,7 @@ impl<B: TrainingBackend> Trainer<'_, B> {
         }
         let ends = !batch.is_padded() || !pass.lengths.is_empty();
         if ends && self.settings.perturbations.is_empty() {
-            pass = self.minimised.fused(network, &pass, chosen);
+            pass = self.minimised.fused(network, pass, chosen);
         }
         let trajectory = self.run_trials(network, 0, batch.inputs.clone(), &pass)?;
         let minimised = &self.minimised;
