@@ -9,6 +9,8 @@ use crate::coefficients::Coefficients;
 use crate::simd::{Element, GROUP, Simd, each_vector, groups, groups_mut};
 
 /// Evaluates `$body` with `$a` bound to the activation as a constant, so that the compiler makes a loop for each.
+///
+/// The body is compiled for every activation, instruction set and element type. So it holds the loop over lanes alone.
 macro_rules! for_activation {
     ($activation:expr, $a:ident => $body:expr) => {
         match $activation {

@@ -421,20 +421,21 @@ impl<'a, E: Element> TileJob<'a, E> {
         let units = self.plan.sweep.shape.units;
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let decay = groups(&self.plan.decay[..width]);
-        for_activation!(self.plan.sweep.activation, f => for m in 0..n_rows {
+        for m in 0..n_rows {
             let row = m * stride..m * stride + width;
-            self.plan.add_noise::<S>(&mut state.drive, noise, row.clone());
+            self.plan
+                .add_noise::<S>(&mut state.drive, noise, row.clone());
             let drive = groups(&state.drive[row.clone()]);
             let potentials = groups_mut(&mut state.potentials[row.clone()]);
             let rates = groups_mut(&mut state.rates[row]);
-            each_vector!(S, decay.len(), |g, lane| {
+            for_activation!(self.plan.sweep.activation, f => each_vector!(S, decay.len(), |g, lane| {
                 let kept = S::load(&potentials[g], lane);
                 let v = S::load(&decay[g], lane).mul_add(kept, S::load(&drive[g], lane));
                 let v = v.without_negligible();
                 v.store(&mut potentials[g], lane);
                 f.rates(v).store(&mut rates[g], lane);
-            });
-        });
+            }));
+        }
         let active = ..n_rows * stride;
         write_rows::<S>(&mut self.potentials, t, &state.potentials[active], units);
         write_rows::<S>(&mut self.rates, t + 1, &state.rates[active], units);
@@ -458,21 +459,21 @@ impl<'a, E: Element> TileJob<'a, E> {
             NoiseTarget::State => (None, noise),
         };
         let (decay, gain) = (groups(&plan.decay[..width]), groups(&plan.gain[..width]));
-        for_activation!(sweep.activation, f => for m in 0..n_rows {
+        for m in 0..n_rows {
             let row = m * stride..m * stride + width;
             plan.add_noise::<S>(&mut state.drive, in_drive, row.clone());
             let z = groups(&state.drive[row.clone()]);
             let responses = groups_mut(&mut state.responses[row.clone()]);
             let rates = groups_mut(&mut state.rates[row.clone()]);
-            each_vector!(S, decay.len(), |g, lane| {
+            for_activation!(sweep.activation, f => each_vector!(S, decay.len(), |g, lane| {
                 let response = f.rates(S::load(&z[g], lane));
                 let kept = S::load(&decay[g], lane) * S::load(&rates[g], lane);
                 response.store(&mut responses[g], lane);
                 let r = S::load(&gain[g], lane).mul_add(response, kept);
                 r.without_negligible().store(&mut rates[g], lane);
-            });
+            }));
             plan.add_noise::<S>(&mut state.rates, in_state, row);
-        });
+        }
         let active = ..n_rows * stride;
         write_rows::<S>(&mut self.potentials, t, &state.drive[active], units);
         write_rows::<S>(&mut self.responses, t, &state.responses[active], units);

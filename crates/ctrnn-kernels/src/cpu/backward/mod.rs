@@ -430,7 +430,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         let (units, f) = (plan.sweep.shape.units, plan.sweep.activation);
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let decay = groups(&plan.decay[..width]);
-        for_activation!(f, f => for m in 0..n_rows {
+        for m in 0..n_rows {
             let (trial, row) = (self.tile.trial(m), m * stride..m * stride + width);
             let rates = &mut adjoint.rates[row.clone()];
             let carry = &mut adjoint.carry.activity[row.clone()];
@@ -440,7 +440,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             let after = plan.row(plan.saved.rates, t + 1, trial);
             let (rates, carry) = (groups(rates), groups_mut(carry));
             let to = groups_mut(drive);
-            each_vector!(S, decay.len(), |g, lane| {
+            for_activation!(f, f => each_vector!(S, decay.len(), |g, lane| {
                 if g * GROUP + lane < units {
                     let slope = f.slopes(S::load(after, g * GROUP + lane));
                     let v = slope.mul_add(S::load(&rates[g], lane), S::load(&carry[g], lane));
@@ -448,10 +448,10 @@ impl<'a, E: Element> TileJob<'a, E> {
                     v.store(&mut to[g], lane);
                     (S::load(&decay[g], lane) * v).store(&mut carry[g], lane);
                 }
-            });
+            }));
             let noise = noise.map(|noise| (&*drive, &noise[row]));
             self.add_to_sums::<S>(sums, drive, noise, [t, trial]);
-        });
+        }
     }
 
     /// Takes one step of the rate form: from the gradients of the rates after a step to those of its drive, and of the rates before
@@ -470,7 +470,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         let (stride, width) = (padded(units), units.next_multiple_of(GROUP));
         let (decay, gain) = (groups(&plan.decay[..width]), groups(&plan.gain[..width]));
         let all_responses = plan.saved.responses.unwrap_or_default();
-        for_activation!(f, f => for m in 0..n_rows {
+        for m in 0..n_rows {
             let (trial, row) = (self.tile.trial(m), m * stride..m * stride + width);
             let rates = &mut adjoint.rates[row.clone()];
             let carry = &mut adjoint.carry.activity[row.clone()];
@@ -480,14 +480,14 @@ impl<'a, E: Element> TileJob<'a, E> {
             self.add_upstream_rates::<S>(rates, t, trial);
             let (from, to) = (groups(rates), groups_mut(drive));
             let carry = groups_mut(carry);
-            each_vector!(S, decay.len(), |g, lane| {
+            for_activation!(f, f => each_vector!(S, decay.len(), |g, lane| {
                 if g * GROUP + lane < units {
                     let slope = f.slopes(S::load(responses, g * GROUP + lane));
                     let r = S::load(&from[g], lane).without_negligible();
                     (slope * (S::load(&gain[g], lane) * r)).store(&mut to[g], lane);
                     (S::load(&decay[g], lane) * r).store(&mut carry[g], lane);
                 }
-            });
+            }));
             self.add_upstream_potentials(drive, t, trial);
             if plan.wanted.gain {
                 add_products::<S>(&mut sums.gain[..width], rates, responses);
@@ -498,7 +498,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             };
             let noise = noise.map(|noise| (noisy, &noise[row]));
             self.add_to_sums::<S>(sums, rates, noise, [t, trial]);
-        });
+        }
     }
 
     /// Writes the gradients of the inputs of step `t`, if wanted.
