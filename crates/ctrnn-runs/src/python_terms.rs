@@ -164,7 +164,7 @@ impl TermProgram {
     /// Returns what the function takes of the batch, which does not depend on the network.
     fn fixed<B: TrainingBackend>(&self, inputs: &LossInputs<B>) -> Vec<Named<TensorData>> {
         let batch = inputs.batch;
-        let trial_major = |tensor: &Tensor<B, 3>| tensor.clone().swap_dims(0, 1).into_data();
+        let trial_major = |tensor: &Tensor<B, 3>| B::host_data(tensor.clone().swap_dims(0, 1));
         let fixed = |quantity: &Quantity| match quantity {
             Quantity::Targets => Some(("targets".to_owned(), trial_major(&batch.targets))),
             Quantity::Mask => Some(("mask".to_owned(), trial_major(&batch.mask))),
@@ -201,21 +201,24 @@ impl<B: TrainingBackend> Tracked<B> {
 
     fn data(&self) -> TensorData {
         match self {
-            Self::Trials(tensor) => tensor.clone().into_data(),
-            Self::Weights(tensor) => tensor.clone().into_data(),
+            Self::Trials(tensor) => B::host_data(tensor.clone()),
+            Self::Weights(tensor) => B::host_data(tensor.clone()),
         }
     }
 
-    /// Returns the sum of its values times a gradient, `[1]`.
-    fn times(&self, gradient: TensorData) -> Tensor<B, 1> {
-        match self {
-            Self::Trials(tensor) => {
-                (tensor.clone() * host_tensor(gradient, &tensor.device())).sum()
-            }
-            Self::Weights(tensor) => {
-                (tensor.clone() * host_tensor(gradient, &tensor.device())).sum()
-            }
-        }
+    /// Returns 0 as a function of it with a gradient, `[1]`.
+    fn zero_with_gradient(&self, gradient: TensorData) -> Tensor<B, 1> {
+        let y: Tensor<B, 3> = match self {
+            Self::Trials(tensor) => tensor.clone(),
+            Self::Weights(tensor) => tensor.clone().unsqueeze(),
+        };
+        let device = y.device();
+        let gradient = TensorData {
+            shape: y.shape(),
+            ..gradient
+        };
+        let zero = host_tensor(TensorData::new(vec![0.0], [1]), &device);
+        B::with_gradient(y, zero, host_tensor(gradient, &device))
     }
 }
 
@@ -249,8 +252,7 @@ fn shapes<B: TrainingBackend>(
     of_tracked.chain(of_fixed).collect()
 }
 
-/// Returns the value of an answer as a tensor whose gradients are those of the answer: for gradients `g` of `x`, it is
-/// `s - s + value` with `s = sum g x`, of which the second is a constant.
+/// Returns the value of an answer as a tensor whose gradients are those of the answer.
 fn differentiated<B: TrainingBackend>(
     answer: &Answer,
     tracked: &[Named<Tracked<B>>],
@@ -262,9 +264,8 @@ fn differentiated<B: TrainingBackend>(
         let header = printable(&answer.header.to_string());
         return Err(format!("answered {header}; expected a value"));
     };
-    let device = inputs.outputs.device();
-    let value: Tensor<B, 1> = host_tensor(TensorData::new(vec![value], [1]), &device);
-    let mut sum: Option<Tensor<B, 1>> = None;
+    let mut sum: Tensor<B, 1> =
+        host_tensor(TensorData::new(vec![value], [1]), &inputs.outputs.device());
     for (name, gradient) in gradients(answer)? {
         let known = tracked.iter().find(|(own, _)| *own == name);
         let Some((_, tensor)) = known else {
@@ -279,16 +280,9 @@ fn differentiated<B: TrainingBackend>(
                 gradient.shape.to_vec()
             ));
         }
-        let product = tensor.times(gradient);
-        sum = Some(match sum {
-            Some(sum) => sum + product,
-            None => product,
-        });
+        sum = sum + tensor.zero_with_gradient(gradient);
     }
-    Ok(match sum {
-        Some(sum) => sum.clone() - sum.detach() + value,
-        None => value,
-    })
+    Ok(sum)
 }
 
 /// Returns the arrays of an answer.
