@@ -7,6 +7,7 @@ use crate::OmegaTerm;
 use crate::cpu::backward::{self, Saved};
 use crate::cpu::draw;
 use crate::cpu::forward::{self, TrajectorySlices};
+use crate::cpu::rate_terms;
 use crate::cpu::recompute::{self, SegmentSlices};
 use crate::operands::{GradientSlices, UnitState, UpstreamSlices};
 use crate::simd::Element;
@@ -85,6 +86,19 @@ pub fn backward_recomputing<E: SweepElement>(
     E::backward_recomputing(sweep, segment, states, upstream, gradients, workspace);
 }
 
+/// Computes the terms of the rates of a sweep ([`SweepSlices::rate_terms`]) from its rates `[T + 1, B, N]`, `[K]`.
+///
+/// # Panics
+/// If a slice does not have the length that the shape implies.
+pub fn rate_terms<E: SweepElement>(
+    sweep: &SweepSlices<'_, E>,
+    rates: &[E],
+    to: &mut [E],
+    workspace: &Workspace<E>,
+) {
+    E::rate_terms(sweep, rates, to, workspace);
+}
+
 /// Draws standard normals `[T, B, N]`, the same bits as [`NoiseSource::Drawn`](crate::NoiseSource::Drawn); with a lower triangular
 /// `factor` `L [N, N]`, row by row, returns `L n` in place of `n`. Entries above the diagonal of `L` are not read.
 ///
@@ -133,6 +147,14 @@ pub trait SweepElement: Element {
         states: UnitState<&[Self]>,
         upstream: &UpstreamSlices<'_, Self>,
         gradients: GradientSlices<'_, Self>,
+        workspace: &Workspace<Self>,
+    );
+
+    /// See [`rate_terms`].
+    fn rate_terms(
+        sweep: &SweepSlices<'_, Self>,
+        rates: &[Self],
+        to: &mut [Self],
         workspace: &Workspace<Self>,
     );
 
@@ -187,6 +209,15 @@ macro_rules! compiled {
                 recompute::backward_recomputing(
                     sweep, segment, states, upstream, gradients, workspace,
                 );
+            }
+
+            fn rate_terms(
+                sweep: &SweepSlices<'_, Self>,
+                rates: &[Self],
+                to: &mut [Self],
+                workspace: &Workspace<Self>,
+            ) {
+                rate_terms::values(sweep, rates, to, workspace);
             }
 
             fn draw_normals(

@@ -158,6 +158,7 @@ fn inner<A: AutodiffBackend>(sweep: &SweepTensors<A>) -> SweepTensors<A::InnerBa
         delays: sweep.delays.clone(),
         lengths: sweep.lengths.clone(),
         omega: sweep.omega.clone(),
+        rate_terms: sweep.rate_terms.clone(),
     }
 }
 
