@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_kernels::{OmegaTerm, UnitState};
+use ctrnn_kernels::{OmegaTerm, RateTerm, UnitState};
 
 use crate::parameters::host_tensor;
 

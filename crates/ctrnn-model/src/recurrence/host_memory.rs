@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use burn::tensor::backend::Backend;
 use burn_ndarray::{NdArray, NdArrayTensor};
 use ctrnn_kernels::{KernelPath, SweepElement, Workspace};
-use ndarray::{ArrayD, ArrayView, ArrayViewD, Dimension, Ix3, IxDyn};
+use ndarray::{ArrayD, ArrayView, ArrayViewD, Axis, Dimension, Ix3, IxDyn};
 
 /// A backend whose tensors are arrays in host memory.
 pub(super) trait CpuBackend: Backend {
@@ -18,6 +18,8 @@ pub(super) trait CpuBackend: Backend {
     fn numbers(tensor: &Self::FloatTensorPrimitive) -> Cow<'_, [Self::Number]>;
     /// Returns a tensor that takes over numbers in the order of its shape.
     fn tensor(numbers: Vec<Self::Number>, shape: &[usize]) -> Self::FloatTensorPrimitive;
+    /// Returns a tensor without its first row, which shares the memory of the whole where the backend can.
+    fn without_first(tensor: Self::FloatTensorPrimitive) -> Self::FloatTensorPrimitive;
 }
 
 macro_rules! in_host_memory {
@@ -50,6 +52,18 @@ macro_rules! in_host_memory {
                     .expect("as many numbers as the shape says")
                     .into_shared()
                     .into()
+            }
+
+            fn without_first(tensor: NdArrayTensor) -> NdArrayTensor {
+                let NdArrayTensor::$variant(storage) = tensor else {
+                    panic!(
+                        "a float tensor of this backend holds {}",
+                        stringify!($element)
+                    );
+                };
+                let mut array = storage.into_shared();
+                array.slice_axis_inplace(Axis(0), (1..).into());
+                array.into()
             }
         }
     };
