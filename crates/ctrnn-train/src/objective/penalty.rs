@@ -296,21 +296,6 @@ impl Penalty {
         number: usize,
         layer: &CtrnnModule<B>,
     ) -> Statistic<B> {
-        let batch = inputs.batch;
-        if let Some(sums) = inputs
-            .rate_sums_of_layer(number)
-            .filter(|_| self.is_of_rate_sums())
-        {
-            return match self {
-                Self::OfPart(_, part, penalty) => {
-                    penalty.statistic(&inputs.of_part(part), number, layer)
-                }
-                Self::RateL1(_) => formulas::mean_of_sums(sums.sizes, batch),
-                Self::RateL2(_) => formulas::mean_of_sums(sums.squares, batch),
-                _ => formulas::unit_rates_of_sums(sums.rates, batch),
-            };
-        }
-        let rates = || inputs.rates_of_layer(number).swap_dims(0, 1); // [T,B,N]
         let weights = |value| Statistic::of_one(value, 1.0);
         match self {
             Self::OfPart(_, part, penalty) => {
@@ -345,39 +330,59 @@ impl Penalty {
                     formulas::weight_l2,
                 ))
             }
+            Self::InDegree(range) => {
+                let w_rc = inputs.weights_of_part(layer.effective_weights(Matrix::Recurrent));
+                weights(formulas::in_degree(w_rc, range))
+            }
+            _ => self.statistic_of_rates(inputs, number, layer),
+        }
+    }
+
+    /// Computes the means on which a penalty on the rates of a layer depends: from their sums and terms where the pass has them.
+    fn statistic_of_rates<B: FusedOps>(
+        &self,
+        inputs: &LossInputs<B>,
+        number: usize,
+        layer: &CtrnnModule<B>,
+    ) -> Statistic<B> {
+        let batch = inputs.batch;
+        let sums = inputs.rate_sums_of_layer(number);
+        if let Some(sums) = sums.clone().filter(|_| self.is_of_rate_sums()) {
+            return match self {
+                Self::RateL1(_) => formulas::mean_of_sums(sums.sizes, batch),
+                Self::RateL2(_) => formulas::mean_of_sums(sums.squares, batch),
+                _ => formulas::unit_rates_of_sums(sums.rates, batch),
+            };
+        }
+        let term = |measure| inputs.rate_term_of_layer(number, measure);
+        let rates = || inputs.rates_of_layer(number).swap_dims(0, 1); // [T,B,N]
+        match self {
             Self::RateL1(_) => formulas::rate_l1(rates(), batch),
             Self::RateL2(_) => formulas::rate_l2(rates(), batch),
             Self::RateTarget(_) | Self::RateSpread(_) | Self::RateRange(_) => {
                 formulas::unit_rates(rates(), batch)
             }
-            Self::RateEntropy(_) => match inputs.rate_term_of_layer(number, RateMeasure::Entropy) {
+            Self::RateEntropy(_) => match term(RateMeasure::Entropy) {
                 Some(sum) => formulas::rate_entropy_of_sum(sum, batch),
                 None => formulas::rate_entropy(rates(), batch),
             },
-            Self::Participation(_) => {
-                formulas::covariance(rates(), inputs.rate_sums_of_layer(number), batch)
-            }
-            Self::InDegree(range) => {
-                let w_rc = inputs.weights_of_part(layer.effective_weights(Matrix::Recurrent));
-                weights(formulas::in_degree(w_rc, range))
-            }
-            Self::PopulationKl(groups) => match inputs.rate_sums_of_layer(number) {
+            Self::Participation(_) => formulas::covariance(rates(), sums, batch),
+            Self::PopulationKl(groups) => match sums {
                 Some(sums) => formulas::group_moments_of_sums(sums, rates(), batch, groups),
                 None => formulas::group_moments(rates(), batch, groups),
             },
             Self::Hebbian(_) => {
                 formulas::hebbian(rates(), layer.effective_weights(Matrix::Recurrent), batch)
             }
-            &Self::StatePrediction(_, lag) => {
-                match inputs.rate_term_of_layer(number, RateMeasure::Change { lag }) {
-                    Some(sum) => {
-                        let units = layer.config().n_units;
-                        formulas::state_prediction_of_sum(sum, batch, lag, units)
-                    }
-                    None => formulas::state_prediction(rates(), batch, lag),
+            &Self::StatePrediction(_, lag) => match term(RateMeasure::Change { lag }) {
+                Some(sum) => {
+                    let units = layer.config().n_units;
+                    formulas::state_prediction_of_sum(sum, batch, lag, units)
                 }
-            }
+                None => formulas::state_prediction(rates(), batch, lag),
+            },
             Self::UnitRates(fitted) => fitted.statistic(rates(), batch),
+            _ => unreachable!("a penalty on weights, or on a part"),
         }
     }
 
