@@ -248,6 +248,7 @@ fn bench<E: SweepElement>(
         sigma_post: E::default(),
         delays: None,
         lengths: lengths.as_deref().map(TrialLengths::new),
+        rate_terms: &[],
     };
     let zeros = |n: usize| vec![E::default(); n];
     let (mut rates, mut y) = (zeros(shape.history()), zeros(steps * trials * outputs));

@@ -101,6 +101,7 @@
 //!     sigma_post: 0.0,
 //!     delays: None,
 //!     lengths: None,
+//!     rate_terms: &[],
 //! };
 //! let workspace = Workspace::new(KernelPath::selected()?);
 //! let (mut rates, mut outputs) = (vec![0.0_f64; shape.history()], vec![0.0; 2]);
@@ -146,8 +147,9 @@ pub use activation::{Activation, Ceiling, Leak, PowerLaw};
 pub use adam::{AdamStep, adam};
 pub use cpu::backward::Saved;
 pub use cpu::forward::TrajectorySlices;
+pub use cpu::rate_terms::{RateMeasure, RateTerm};
 pub use cpu::recompute::{SegmentSlices, kept_states, segment_steps};
-pub use cpu::sums::{cross_entropy, squared_error, sum_of_squares};
+pub use cpu::sums::{cross_entropy, squared_deviations, squared_error, sum_of_squares};
 pub use cpu::synapses::kept_synapses;
 pub use delays::Delays;
 pub use dense::{add_scaled, decay_and_add, subtract_square};
@@ -161,6 +163,6 @@ pub use simd::Element;
 pub use sweep::{DrawAddress, Form, NoiseSource, NoiseTarget, SweepSlices, TrialLengths};
 pub use sweeps::{
     SweepElement, backward, backward_recomputing, backward_with_omega, draw_normals, forward,
-    forward_keeping_states,
+    forward_keeping_states, quadratic_forms, rate_terms, second_moment_slopes, second_moments,
 };
 pub use workspace::Workspace;

@@ -187,6 +187,8 @@ table! {
         rate_sizes: [units],
         /// Sum of their squares, `[N]`.
         rate_squares: [units],
+        /// Values of the terms of the rates, `[K]`.
+        rate_terms: [rate_terms],
         ;
         /// State after the last time step.
         final_state,

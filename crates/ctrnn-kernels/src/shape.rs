@@ -19,6 +19,8 @@ pub struct Shape {
     pub without_full: bool,
     /// Number of units whose synapses have short-term plasticity: N, or 0 without it.
     pub synapses: usize,
+    /// Number of terms of the rates ([`RateTerm`](crate::RateTerm)).
+    pub rate_terms: usize,
 }
 
 impl Shape {
@@ -33,6 +35,7 @@ impl Shape {
             rank: 0,
             without_full: false,
             synapses: 0,
+            rate_terms: 0,
         }
     }
 

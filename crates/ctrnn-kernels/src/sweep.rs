@@ -8,7 +8,7 @@ use crate::delays::Delays;
 use crate::operands::assert_len;
 use crate::shape::Shape;
 use crate::simd::Element;
-use crate::{Activation, Operands, SynapseConstants};
+use crate::{Activation, Operands, RateTerm, SynapseConstants};
 
 /// Variable that the leak acts on.
 #[derive(
@@ -183,6 +183,8 @@ pub struct SweepSlices<'a, E> {
     pub delays: Option<&'a Delays>,
     /// Lengths of the trials; `None` if all of them take every time step.
     pub lengths: Option<TrialLengths<'a>>,
+    /// Terms of the rates that a loss has: values by [`rate_terms`](crate::rate_terms), gradients within the backward sweep.
+    pub rate_terms: &'a [RateTerm],
 }
 
 impl<'a, E: Element> SweepSlices<'a, E> {
@@ -207,6 +209,14 @@ impl<'a, E: Element> SweepSlices<'a, E> {
         self.operands.assert_lens(&self.shape);
         let delayed = self.delays.map_or(units, Delays::units);
         assert_eq!(delayed, units, "delays are those of the units");
+        assert_eq!(
+            self.shape.rate_terms,
+            self.rate_terms.len(),
+            "number of the terms of the rates"
+        );
+        for term in self.rate_terms {
+            term.assert_fits(units);
+        }
         if let Some(lengths) = self.lengths {
             assert_eq!(lengths.steps.len(), trials, "a length for each trial");
         }

@@ -7,6 +7,8 @@ use crate::OmegaTerm;
 use crate::cpu::backward::{self, Saved};
 use crate::cpu::draw;
 use crate::cpu::forward::{self, TrajectorySlices};
+use crate::cpu::rate_products;
+use crate::cpu::rate_terms;
 use crate::cpu::recompute::{self, SegmentSlices};
 use crate::operands::{GradientSlices, UnitState, UpstreamSlices};
 use crate::simd::Element;
@@ -85,6 +87,60 @@ pub fn backward_recomputing<E: SweepElement>(
     E::backward_recomputing(sweep, segment, states, upstream, gradients, workspace);
 }
 
+/// Computes the terms of the rates of a sweep ([`SweepSlices::rate_terms`]) from its rates `[T + 1, B, N]`, `[K]`.
+///
+/// # Panics
+/// If a slice does not have the length that the shape implies.
+pub fn rate_terms<E: SweepElement>(
+    sweep: &SweepSlices<'_, E>,
+    rates: &[E],
+    to: &mut [E],
+    workspace: &Workspace<E>,
+) {
+    E::rate_terms(sweep, rates, to, workspace);
+}
+
+/// Returns the weighted second moments `sum_k w_k (r_k - mean)(r_k - mean)' [N, N]` of rows `r_k` of N rates.
+///
+/// # Panics
+/// If there is not a weight for each row, and an entry of the mean for each unit.
+pub fn second_moments<E: SweepElement>(
+    rates: &[E],
+    mean: &[E],
+    weights: &[E],
+    workspace: &Workspace<E>,
+) -> Vec<E> {
+    E::second_moments(rates, mean, weights, workspace)
+}
+
+/// Returns the gradient `w_k (G + G') (r_k - mean)` with respect to the rates, of which [`second_moments`] have the gradient `G`; the mean
+/// is held constant.
+///
+/// # Panics
+/// As [`second_moments`], or if the gradient does not have `N N` numbers.
+pub fn second_moment_slopes<E: SweepElement>(
+    rates: &[E],
+    mean: &[E],
+    weights: &[E],
+    of_moments: &[E],
+    workspace: &Workspace<E>,
+) -> Vec<E> {
+    E::second_moment_slopes(rates, mean, weights, of_moments, workspace)
+}
+
+/// Returns `r_k' M r_k` for each row of N rates, given `M [N, N]`.
+///
+/// # Panics
+/// If the matrix does not have `N N` numbers.
+pub fn quadratic_forms<E: SweepElement>(
+    rates: &[E],
+    matrix: &[E],
+    units: usize,
+    workspace: &Workspace<E>,
+) -> Vec<E> {
+    E::quadratic_forms(rates, matrix, units, workspace)
+}
+
 /// Draws standard normals `[T, B, N]`, the same bits as [`NoiseSource::Drawn`](crate::NoiseSource::Drawn); with a lower triangular
 /// `factor` `L [N, N]`, row by row, returns `L n` in place of `n`. Entries above the diagonal of `L` are not read.
 ///
@@ -135,6 +191,39 @@ pub trait SweepElement: Element {
         gradients: GradientSlices<'_, Self>,
         workspace: &Workspace<Self>,
     );
+
+    /// See [`rate_terms`].
+    fn rate_terms(
+        sweep: &SweepSlices<'_, Self>,
+        rates: &[Self],
+        to: &mut [Self],
+        workspace: &Workspace<Self>,
+    );
+
+    /// See [`second_moments`].
+    fn second_moments(
+        rates: &[Self],
+        mean: &[Self],
+        weights: &[Self],
+        workspace: &Workspace<Self>,
+    ) -> Vec<Self>;
+
+    /// See [`second_moment_slopes`].
+    fn second_moment_slopes(
+        rates: &[Self],
+        mean: &[Self],
+        weights: &[Self],
+        of_moments: &[Self],
+        workspace: &Workspace<Self>,
+    ) -> Vec<Self>;
+
+    /// See [`quadratic_forms`].
+    fn quadratic_forms(
+        rates: &[Self],
+        matrix: &[Self],
+        units: usize,
+        workspace: &Workspace<Self>,
+    ) -> Vec<Self>;
 
     /// See [`draw_normals`].
     fn draw_normals(
@@ -187,6 +276,43 @@ macro_rules! compiled {
                 recompute::backward_recomputing(
                     sweep, segment, states, upstream, gradients, workspace,
                 );
+            }
+
+            fn rate_terms(
+                sweep: &SweepSlices<'_, Self>,
+                rates: &[Self],
+                to: &mut [Self],
+                workspace: &Workspace<Self>,
+            ) {
+                rate_terms::values(sweep, rates, to, workspace);
+            }
+
+            fn second_moments(
+                rates: &[Self],
+                mean: &[Self],
+                weights: &[Self],
+                workspace: &Workspace<Self>,
+            ) -> Vec<Self> {
+                rate_products::second_moments(rates, mean, weights, workspace)
+            }
+
+            fn second_moment_slopes(
+                rates: &[Self],
+                mean: &[Self],
+                weights: &[Self],
+                of_moments: &[Self],
+                workspace: &Workspace<Self>,
+            ) -> Vec<Self> {
+                rate_products::second_moment_slopes(rates, mean, weights, of_moments, workspace)
+            }
+
+            fn quadratic_forms(
+                rates: &[Self],
+                matrix: &[Self],
+                units: usize,
+                workspace: &Workspace<Self>,
+            ) -> Vec<Self> {
+                rate_products::quadratic_forms(rates, matrix, units, workspace)
             }
 
             fn draw_normals(

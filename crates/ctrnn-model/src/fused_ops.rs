@@ -56,6 +56,49 @@ pub trait FusedOps: Backend {
         (((sum.log() - below) * wanted).sum(), gradient)
     }
 
+    /// Returns `sum w (r - mean)^2` over trials and time steps for each unit, `[1,1,N]`, of `rates [T,B,N]` about `mean [1,1,N]`, with
+    /// weights `[T,B,1]` of 0 or 1. Nothing is tracked.
+    fn squared_deviations(
+        rates: Tensor<Self, 3>,
+        mean: Tensor<Self, 3>,
+        weights: Tensor<Self, 3>,
+    ) -> Tensor<Self, 3> {
+        let deviations = (rates - mean).square() * weights;
+        deviations.sum_dim(0).sum_dim(1)
+    }
+
+    /// Returns the second moments `sum w (r - mean)(r - mean)' [N,N]` over trials and time steps of `rates [T,B,N]` about `mean [1,1,N]`,
+    /// with weights `[T,B,1]`. Only the rates may be tracked: the mean and the weights are constants.
+    fn second_moments(
+        rates: Tensor<Self, 3>,
+        mean: Tensor<Self, 3>,
+        weights: Tensor<Self, 3>,
+    ) -> Tensor<Self, 2> {
+        let [steps, trials, units] = rates.dims();
+        let rows = |all: Tensor<Self, 3>| all.reshape([steps * trials, units]);
+        let deviations = rates - mean;
+        let weighted = rows(deviations.clone() * weights);
+        weighted.transpose().matmul(rows(deviations))
+    }
+
+    /// Returns the gradient with respect to the rates of [`FusedOps::second_moments`] that have the gradient `of_moments [N,N]`, which is
+    /// `w (G + G') (r - mean) [T,B,N]`. Nothing is tracked.
+    fn second_moment_slopes(
+        rates: Tensor<Self, 3>,
+        mean: Tensor<Self, 3>,
+        weights: Tensor<Self, 3>,
+        of_moments: Tensor<Self, 2>,
+    ) -> Tensor<Self, 3> {
+        let factor = of_moments.clone() + of_moments.transpose();
+        (rates - mean).matmul(factor.unsqueeze()) * weights
+    }
+
+    /// Returns `r' M r [T,B,1]` for the rates `[T,B,N]` of each trial and time step and a matrix `M [N,N]`. Nothing is tracked.
+    fn quadratic_forms(rates: Tensor<Self, 3>, matrix: Tensor<Self, 2>) -> Tensor<Self, 3> {
+        let products = rates.clone().matmul(matrix.transpose().unsqueeze());
+        (rates * products).sum_dim(2)
+    }
+
     /// Returns the sum of the squares of all elements of these tensors, `[1]`.
     ///
     /// # Panics

@@ -160,6 +160,7 @@ impl<B: Backend> Forward<B> {
             conditions: conditions.unwrap_or_default().to_vec(),
             lengths: Vec::new(),
             omega: None,
+            rate_terms: Vec::new(),
             ..*self
         }
     }
@@ -195,6 +196,7 @@ impl<B: Backend> Forward<B> {
             conditions: of_trials(&self.conditions),
             lengths: of_trials(&self.lengths),
             omega: None,
+            rate_terms: Vec::new(),
             ..*self
         }
     }

@@ -93,8 +93,8 @@ pub use connectivity::{
 pub use ctrnn_kernels::gpu::{Launches, launches};
 pub use ctrnn_kernels::{
     Activation, AdamStep, Ceiling, Delays, DrawAddress, Form, Leak, NoiseSource, NoiseTarget,
-    OmegaTerm, Operands, PowerLaw, Shape as SweepShape, SweepResults, SynapseConstants, UnitState,
-    add_scaled, decay_and_add, subtract_square,
+    OmegaTerm, Operands, PowerLaw, RateMeasure, RateTerm, Shape as SweepShape, SweepResults,
+    SynapseConstants, UnitState, add_scaled, decay_and_add, subtract_square,
 };
 pub use error::ModelError;
 pub use feedback::{FEEDBACK, Feedback};

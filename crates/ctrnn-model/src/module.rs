@@ -282,6 +282,7 @@ impl<B: Backend> CtrnnModule<B> {
             delays: self.delays.clone(),
             lengths: forward.lengths.clone(),
             omega: forward.omega.clone(),
+            rate_terms: forward.rate_terms.clone(),
         }
     }
 
@@ -497,5 +498,6 @@ fn rate_sums<B: Backend>(results: &ResultTensors<B>) -> Option<RateSums<Tensor<B
         rates: tensor(results.rate_sums.clone()?),
         sizes: tensor(results.rate_sizes.clone()?),
         squares: tensor(results.rate_squares.clone()?),
+        terms: results.rate_terms.clone().map(tensor),
     })
 }

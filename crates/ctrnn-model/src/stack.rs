@@ -350,6 +350,7 @@ impl<B: Backend> Forward<B> {
             },
             recompute: self.recompute,
             omega: None,
+            rate_terms: self.rate_terms.clone(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_kernels::{OmegaTerm, UnitState};
+use ctrnn_kernels::{OmegaTerm, RateTerm, UnitState};
 
 use crate::parameters::host_tensor;
 
@@ -35,6 +35,9 @@ pub struct Forward<B: Backend> {
     pub recompute: bool,
     /// Vanishing-gradient penalty that the backward pass adds; only on backends that [fuse terms](crate::RecurrenceBackend::fuses_terms).
     pub omega: Option<FusedOmega>,
+    /// Terms of the rates of each layer that its sweep computes, on the same backends: they are among the
+    /// [sums of the rates](Record::rate_sums), which are to be recorded. The whole trajectory is kept for them.
+    pub rate_terms: Vec<RateTerm>,
 }
 
 /// Vanishing-gradient penalty of the last layer of a network, which the backward pass of a sweep computes on its way.
@@ -83,6 +86,7 @@ impl<B: Backend> Default for Forward<B> {
             record: Record::default(),
             recompute: false,
             omega: None,
+            rate_terms: Vec::new(),
         }
     }
 }
@@ -191,7 +195,7 @@ pub struct Trajectory<B: Backend> {
 }
 
 /// Sums of each unit's rates over the time steps of all trials, `[unit]`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RateSums<T> {
     /// Sum of the rates.
     pub rates: T,
@@ -199,6 +203,8 @@ pub struct RateSums<T> {
     pub sizes: T,
     /// Sum of their squares.
     pub squares: T,
+    /// Values of [`Forward::rate_terms`], `[K]`, if there are any.
+    pub terms: Option<T>,
 }
 
 impl<T> RateSums<T> {
@@ -208,6 +214,7 @@ impl<T> RateSums<T> {
             rates: f(self.rates),
             sizes: f(self.sizes),
             squares: f(self.squares),
+            terms: self.terms.map(f),
         }
     }
 }

@@ -282,8 +282,8 @@ impl<B: AutodiffBackend> Minimised<'_, B> {
 }
 
 impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
-    /// Returns the pass for some terms with those that its sweeps compute on their way, if they can: sums of the rates in place of the
-    /// rates, and the vanishing-gradient penalty, whose value is complete after the backward pass of the loss
+    /// Returns the pass for some terms with those that its sweeps compute on their way, if they can: sums and terms of the rates, in place
+    /// of the rates where these suffice, and the vanishing-gradient penalty, whose value is complete after the backward pass of the loss
     /// ([`Evaluated::completed`]). Without perturbations and with every trial ending at its own length.
     pub fn fused(
         &self,
@@ -295,12 +295,12 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
             return pass;
         }
         let objective = &self.objective;
-        if pass.record.rates && sums_suffice(self.chosen_penalties(chosen)) {
-            pass.record = Record {
-                rates: false,
-                rate_sums: true,
-                ..pass.record
-            };
+        if pass.record.rates {
+            let penalties = || self.chosen_penalties(chosen);
+            let needs_all = |p: &Penalty| p.needs_rates() && !p.needs_no_more_than_sums();
+            pass.record.rates = penalties().any(needs_all);
+            pass.record.rate_sums = penalties().any(Penalty::uses_rate_sums);
+            pass.rate_terms = penalties().filter_map(Penalty::rate_term).collect();
         }
         let number = 1 + objective.penalties.len();
         if objective.fuses_omega(network.config()) && chosen.has(0) && chosen.has(number) {
@@ -345,7 +345,9 @@ impl<B: AutodiffBackend + RecurrenceBackend> Minimised<'_, B> {
         } = &self.objective;
         let nonlinearity = network.config().output_nonlinearity;
         let loss = |outputs| loss.averaged(*normalisation, loss.seen(nonlinearity, outputs), batch);
-        let inputs = LossInputs::new(network, trajectory.clone(), batch).in_training();
+        let inputs = LossInputs::new(network, trajectory.clone(), batch)
+            .in_training()
+            .with_rate_terms(forward.rate_terms.clone());
         let mut terms = Terms::new(network, chosen);
         terms.add(|| loss(inputs.outputs.clone()));
         for penalty in penalties {

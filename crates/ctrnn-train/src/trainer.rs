@@ -510,6 +510,7 @@ impl<'a, B: TrainingBackend> Trainer<'a, B> {
             conditions: condition_numbers(&self.network, self.task, trials)?,
             lengths: Vec::new(),
             omega: None,
+            rate_terms: Vec::new(),
         })
     }
 

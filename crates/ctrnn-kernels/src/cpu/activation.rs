@@ -201,6 +201,22 @@ fn softplus<S: Simd>(x: S) -> S {
     )
 }
 
+/// Returns the natural logarithm of positive normal numbers `2^e (1 + f)`: `e ln 2 + log1p(f)`. The error is below 4e-7 (1e-15) of the
+/// larger of the logarithm and 1.
+#[inline(always)]
+pub(crate) fn log<S: Simd>(x: S) -> S {
+    let mut exponents = [S::Elem::default(); GROUP];
+    let mut fractions = [S::Elem::default(); GROUP];
+    x.store(&mut fractions, 0);
+    for k in 0..S::LANES {
+        [exponents[k], fractions[k]] = fractions[k].split();
+    }
+    let (e, f) = (S::load(&exponents, 0), S::load(&fractions, 0));
+    let [high, low] = S::Elem::LN_2;
+    let rest = e.mul_add(S::splat(low), f * polynomial(S::Elem::LOG1P, f));
+    e.mul_add(S::splat(high), rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,6 +285,43 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    struct Logarithms<E>([E; GROUP]);
+
+    impl<E: Element> Job<E> for Logarithms<E> {
+        type Output = [E; GROUP];
+
+        #[inline(always)]
+        fn run<S: Simd<Elem = E>>(self) -> [E; GROUP] {
+            let mut found = [E::default(); GROUP];
+            for lane in (0..GROUP).step_by(S::LANES) {
+                log(S::load(&self.0, lane)).store(&mut found, lane);
+            }
+            found
+        }
+    }
+
+    fn logarithms_are_near<E: Element>(path: KernelPath, limit: f64) {
+        for k in 0..1000 {
+            let numbers = std::array::from_fn(|lane| {
+                E::from_f64(1e-12 * 1.002_f64.powi(k * GROUP as i32 + lane as i32))
+            });
+            let found = E::dispatch(path, Logarithms(numbers));
+            for (x, found) in numbers.into_iter().zip(found) {
+                let (x, found): (f64, f64) = (x.into(), found.into());
+                let error = (found - x.ln()).abs() / x.ln().abs().max(1.0);
+                assert!(error < limit, "{found} for the logarithm of {x} on {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn logarithms_agree_with_the_library() {
+        for path in KernelPath::available() {
+            logarithms_are_near::<f32>(path, 4e-7);
+            logarithms_are_near::<f64>(path, 1e-15);
         }
     }
 

@@ -72,7 +72,8 @@ impl<E> TrajectorySlices<'_, E> {
             rate_sizes: moment(1),
             rate_squares: moment(2),
             outputs: self.outputs.as_deref(),
-            rates: None, // has a row more
+            rates: None,      // has a row more
+            rate_terms: None, // see `rate_terms`
             potentials: self.potentials.as_deref(),
             utilisation: self.utilisation.as_deref(),
             resources: self.resources.as_deref(),

@@ -7,6 +7,8 @@ pub(crate) mod draw;
 pub(crate) mod forward;
 pub(crate) mod moments;
 mod noise;
+pub(crate) mod rate_products;
+pub(crate) mod rate_terms;
 pub(crate) mod recompute;
 mod rows;
 pub(crate) mod sums;

@@ -149,6 +149,10 @@ fn assert_fits<E>(sweep: &SweepSlices<'_, E>, states: UnitState<&[E]>, segment: 
         sweep.delays.is_none(),
         "a sweep with delays is not recomputed"
     );
+    assert!(
+        sweep.rate_terms.is_empty(),
+        "a sweep with terms of the rates is not recomputed"
+    );
     let lens = kept_states(&sweep.shape, segment);
     for (kept, len) in states.zip(lens).into_array() {
         assert_len("kept states", kept, len);

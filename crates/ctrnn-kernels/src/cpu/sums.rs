@@ -1,5 +1,6 @@
 //! Sums over many numbers, added in double precision, in an order that depends on the shape alone.
 
+use super::tile::for_each;
 use crate::simd::Element;
 
 /// Returns `sum w (y - target)^2`; writes its gradient with respect to `y`, `2 w (y - target)`, to `gradient`.
@@ -94,6 +95,39 @@ fn softmax<E: Element>(y: &[E], probabilities: &mut [f64]) -> (f64, f64) {
     (largest, total.ln())
 }
 
+/// Returns the sum of `w_k (r_ki - mean_i)^2` over rows `r_k` of rates, `[N]`; the weights are 0 or 1.
+///
+/// # Panics
+/// If there is not a weight for each row, and an entry of the mean for each unit.
+pub fn squared_deviations<E: Element>(rates: &[E], mean: &[E], weights: &[E]) -> Vec<E> {
+    /// Rows that a thread takes at once, and those whose sums are added in the precision of the rates.
+    const SIZES: [usize; 2] = [1024, 32];
+    let units = mean.len();
+    assert_eq!(rates.len(), weights.len() * units, "a weight for each row");
+    let chunks = rates.chunks(SIZES[0] * units).zip(weights.chunks(SIZES[0]));
+    let of_chunks = for_each(chunks.collect(), |(rates, weights): (&[E], &[E])| {
+        let mut totals = vec![0.0; units];
+        let mut sums = vec![E::default(); units];
+        for (rates, weights) in rates.chunks(SIZES[1] * units).zip(weights.chunks(SIZES[1])) {
+            sums.fill(E::default());
+            for (row, &weight) in rates.chunks_exact(units).zip(weights) {
+                if weight == E::default() {
+                    continue; // padding, where rates may not be finite
+                }
+                for ((sum, &r), &mean) in sums.iter_mut().zip(row).zip(mean) {
+                    *sum += (r - mean) * (r - mean);
+                }
+            }
+            for (total, &sum) in totals.iter_mut().zip(&sums) {
+                *total += sum.into();
+            }
+        }
+        totals
+    });
+    let total = |unit: usize| of_chunks.iter().map(|totals| totals[unit]).sum();
+    (0..units).map(|unit| E::from_f64(total(unit))).collect()
+}
+
 /// Returns `sum x^2`.
 pub fn sum_of_squares<E: Element>(numbers: &[E]) -> f64 {
     const LANES: usize = 8;
@@ -157,6 +191,18 @@ mod tests {
         assert_eq!(large, 1e4);
         assert!(cross_entropy(&[f64::NAN, 1.0], &[1.0, 0.0], &[1.0], 2, &mut [0.0; 2]).is_nan());
         assert_eq!(cross_entropy::<f32>(&[], &[], &[], 2, &mut []), 0.0);
+    }
+
+    /// Rows (1, 2), (3, 2), (9, 9) of weights 1, 1, 0 about (2, 1): 1 + 1 and 1 + 1. A mean a thousand times as large as the
+    /// deviations costs no digits.
+    #[test]
+    fn squared_deviations_by_hand() {
+        let rates = [1.0, 2.0, 3.0, 2.0, 9.0, 9.0];
+        let found = squared_deviations(&rates, &[2.0, 1.0], &[1.0, 1.0, 0.0]);
+        assert_eq!(found, [2.0, 2.0]);
+        let rates: Vec<f32> = (0..4096).map(|k| 1000.0 + (k % 2) as f32).collect();
+        let found = squared_deviations(&rates, &[1000.5], &[1.0; 4096]);
+        assert_eq!(found, [1024.0]);
     }
 
     #[test]

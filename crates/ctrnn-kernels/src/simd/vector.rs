@@ -38,6 +38,9 @@ pub trait Element:
 
     /// Returns the square root.
     fn sqrt(self) -> Self;
+
+    /// Returns e and f, `0 <= f < 1`, of a positive normal number `2^e (1 + f)`.
+    fn split(self) -> [Self; 2];
 }
 
 impl Element for f32 {
@@ -48,6 +51,15 @@ impl Element for f32 {
     fn sqrt(self) -> Self {
         f32::sqrt(self)
     }
+
+    /// The exponent, as the last bits of 2^23, becomes a number without a conversion, which not every vector unit has.
+    #[inline(always)]
+    fn split(self) -> [Self; 2] {
+        let bits = self.to_bits();
+        let biased = Self::from_bits((bits >> 23) | 0x4B00_0000);
+        let fraction = Self::from_bits((bits & 0x007F_FFFF) | 0x3F80_0000);
+        [biased - 8_388_735.0, fraction - 1.0] // 2^23 + 127
+    }
 }
 
 impl Element for f64 {
@@ -57,6 +69,15 @@ impl Element for f64 {
 
     fn sqrt(self) -> Self {
         f64::sqrt(self)
+    }
+
+    /// As in single precision, with 2^52.
+    #[inline(always)]
+    fn split(self) -> [Self; 2] {
+        let bits = self.to_bits();
+        let biased = Self::from_bits((bits >> 52) | 0x4330_0000_0000_0000);
+        let fraction = Self::from_bits((bits & 0x000F_FFFF_FFFF_FFFF) | 0x3FF0_0000_0000_0000);
+        [biased - 4_503_599_627_371_519.0, fraction - 1.0] // 2^52 + 1023
     }
 }
 

@@ -3,7 +3,9 @@
 use ctrnn_kernels::{KernelPath, Shape, Workspace};
 
 use crate::network::{Kind, Network, names};
-use crate::{assert_close, delayed, kinds_of_recurrence, on_each_path, plain, shape};
+use crate::{
+    assert_close, delayed, kinds_of_recurrence, on_each_path, plain, shape, with_rate_terms,
+};
 
 /// Lengths of 0 to T, in no order; the trials of a length have neighbours of others.
 fn lengths(shape: &Shape) -> Vec<usize> {
@@ -31,6 +33,7 @@ fn check(kind: Kind, path: KernelPath, segment: Option<usize>) {
     };
     let mut sums = gradients.each_ref().map(|all| vec![0.0; all.len()]);
     let mut moments = together.moments.each_ref().map(|all| vec![0.0; all.len()]);
+    let mut terms = vec![0.0; together.rate_terms.len()];
     for (trial, &end) in network.lengths.iter().enumerate() {
         let row = |all: &[f64], times, until| rows(all, times, &kind.shape, trial, until);
         if end == 0 {
@@ -63,6 +66,9 @@ fn check(kind: Kind, path: KernelPath, segment: Option<usize>) {
         for (all, alone) in states.iter().zip(alone.final_state.each_ref().into_array()) {
             assert_eq!(&row(all, 1, 1)[0], alone);
         }
+        for (sum, own) in terms.iter_mut().zip(&alone.rate_terms) {
+            *sum += own;
+        }
         for (sums, own) in moments.iter_mut().zip(&alone.moments) {
             for (sum, own) in sums.iter_mut().zip(own) {
                 *sum += own;
@@ -92,6 +98,7 @@ fn check(kind: Kind, path: KernelPath, segment: Option<usize>) {
     for (found, expected) in together.moments.iter().zip(&moments) {
         assert_close("moments", found, expected, 1e-12, &kind, path);
     }
+    assert_close("terms", &together.rate_terms, &terms, 1e-12, &kind, path);
     for (k, name) in names().iter().enumerate() {
         if !["inputs", "activity", "utilisation", "resources"].contains(name) {
             assert_close(name, &gradients[k], &sums[k], 1e-12, &kind, path);
@@ -106,7 +113,7 @@ fn trials_end_as_in_a_sweep_of_their_own() {
         for kind in kinds_of_recurrence(shape(21, 6, 2, 17, 2)) {
             check(kind, path, None);
         }
-        for kind in delayed() {
+        for kind in delayed().into_iter().chain(with_rate_terms()) {
             check(kind, path, None);
         }
         // Blocks of 32 time steps with 8 trials each, and trials that end within one.

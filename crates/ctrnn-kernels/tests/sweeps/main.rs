@@ -20,6 +20,7 @@ const fn shape(trials: usize, steps: usize, inputs: usize, units: usize, outputs
         rank: 0,
         without_full: false,
         synapses: 0,
+        rate_terms: 0,
     }
 }
 
@@ -80,6 +81,7 @@ fn shapes_and_kinds() -> Vec<Kind> {
     let all = shapes.flat_map(|shape| [plain(shape), plain(plastic(shape))]);
     all.chain(kinds_of_recurrence(shape(5, 6, 2, 17, 2)))
         .chain(delayed())
+        .chain(with_rate_terms())
         .collect()
 }
 
@@ -116,6 +118,27 @@ fn kinds(shape: Shape) -> Vec<Kind> {
         }
     }
     kinds
+}
+
+/// Networks whose loss has terms of the rates: with delays and without, positive and signed rates.
+fn with_rate_terms() -> [Kind; 3] {
+    let terms = |shape: Shape| Shape {
+        rate_terms: 4,
+        ..shape
+    };
+    let [several, odd] = [shape(9, 6, 2, 100, 2), shape(5, 7, 1, 17, 1)];
+    [
+        plain(terms(several)),
+        Kind {
+            activation: Activation::Softplus,
+            form: Form::Rate,
+            ..plain(terms(odd))
+        },
+        Kind {
+            delays: Delay::Scattered([0, 1, 3]),
+            ..plain(terms(plastic(odd)))
+        },
+    ]
 }
 
 /// Delays of one step and more, at block edges and within vectors; as long as the trial and longer; and a trial of one step.
@@ -202,6 +225,7 @@ fn forward_is_the_reference<E: SweepElement>(kind: Kind, path: KernelPath, limit
     for (found, expected) in results.moments.iter().zip(&expected.moments) {
         close("moments", found, expected);
     }
+    close("rate terms", &results.rate_terms, &expected.rate_terms);
     let states = results.final_state.zip(expected.final_state);
     for (found, expected) in states.into_array() {
         close("final states", &found, &expected);

@@ -3,10 +3,10 @@
 
 use ctrnn_kernels::{
     Activation, Delays, DrawAddress, Element, Form, GradientSlices, NoiseSource, NoiseTarget,
-    OmegaTerm, Operands, Saved, SegmentSlices, Shape, SweepElement, SweepResults, SweepSlices,
-    SynapseConstants, TrajectorySlices, TrialLengths, UnitState, UpstreamSlices, Workspace,
-    backward, backward_recomputing, backward_with_omega, forward, forward_keeping_states,
-    kept_states, kept_synapses,
+    OmegaTerm, Operands, RateMeasure, RateTerm, Saved, SegmentSlices, Shape, SweepElement,
+    SweepResults, SweepSlices, SynapseConstants, TrajectorySlices, TrialLengths, UnitState,
+    UpstreamSlices, Workspace, backward, backward_recomputing, backward_with_omega, forward,
+    forward_keeping_states, kept_states, kept_synapses, rate_terms,
 };
 use ctrnn_random::{Key, Rng, Stream, unit_normals};
 
@@ -85,6 +85,7 @@ pub struct Results<E> {
     pub resources: Vec<E>,
     /// Sums of rates, of their absolute values and of their squares.
     pub moments: [Vec<E>; 3],
+    pub rate_terms: Vec<E>,
     /// Utilisation and resources that the backward sweep needs; not of the reference.
     pub kept_synapses: [Vec<E>; 2],
     pub final_state: UnitState<Vec<E>>,
@@ -101,6 +102,7 @@ impl<E: Copy + Default> Results<E> {
             utilisation: zeros(shape.steps * shape.trials * shape.synapses),
             resources: zeros(shape.steps * shape.trials * shape.synapses),
             moments: [(); 3].map(|()| zeros(shape.units)),
+            rate_terms: zeros(shape.rate_terms),
             kept_synapses: [const { Vec::new() }; 2],
             final_state: UnitState::lens(shape).map(zeros),
         }
@@ -121,6 +123,7 @@ pub struct Network<E> {
     pub first_trial: u32,
     /// Time steps of each trial; empty if all of them take every time step.
     pub lengths: Vec<usize>,
+    pub rate_terms: Vec<RateTerm>,
 }
 
 impl Network<f64> {
@@ -187,6 +190,7 @@ impl Network<f64> {
                 moments(),
                 moments(),
                 moments(),
+                vec![0.7, -0.4, 0.3, 0.9][..kind.shape.rate_terms].to_vec(),
                 normals(b * n, 1.0),
                 between(b * s, -1.0, 1.0),
                 between(b * s, -1.0, 1.0),
@@ -194,6 +198,7 @@ impl Network<f64> {
             delays: Delays::new(&(0..n * n).map(delay).collect::<Vec<_>>()),
             first_trial: FIRST_TRIAL,
             lengths: Vec::new(),
+            rate_terms: terms(n)[..kind.shape.rate_terms].to_vec(),
         }
     }
 
@@ -209,6 +214,7 @@ impl Network<f64> {
             delays: self.delays.clone(),
             first_trial: self.first_trial,
             lengths: self.lengths.clone(),
+            rate_terms: self.rate_terms.clone(),
         }
     }
 
@@ -240,7 +246,7 @@ impl Network<f64> {
                 "activity" | "utilisation" | "resources" if k + 3 >= RESULTS => {
                     *own = of_trial(own, 1);
                 }
-                "rate_sums" | "rate_sizes" | "rate_squares" => {}
+                "rate_sums" | "rate_sizes" | "rate_squares" | "rate_terms" => {}
                 _ => *own = of_trial(own, all_steps),
             }
         }
@@ -271,6 +277,7 @@ impl Network<f64> {
             rank,
             without_full,
             synapses,
+            ..
         } = self.kind.shape;
         let [
             u,
@@ -375,10 +382,42 @@ impl Network<f64> {
                 sums[k % units] += value;
             }
         }
+        self.add_rate_terms(&results.rates, &mut results.rate_terms);
         let last = (steps - 1) * n_synapses..;
         results.final_state.utilisation = results.utilisation[last.clone()].to_vec();
         results.final_state.resources = results.resources[last].to_vec();
         results
+    }
+
+    /// Adds the terms of the rates, one number at a time.
+    fn add_rate_terms(&self, rates: &[f64], to: &mut [f64]) {
+        let Shape {
+            trials,
+            steps,
+            units,
+            ..
+        } = self.kind.shape;
+        for (to, term) in to.iter_mut().zip(&self.rate_terms) {
+            let own = term.units.clone().unwrap_or(0..units);
+            let row = |at: usize, trial: usize| {
+                &rates[(at * trials + trial) * units..][..units][own.clone()]
+            };
+            for (at, trial) in (1..=steps).flat_map(|at| (0..trials).map(move |b| (at, b))) {
+                let now = row(at, trial);
+                *to += match term.measure {
+                    RateMeasure::Entropy => {
+                        let sum: f64 = now.iter().map(|r| r.abs()).sum();
+                        let shares = now.iter().map(|r| r.abs() / (sum + 1e-12));
+                        -shares.map(|p| p * (p + 1e-12).ln()).sum::<f64>()
+                    }
+                    RateMeasure::Change { lag } if at > lag => {
+                        let pairs = now.iter().zip(row(at - lag, trial));
+                        pairs.map(|(now, before)| (now - before).powi(2)).sum()
+                    }
+                    RateMeasure::Change { .. } => 0.0,
+                };
+            }
+        }
     }
 
     /// The loss of the reference.
@@ -390,6 +429,7 @@ impl Network<f64> {
             rate_sums: &rate_sums[..],
             rate_sizes,
             rate_squares,
+            rate_terms: &results.rate_terms,
             outputs: &results.outputs[..],
             rates: &results.rates[after_start..],
             potentials: &results.potentials,
@@ -431,6 +471,7 @@ impl<E: SweepElement> Network<E> {
             sigma_post: E::from_f64(SIGMA_POST),
             delays: self.delays.as_ref(),
             lengths: (!self.lengths.is_empty()).then(|| TrialLengths::new(&self.lengths)),
+            rate_terms: &self.rate_terms,
         }
     }
 
@@ -451,6 +492,8 @@ impl<E: SweepElement> Network<E> {
             final_state: (results.final_state.each_mut()).map(|state| Some(&mut state[..])),
         };
         forward(&self.sweep(), trajectory, workspace);
+        let to = &mut results.rate_terms;
+        rate_terms(&self.sweep(), &results.rates, to, workspace);
         results
     }
 
@@ -525,6 +568,18 @@ impl<E: SweepElement> Network<E> {
     pub fn upstream(&self) -> UpstreamSlices<'_, E> {
         SweepResults::from_array(self.upstream.each_ref()).map(|g| Some(g.as_slice()))
     }
+}
+
+/// Terms of the rates of all units and of some.
+fn terms(units: usize) -> [RateTerm; 4] {
+    let term = |measure, units| RateTerm { units, measure };
+    let some = units / 3..units - units / 5;
+    [
+        term(RateMeasure::Entropy, None),
+        term(RateMeasure::Entropy, Some(some.clone())),
+        term(RateMeasure::Change { lag: 2 }, None),
+        term(RateMeasure::Change { lag: 1 }, Some(some)),
+    ]
 }
 
 /// The distance of two arrays relative to the length of the second; absolute where that is below one.

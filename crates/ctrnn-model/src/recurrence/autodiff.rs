@@ -81,6 +81,51 @@ impl<B: FusedOps, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
         (Tensor::from_inner(sum), Tensor::from_inner(gradient))
     }
 
+    fn squared_deviations(
+        rates: Tensor<Self, 3>,
+        mean: Tensor<Self, 3>,
+        weights: Tensor<Self, 3>,
+    ) -> Tensor<Self, 3> {
+        let found = B::squared_deviations(rates.inner(), mean.inner(), weights.inner());
+        Tensor::from_inner(found)
+    }
+
+    fn second_moments(
+        rates: Tensor<Self, 3>,
+        mean: Tensor<Self, 3>,
+        weights: Tensor<Self, 3>,
+    ) -> Tensor<Self, 2> {
+        let [mean, weights] = [mean, weights].map(Tensor::inner);
+        let value = B::second_moments(rates.clone().inner(), mean.clone(), weights.clone());
+        let (rates, value) = (primitive(rates), primitive(value));
+        let prepared = SecondMoments
+            .prepare::<C>([rates.node])
+            .compute_bound()
+            .stateful();
+        tensor(match prepared {
+            OpsKind::Tracked(prepared) => {
+                let state = [rates.primitive, primitive(mean), primitive(weights)];
+                prepared.finish(state, value)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(value),
+        })
+    }
+
+    fn second_moment_slopes(
+        rates: Tensor<Self, 3>,
+        mean: Tensor<Self, 3>,
+        weights: Tensor<Self, 3>,
+        of_moments: Tensor<Self, 2>,
+    ) -> Tensor<Self, 3> {
+        let [rates, mean, weights] = [rates, mean, weights].map(Tensor::inner);
+        let slopes = B::second_moment_slopes(rates, mean, weights, of_moments.inner());
+        Tensor::from_inner(slopes)
+    }
+
+    fn quadratic_forms(rates: Tensor<Self, 3>, matrix: Tensor<Self, 2>) -> Tensor<Self, 3> {
+        Tensor::from_inner(B::quadratic_forms(rates.inner(), matrix.inner()))
+    }
+
     fn host_data<const D: usize>(tensor: Tensor<Self, D>) -> TensorData {
         B::host_data(tensor.inner())
     }
@@ -98,6 +143,23 @@ impl<B: FusedOps> Backward<B, 1> for KnownGradient {
         if let [Some(y)] = ops.parents {
             let gradient = tensor::<B, 3>(ops.state) * upstream.reshape([1, 1, 1]);
             grads.register::<B>(y.id, primitive(gradient));
+        }
+    }
+}
+
+/// [`FusedOps::second_moments`], with the rates, the mean and the weights as its state.
+#[derive(Debug)]
+struct SecondMoments;
+
+impl<B: FusedOps> Backward<B, 1> for SecondMoments {
+    type State = [FloatTensor<B>; 3];
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let upstream: Tensor<B, 2> = tensor(grads.consume::<B>(&ops.node));
+        if let [Some(parent)] = ops.parents {
+            let [rates, mean, weights] = ops.state.map(tensor::<B, 3>);
+            let slopes = B::second_moment_slopes(rates, mean, weights, upstream);
+            grads.register::<B>(parent.id, primitive(slopes));
         }
     }
 }
@@ -161,6 +223,7 @@ fn inner<A: AutodiffBackend>(sweep: &SweepTensors<A>) -> SweepTensors<A::InnerBa
         delays: sweep.delays.clone(),
         lengths: sweep.lengths.clone(),
         omega: sweep.omega.clone(),
+        rate_terms: sweep.rate_terms.clone(),
     }
 }
 

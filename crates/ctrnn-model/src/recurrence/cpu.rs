@@ -8,7 +8,7 @@ use ctrnn_kernels::{
     AdamStep, Element, Form, GradientSlices, Operands, Saved, SegmentSlices, Shape, SweepElement,
     SweepResults, SweepSlices, SynapseConstants, TrajectorySlices, TrialLengths, UnitState,
     UpstreamSlices, Workspace, backward, backward_recomputing, backward_with_omega, forward,
-    forward_keeping_states, kept_states, kept_synapses, segment_steps,
+    forward_keeping_states, kept_states, kept_synapses, rate_terms, segment_steps,
 };
 
 use super::host_memory::CpuBackend;
@@ -55,6 +55,38 @@ macro_rules! fused_sweep {
                 weights: burn::tensor::Tensor<Self, 3>,
             ) -> (burn::tensor::Tensor<Self, 1>, burn::tensor::Tensor<Self, 3>) {
                 $crate::recurrence::cpu::cross_entropy([y, target, weights])
+            }
+
+            fn squared_deviations(
+                rates: burn::tensor::Tensor<Self, 3>,
+                mean: burn::tensor::Tensor<Self, 3>,
+                weights: burn::tensor::Tensor<Self, 3>,
+            ) -> burn::tensor::Tensor<Self, 3> {
+                $crate::recurrence::cpu::squared_deviations([rates, mean, weights])
+            }
+
+            fn second_moments(
+                rates: burn::tensor::Tensor<Self, 3>,
+                mean: burn::tensor::Tensor<Self, 3>,
+                weights: burn::tensor::Tensor<Self, 3>,
+            ) -> burn::tensor::Tensor<Self, 2> {
+                $crate::recurrence::cpu::second_moments([rates, mean, weights])
+            }
+
+            fn second_moment_slopes(
+                rates: burn::tensor::Tensor<Self, 3>,
+                mean: burn::tensor::Tensor<Self, 3>,
+                weights: burn::tensor::Tensor<Self, 3>,
+                of_moments: burn::tensor::Tensor<Self, 2>,
+            ) -> burn::tensor::Tensor<Self, 3> {
+                $crate::recurrence::cpu::second_moment_slopes([rates, mean, weights], of_moments)
+            }
+
+            fn quadratic_forms(
+                rates: burn::tensor::Tensor<Self, 3>,
+                matrix: burn::tensor::Tensor<Self, 2>,
+            ) -> burn::tensor::Tensor<Self, 3> {
+                $crate::recurrence::cpu::quadratic_forms(rates, matrix)
             }
 
             fn sum_of_squares(
@@ -207,6 +239,7 @@ fn with_slices<B: CpuBackend, R>(
         sigma_post: B::Number::from_f64(sweep.readout_noise),
         delays: sweep.delays.as_deref(),
         lengths: (!sweep.lengths.is_empty()).then(|| TrialLengths::new(&sweep.lengths)),
+        rate_terms: &sweep.rate_terms,
     })
 }
 
@@ -229,8 +262,11 @@ fn run_keeping<B: CpuBackend>(
     let record = sweep.record;
     let is_recorded = record.rates || record.potentials || record.synapses;
     // A recorded trajectory takes its memory anyway, a delayed one is needed from one segment to the next, and so are the terms of
-    // the penalty.
-    let is_whole = is_recorded || sweep.delays.is_some() || sweep.omega.is_some();
+    // penalties.
+    let is_whole = is_recorded
+        || sweep.delays.is_some()
+        || sweep.omega.is_some()
+        || !sweep.rate_terms.is_empty();
     if sweep.recompute && !is_whole {
         return run_keeping_states(sweep);
     }
@@ -312,7 +348,7 @@ pub(super) fn run<B: CpuBackend>(
 ) -> (ResultTensors<B>, StoredTrajectory<B>) {
     let shape = sweep.shape();
     let (t, b, n) = (shape.steps, shape.trials, shape.units);
-    let keeps_rates = wanted.is_some() || sweep.record.rates;
+    let keeps_rates = wanted.is_some() || sweep.record.rates || !sweep.rate_terms.is_empty();
     let keeps_responses = wanted.is_some() && sweep.form == Form::Rate;
     let keeps_potentials =
         sweep.record.potentials || (wanted.is_some_and(|w| w.decay) && sweep.form == Form::Voltage);
@@ -330,6 +366,7 @@ pub(super) fn run<B: CpuBackend>(
     let mut outputs = zeros::<B>(lens.outputs);
     let mut final_state = lens.final_state.map(zeros::<B>);
     let mut sums = rate_sums(sweep);
+    let mut terms = zeros::<B>(lens.rate_terms);
     with_slices(sweep, |slices| {
         let [utilisation, resources] = synapses.each_mut().map(Option::as_mut);
         let places = TrajectorySlices {
@@ -347,6 +384,9 @@ pub(super) fn run<B: CpuBackend>(
             final_state: final_state.each_mut().map(|state| Some(&mut state[..])),
         };
         forward(slices, places, B::workspace());
+        if let Some(rates) = rates.as_ref().filter(|_| !terms.is_empty()) {
+            rate_terms(slices, rates.slice(), &mut terms, B::workspace());
+        }
     });
     let shared = |buffer: &mut Option<Buffer<B>>, steps: usize, is_recorded: bool| {
         let buffer = buffer.as_mut().filter(|_| is_recorded)?;
@@ -357,12 +397,12 @@ pub(super) fn run<B: CpuBackend>(
         Some(buffer.share([steps, b, n]))
     };
     let owned = owned_results::<B>(outputs, sums, final_state);
-    let after_start = |all| primitive(tensor::<B, 3>(all).slice([1..t + 1, 0..b, 0..n]));
     let [utilisation, resources] = synapses
         .each_mut()
         .map(|all| shared(all, t, sweep.record.synapses));
     let results = ResultTensors::<B> {
-        rates: shared(&mut rates, t + 1, sweep.record.rates).map(after_start),
+        rates: shared(&mut rates, t + 1, sweep.record.rates).map(B::without_first),
+        rate_terms: (!terms.is_empty()).then(|| B::tensor(terms, &[shape.rate_terms])),
         utilisation,
         resources,
         potentials: shared(&mut potentials, t, sweep.record.potentials),
@@ -507,6 +547,51 @@ fn with_gradient<B: CpuBackend>(
         tensor(B::tensor(vec![sum], &[1])),
         tensor(B::tensor(gradient, &shape)),
     )
+}
+
+/// Computes [`crate::FusedOps::squared_deviations`] of `[rates, mean, weights]`.
+pub(super) fn squared_deviations<B: CpuBackend>(tensors: [Tensor<B, 3>; 3]) -> Tensor<B, 3> {
+    let [_, _, units] = tensors[0].dims();
+    let held = tensors.map(primitive);
+    let [rates, mean, weights] = held.each_ref().map(B::numbers);
+    let found = ctrnn_kernels::squared_deviations(&rates, &mean, &weights);
+    tensor(B::tensor(found, &[1, 1, units]))
+}
+
+/// Computes [`crate::FusedOps::second_moments`] of `[rates, mean, weights]`.
+pub(super) fn second_moments<B: CpuBackend>(tensors: [Tensor<B, 3>; 3]) -> Tensor<B, 2> {
+    let [_, _, units] = tensors[0].dims();
+    let held = tensors.map(primitive);
+    let [rates, mean, weights] = held.each_ref().map(B::numbers);
+    let moments = ctrnn_kernels::second_moments(&rates, &mean, &weights, B::workspace());
+    tensor(B::tensor(moments, &[units, units]))
+}
+
+/// Computes [`crate::FusedOps::second_moment_slopes`] of `[rates, mean, weights]`.
+pub(super) fn second_moment_slopes<B: CpuBackend>(
+    tensors: [Tensor<B, 3>; 3],
+    of_moments: Tensor<B, 2>,
+) -> Tensor<B, 3> {
+    let shape = tensors[0].dims();
+    let (held, of_moments) = (tensors.map(primitive), primitive(of_moments));
+    let [rates, mean, weights] = held.each_ref().map(B::numbers);
+    let of_moments = B::numbers(&of_moments);
+    let workspace = B::workspace();
+    let slopes =
+        ctrnn_kernels::second_moment_slopes(&rates, &mean, &weights, &of_moments, workspace);
+    tensor(B::tensor(slopes, &shape))
+}
+
+/// Computes [`crate::FusedOps::quadratic_forms`].
+pub(super) fn quadratic_forms<B: CpuBackend>(
+    rates: Tensor<B, 3>,
+    matrix: Tensor<B, 2>,
+) -> Tensor<B, 3> {
+    let [steps, trials, units] = rates.dims();
+    let (rates, matrix) = (primitive(rates), primitive(matrix));
+    let (rates, matrix) = (B::numbers(&rates), B::numbers(&matrix));
+    let forms = ctrnn_kernels::quadratic_forms(&rates, &matrix, units, B::workspace());
+    tensor(B::tensor(forms, &[steps, trials, 1]))
 }
 
 /// Computes [`crate::FusedOps::sum_of_squares`].

@@ -9,6 +9,7 @@ use ctrnn_kernels::Workspace;
 
 use super::cpu::fused_sweep;
 use super::host_memory::{CpuBackend, kernel_path};
+use super::{primitive, tensor};
 
 impl CpuBackend for Flex {
     type Number = f32;
@@ -28,6 +29,12 @@ impl CpuBackend for Flex {
 
     fn tensor(numbers: Vec<f32>, shape: &[usize]) -> FlexTensor {
         FlexTensor::from_data(TensorData::new(numbers, shape.to_vec()))
+    }
+
+    fn without_first(all: FlexTensor) -> FlexTensor {
+        let all = tensor::<Self, 3>(all);
+        let [rows, _, _] = all.dims();
+        primitive(all.narrow(0, 1, rows - 1))
     }
 }
 

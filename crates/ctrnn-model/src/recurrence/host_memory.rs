@@ -7,7 +7,7 @@ use burn::tensor::Shape;
 use burn::tensor::backend::Backend;
 use burn_ndarray::{NdArray, NdArrayTensor};
 use ctrnn_kernels::{KernelPath, SweepElement, Workspace};
-use ndarray::{ArrayD, ArrayView, ArrayViewD, Dimension, Ix3, IxDyn};
+use ndarray::{ArrayD, ArrayView, ArrayViewD, Axis, Dimension, Ix3, IxDyn};
 
 /// A backend whose tensors are arrays in host memory.
 pub(super) trait CpuBackend: Backend {
@@ -23,6 +23,8 @@ pub(super) trait CpuBackend: Backend {
     }
     /// Returns a tensor that takes over numbers in the order of its shape.
     fn tensor(numbers: Vec<Self::Number>, shape: &[usize]) -> Self::FloatTensorPrimitive;
+    /// Returns a tensor without its first row, which shares the memory of the whole where the backend can.
+    fn without_first(tensor: Self::FloatTensorPrimitive) -> Self::FloatTensorPrimitive;
 }
 
 macro_rules! in_host_memory {
@@ -67,6 +69,18 @@ macro_rules! in_host_memory {
                     .expect("as many numbers as the shape says")
                     .into_shared()
                     .into()
+            }
+
+            fn without_first(tensor: NdArrayTensor) -> NdArrayTensor {
+                let NdArrayTensor::$variant(storage) = tensor else {
+                    panic!(
+                        "a float tensor of this backend holds {}",
+                        stringify!($element)
+                    );
+                };
+                let mut array = storage.into_shared();
+                array.slice_axis_inplace(Axis(0), (1..).into());
+                array.into()
             }
         }
     };

@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata, TensorPrimitive};
 use ctrnn_kernels::{
-    Activation, Delays, Form, NoiseSource, NoiseTarget, Operands, Shape, SweepResults,
+    Activation, Delays, Form, NoiseSource, NoiseTarget, Operands, RateTerm, Shape, SweepResults,
     SynapseConstants,
 };
 
@@ -105,6 +105,8 @@ pub struct SweepTensors<B: Backend> {
     pub lengths: Vec<usize>,
     /// Vanishing-gradient penalty that the backward pass computes.
     pub omega: Option<FusedOmega>,
+    /// Terms of the rates that the sweep computes, with their gradients.
+    pub rate_terms: Vec<RateTerm>,
 }
 
 impl<B: Backend> SweepTensors<B> {
@@ -123,6 +125,7 @@ impl<B: Backend> SweepTensors<B> {
             rank,
             without_full: full_rows == 0,
             synapses: if self.synapses.is_some() { units } else { 0 },
+            rate_terms: self.rate_terms.len(),
         }
     }
 

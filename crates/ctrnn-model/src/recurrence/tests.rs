@@ -922,6 +922,48 @@ fn a_squared_error_and_its_gradient_are_those_of_tensor_operations() {
     }
 }
 
+/// Moments and forms of rates are those of tensor operations, and so is the gradient of the moments; the rates stand in memory in another
+/// order.
+#[test]
+fn moments_of_rates_are_those_of_tensors() {
+    let [b, t, n] = [5, 4, 3];
+    let rates = inputs::<Grad>([b, t, n]).swap_dims(0, 1);
+    let (mean, weights) = (inputs::<Grad>([1, 1, n]), inputs::<Grad>([t, b, 1]));
+    let matrix = inputs::<Grad>([1, n, n]).squeeze_dim::<2>(0);
+    let (one, many) = (rates.clone().require_grad(), rates.require_grad());
+    let deviations = many.clone() - mean.clone();
+    let rows = |all: Tensor<Grad, 3>| all.reshape([t * b, n]);
+    let weighted = rows(deviations.clone() * weights.clone());
+    let plain = weighted.transpose().matmul(rows(deviations.clone()));
+    let fused = Grad::second_moments(one.clone(), mean.clone(), weights.clone());
+    let near = |found: Tensor<F64, 1>, expected: Tensor<F64, 1>| {
+        for (a, b) in found
+            .to_data()
+            .iter::<f64>()
+            .zip(expected.to_data().iter::<f64>())
+        {
+            assert!((a - b).abs() < 1e-13, "{a} {b}");
+        }
+    };
+    near(
+        fused.clone().inner().flatten(0, 1),
+        plain.clone().inner().flatten(0, 1),
+    );
+    let found = one
+        .grad(&(fused * matrix.clone()).backward())
+        .expect("tracked");
+    let expected = many
+        .grad(&(plain * matrix.clone()).backward())
+        .expect("tracked");
+    near(found.flatten(0, 2), expected.flatten(0, 2));
+    let squares = deviations.square().sum_dim(0).sum_dim(1);
+    let found = Grad::squared_deviations(one.clone(), mean, weights.ones_like());
+    near(found.inner().flatten(0, 2), squares.inner().flatten(0, 2));
+    let forms = (rows(many.clone()).matmul(matrix.clone().transpose()) * rows(many)).sum_dim(1);
+    let found = Grad::quadratic_forms(one, matrix);
+    near(found.inner().flatten(0, 2), forms.inner().flatten(0, 1));
+}
+
 #[test]
 #[should_panic(expected = "weights [4, 1, 1] of [4, 5, 3]")]
 fn weights_of_another_shape_are_refused() {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use ctrnn_model::{CtrnnModule, RateSums, Trajectory};
+use ctrnn_model::{CtrnnModule, RateMeasure, RateSums, RateTerm, Trajectory};
 
 use crate::batch::Batch;
 use crate::objective::part::Part;
@@ -24,6 +24,10 @@ pub struct LossInputs<'a, B: Backend> {
     rates: Vec<Option<Tensor<B, 3>>>,
     /// Sums of the rates of each layer, which a training step may have in place of the rates.
     rate_sums: Vec<Option<RateSums<Tensor<B, 1>>>>,
+    /// Terms of the rates among these sums.
+    rate_terms: Vec<RateTerm>,
+    /// Units that a penalty acts on; absent: all units.
+    units: Option<Range<usize>>,
     /// Postsynaptic and presynaptic units of the recurrent weights that a penalty acts on; absent: all matrices.
     block: Option<[Range<usize>; 2]>,
 }
@@ -48,6 +52,8 @@ impl<'a, B: Backend> LossInputs<'a, B> {
             outputs: trajectory.outputs,
             batch,
             is_training: false,
+            rate_terms: Vec::new(),
+            units: None,
             block: None,
         }
     }
@@ -60,18 +66,26 @@ impl<'a, B: Backend> LossInputs<'a, B> {
         }
     }
 
+    /// Names the terms of the rates that the sweeps of the pass computed.
+    pub(crate) fn with_rate_terms(self, rate_terms: Vec<RateTerm>) -> Self {
+        Self { rate_terms, ..self }
+    }
+
     /// Returns the same inputs restricted to a part of the network, which has one layer.
     pub(crate) fn of_part(&self, part: &Part) -> Self {
-        let (mut rates, mut rate_sums, mut block) =
-            (self.rates.clone(), self.rate_sums.clone(), None);
+        let (mut rates, mut rate_sums) = (self.rates.clone(), self.rate_sums.clone());
+        let (mut of_part, mut block) = (None, None);
         match part {
             Part::Units(units) => {
                 for rates in rates.iter_mut().flatten() {
                     *rates = rates.clone().narrow(2, units.start, units.len());
                 }
                 for sums in rate_sums.iter_mut().flatten() {
+                    let terms = sums.terms.take();
                     *sums = (sums.clone()).map(|sums| sums.narrow(0, units.start, units.len()));
+                    sums.terms = terms;
                 }
+                of_part = Some(units.clone());
             }
             Part::Weights(weights) => block = Some(weights.clone()),
         }
@@ -82,6 +96,8 @@ impl<'a, B: Backend> LossInputs<'a, B> {
             is_training: self.is_training,
             rates,
             rate_sums,
+            rate_terms: self.rate_terms.clone(),
+            units: of_part,
             block,
         }
     }
@@ -108,6 +124,19 @@ impl<'a, B: Backend> LossInputs<'a, B> {
     /// Returns the sums of the rates of a layer, counted from the inputs up, where the pass has them.
     pub(crate) fn rate_sums_of_layer(&self, layer: usize) -> Option<RateSums<Tensor<B, 1>>> {
         self.rate_sums[layer].clone()
+    }
+
+    /// Returns the term of the rates of a layer that this measure of the units of the part is, `[1]`, where the pass has it.
+    pub(crate) fn rate_term_of_layer(
+        &self,
+        layer: usize,
+        measure: RateMeasure,
+    ) -> Option<Tensor<B, 1>> {
+        let units = self.units.clone();
+        let own = RateTerm { units, measure };
+        let number = self.rate_terms.iter().position(|term| *term == own)?;
+        let terms = self.rate_sums[layer].as_ref()?.terms.clone()?;
+        Some(terms.narrow(0, number, 1))
     }
 
     /// Returns the firing rates of a layer, counted from the inputs up, `[trial, time, unit]`.

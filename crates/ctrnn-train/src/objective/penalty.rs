@@ -7,7 +7,8 @@ use std::sync::Arc;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::{
-    CtrnnConfig, CtrnnModule, Direction, Matrix, Weights, host_tensor, layer_prefix,
+    CtrnnConfig, CtrnnModule, Direction, FusedOps, Matrix, RateMeasure, RateTerm, Weights,
+    host_tensor, layer_prefix,
 };
 
 use crate::objective::config::{
@@ -209,6 +210,40 @@ impl Penalty {
         }
     }
 
+    /// Returns the term of the rates that the penalty is, if sweeps can compute it.
+    pub(crate) fn rate_term(&self) -> Option<RateTerm> {
+        let measure = match self {
+            Self::OfPart(_, Part::Units(units), penalty) => {
+                let units = Some(units.clone());
+                return Some(RateTerm {
+                    units,
+                    ..penalty.rate_term()?
+                });
+            }
+            Self::RateEntropy(_) => RateMeasure::Entropy,
+            Self::StatePrediction(_, lag) if *lag > 0 => RateMeasure::Change { lag: *lag },
+            _ => return None,
+        };
+        Some(RateTerm {
+            units: None,
+            measure,
+        })
+    }
+
+    /// Returns true if a training step has a use for the sums of the rates.
+    pub(crate) fn uses_rate_sums(&self) -> bool {
+        match self {
+            Self::OfPart(_, _, penalty) => penalty.uses_rate_sums(),
+            Self::PopulationKl(_) | Self::Participation(_) => true,
+            _ => self.needs_no_more_than_sums(),
+        }
+    }
+
+    /// Returns true if the penalty needs no more of the rates than their sums and terms, as sweeps can compute them.
+    pub(crate) fn needs_no_more_than_sums(&self) -> bool {
+        self.is_of_rate_sums() || self.rate_term().is_some()
+    }
+
     /// Returns true if the penalty is a sum over time steps and trials, or does not depend on them.
     pub(crate) fn is_sum(&self) -> bool {
         match self {
@@ -237,13 +272,13 @@ impl Penalty {
     }
 
     /// Computes the penalty times its coefficient, `[1]`.
-    pub fn value<B: Backend>(&self, inputs: &LossInputs<B>) -> Tensor<B, 1> {
+    pub fn value<B: FusedOps>(&self, inputs: &LossInputs<B>) -> Tensor<B, 1> {
         self.of(self.statistics(inputs))
     }
 
     /// Computes the means on which the penalty depends, for each layer on which it acts: all of them, but for `population_kl` and
     /// `unit_rates`, which concern units of the last one.
-    pub(crate) fn statistics<B: Backend>(&self, inputs: &LossInputs<B>) -> Vec<Statistic<B>> {
+    pub(crate) fn statistics<B: FusedOps>(&self, inputs: &LossInputs<B>) -> Vec<Statistic<B>> {
         let n_layers = inputs.network.n_layers();
         let first = match self {
             Self::PopulationKl(_) | Self::UnitRates(_) => n_layers - 1,
@@ -255,27 +290,12 @@ impl Penalty {
     }
 
     /// Computes the means on which the penalty of a layer depends.
-    fn statistic<B: Backend>(
+    fn statistic<B: FusedOps>(
         &self,
         inputs: &LossInputs<B>,
         number: usize,
         layer: &CtrnnModule<B>,
     ) -> Statistic<B> {
-        let batch = inputs.batch;
-        if let Some(sums) = inputs
-            .rate_sums_of_layer(number)
-            .filter(|_| self.is_of_rate_sums())
-        {
-            return match self {
-                Self::OfPart(_, part, penalty) => {
-                    penalty.statistic(&inputs.of_part(part), number, layer)
-                }
-                Self::RateL1(_) => formulas::mean_of_sums(sums.sizes, batch),
-                Self::RateL2(_) => formulas::mean_of_sums(sums.squares, batch),
-                _ => formulas::unit_rates_of_sums(sums.rates, batch),
-            };
-        }
-        let rates = || inputs.rates_of_layer(number).swap_dims(0, 1); // [T,B,N]
         let weights = |value| Statistic::of_one(value, 1.0);
         match self {
             Self::OfPart(_, part, penalty) => {
@@ -310,23 +330,59 @@ impl Penalty {
                     formulas::weight_l2,
                 ))
             }
+            Self::InDegree(range) => {
+                let w_rc = inputs.weights_of_part(layer.effective_weights(Matrix::Recurrent));
+                weights(formulas::in_degree(w_rc, range))
+            }
+            _ => self.statistic_of_rates(inputs, number, layer),
+        }
+    }
+
+    /// Computes the means on which a penalty on the rates of a layer depends: from their sums and terms where the pass has them.
+    fn statistic_of_rates<B: FusedOps>(
+        &self,
+        inputs: &LossInputs<B>,
+        number: usize,
+        layer: &CtrnnModule<B>,
+    ) -> Statistic<B> {
+        let batch = inputs.batch;
+        let sums = inputs.rate_sums_of_layer(number);
+        if let Some(sums) = sums.clone().filter(|_| self.is_of_rate_sums()) {
+            return match self {
+                Self::RateL1(_) => formulas::mean_of_sums(sums.sizes, batch),
+                Self::RateL2(_) => formulas::mean_of_sums(sums.squares, batch),
+                _ => formulas::unit_rates_of_sums(sums.rates, batch),
+            };
+        }
+        let term = |measure| inputs.rate_term_of_layer(number, measure);
+        let rates = || inputs.rates_of_layer(number).swap_dims(0, 1); // [T,B,N]
+        match self {
             Self::RateL1(_) => formulas::rate_l1(rates(), batch),
             Self::RateL2(_) => formulas::rate_l2(rates(), batch),
             Self::RateTarget(_) | Self::RateSpread(_) | Self::RateRange(_) => {
                 formulas::unit_rates(rates(), batch)
             }
-            Self::RateEntropy(_) => formulas::rate_entropy(rates(), batch),
-            Self::Participation(_) => formulas::covariance(rates(), batch),
-            Self::InDegree(range) => {
-                let w_rc = inputs.weights_of_part(layer.effective_weights(Matrix::Recurrent));
-                weights(formulas::in_degree(w_rc, range))
-            }
-            Self::PopulationKl(groups) => formulas::group_moments(rates(), batch, groups),
+            Self::RateEntropy(_) => match term(RateMeasure::Entropy) {
+                Some(sum) => formulas::rate_entropy_of_sum(sum, batch),
+                None => formulas::rate_entropy(rates(), batch),
+            },
+            Self::Participation(_) => formulas::covariance(rates(), sums, batch),
+            Self::PopulationKl(groups) => match sums {
+                Some(sums) => formulas::group_moments_of_sums(sums, rates(), batch, groups),
+                None => formulas::group_moments(rates(), batch, groups),
+            },
             Self::Hebbian(_) => {
                 formulas::hebbian(rates(), layer.effective_weights(Matrix::Recurrent), batch)
             }
-            Self::StatePrediction(_, lag) => formulas::state_prediction(rates(), batch, *lag),
+            &Self::StatePrediction(_, lag) => match term(RateMeasure::Change { lag }) {
+                Some(sum) => {
+                    let units = layer.config().n_units;
+                    formulas::state_prediction_of_sum(sum, batch, lag, units)
+                }
+                None => formulas::state_prediction(rates(), batch, lag),
+            },
             Self::UnitRates(fitted) => fitted.statistic(rates(), batch),
+            _ => unreachable!("a penalty on weights, or on a part"),
         }
     }
 

@@ -756,7 +756,16 @@ fn fused_terms_are_those_of_the_tensors() {
         (Penalty::RateL2(0.3), omega(Pairing::Paper)),
         (Penalty::Hebbian(0.3), omega(Pairing::Paper)),
     ];
-    let cases = every_penalty().into_iter().map(|penalty| (penalty, None));
+    let of_area = |penalty| {
+        let part = Part::Units(1..3);
+        Penalty::OfPart("areas.b".to_owned(), part, Box::new(penalty))
+    };
+    let of_areas = [
+        Penalty::RateEntropy(0.4),
+        Penalty::Participation(range(0.9, 3.5, None)),
+    ];
+    let penalties = every_penalty().into_iter().chain(of_areas.map(of_area));
+    let cases = penalties.map(|penalty| (penalty, None));
     let cases = cases.chain(with_omega.map(|(penalty, omega)| (penalty, Some(omega))));
     let mut n_fused = 0;
     for (penalty, omega) in cases {
@@ -766,8 +775,11 @@ fn fused_terms_are_those_of_the_tensors() {
         let (pass, fused, fused_gradients) = of_pass(&case, &minimised, true);
         let (_, expected, gradients) = of_pass(&case, &minimised, false);
         let (names, own) = (minimised.term_names(), &minimised.objective);
-        let of_sums = own.penalties.iter().all(Penalty::is_of_rate_sums);
+        let of_sums = own.penalties.iter().any(Penalty::uses_rate_sums);
         assert_eq!(pass.record.rate_sums, of_sums, "{names:?}");
+        let suffice = own.penalties.iter().all(Penalty::needs_no_more_than_sums);
+        let needs_rates = own.penalties.iter().any(Penalty::needs_rates);
+        assert_eq!(pass.record.rates, needs_rates && !suffice, "{names:?}");
         assert_eq!(pass.omega.is_some(), omega.is_some());
         n_fused += usize::from(of_sums || omega.is_some());
         assert_near(fused.value.into_scalar(), expected.value.into_scalar());
@@ -787,8 +799,8 @@ fn fused_terms_are_those_of_the_tensors() {
         }
     }
     assert_eq!(
-        n_fused, 12,
-        "l1, l2, target, range, four spreads, four of Omega"
+        n_fused, 18,
+        "l1, l2, target, range, four spreads, two entropies, state_prediction, two of participation, population_kl, four of Omega"
     );
 }
 

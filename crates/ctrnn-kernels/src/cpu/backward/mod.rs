@@ -10,6 +10,7 @@ mod sums;
 use super::activation::for_activation;
 use super::bands::BandProduct;
 use super::noise::Noise;
+use super::rate_terms;
 use super::rows::{Rows, add, add_products, write_dots, write_rows};
 use super::synapses::StepGradients;
 use super::tile::{Tile, Tiles, for_each};
@@ -371,7 +372,7 @@ impl<'a, E: Element> TileJob<'a, E> {
         });
     }
 
-    /// Adds the gradients that a loss has for the rates of a trial after step `t`, and for their sums.
+    /// Adds the gradients that a loss has for the rates of a trial after step `t`, for their sums and for terms of them.
     #[inline(always)]
     fn add_upstream_rates<S: Simd<Elem = E>>(&self, rates: &mut [E], t: usize, trial: usize) {
         let plan = self.plan;
@@ -380,6 +381,10 @@ impl<'a, E: Element> TileJob<'a, E> {
         }
         if let Some(moments) = &plan.moments {
             moments.add_to::<S>(rates, plan.row(plan.saved.rates, t + 1, trial));
+        }
+        if let Some(weights) = plan.upstream.rate_terms {
+            let saved = plan.saved.rates;
+            rate_terms::add_slopes::<S>(plan.sweep, saved, weights, rates, [t, trial]);
         }
     }
 

@@ -6,7 +6,7 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use ctrnn_model::host_tensor;
+use ctrnn_model::{FusedOps, RateSums, host_tensor};
 
 use crate::batch::Batch;
 use crate::objective::config::{PopulationKl, RangePenalty, Spread};
@@ -157,18 +157,24 @@ pub(crate) fn rate_entropy<B: Backend>(rates: Tensor<B, 3>, batch: &Batch<B>) ->
     mean(-(p.clone() * (p + TINY).log()).sum_dim(2), batch)
 }
 
-/// Computes the mean rate of each unit, and the covariance of the rates.
-pub(crate) fn covariance<B: Backend>(rates: Tensor<B, 3>, batch: &Batch<B>) -> Statistic<B> {
-    let [steps, trials, units] = rates.dims();
+/// Computes [`rate_entropy`] from the sum of the entropies of all trials and times.
+pub(crate) fn rate_entropy_of_sum<B: Backend>(sum: Tensor<B, 1>, batch: &Batch<B>) -> Statistic<B> {
+    Statistic::of_one(sum / batch.within_sum, batch.within_sum)
+}
+
+/// Computes the mean rate of each unit, and the covariance of the rates; the mean from the sums of the rates where the pass has them.
+pub(crate) fn covariance<B: FusedOps>(
+    rates: Tensor<B, 3>,
+    sums: Option<RateSums<Tensor<B, 1>>>,
+    batch: &Batch<B>,
+) -> Statistic<B> {
     // The covariance has no slope in the mean, since deviations sum to 0.
-    let mean = unit_means(rates.clone().detach(), batch);
-    let deviation = within(rates - mean.clone(), batch);
-    let rows = deviation.reshape([steps * trials, units]);
-    // The products are symmetric. With one factor held constant the backward pass multiplies once, not twice; the transpose has the
-    // slope in the other factor.
-    let products = rows.clone().detach().transpose().matmul(rows);
-    let covariance = products.clone() + products.clone().transpose() - products.detach();
-    let covariance = covariance / batch.within_sum;
+    let mean = match sums {
+        Some(sums) => sums.rates.detach().unsqueeze() / batch.within_sum,
+        None => unit_means(rates.clone().detach(), batch),
+    };
+    let moments = B::second_moments(rates, mean.clone(), batch.within.clone());
+    let covariance = moments / batch.within_sum;
     Statistic {
         covariance: Some(covariance.unsqueeze()),
         ..Statistic::of_means(mean, batch.within_sum)
@@ -217,6 +223,30 @@ pub(crate) fn group_moments<B: Backend>(
     }
 }
 
+/// Computes [`group_moments`] from the sums of the units; the rates give the variance its value, and have no gradient of their own.
+///
+/// The gradient in a rate is a constant plus a multiple of the rate, that of the sums of rates and squares. The difference of these sums
+/// would be the variance too, but for rounding where it is much smaller than the square of the mean.
+pub(crate) fn group_moments_of_sums<B: FusedOps>(
+    sums: RateSums<Tensor<B, 1>>,
+    rates: Tensor<B, 3>,
+    batch: &Batch<B>,
+    groups: &PopulationKl,
+) -> Statistic<B> {
+    let mean = sums.rates.unsqueeze::<3>() / batch.within_sum;
+    let variance = sums.squares.unsqueeze::<3>() / batch.within_sum - mean.clone().square();
+    let exact = B::squared_deviations(rates, mean.clone(), batch.within.clone());
+    let variance = variance.clone() + (exact / batch.within_sum - variance.detach());
+    let both = |of_units: Tensor<B, 3>| {
+        let group = |[from, to]: [usize; 2]| of_units.clone().narrow(2, from, to - from);
+        Tensor::cat(vec![group(groups.first), group(groups.second)], 2)
+    };
+    Statistic {
+        variance: Some(both(variance)),
+        ..Statistic::of_means(both(mean), batch.within_sum)
+    }
+}
+
 /// Computes `mean_k KL_k` between two groups of units from their moments (formula at [`PopulationKl`]), `[1]`.
 pub(crate) fn population_kl<B: Backend>(moments: Statistic<B>) -> Tensor<B, 1> {
     let halves = |both: Tensor<B, 3>| {
@@ -231,18 +261,22 @@ pub(crate) fn population_kl<B: Backend>(moments: Statistic<B>) -> Tensor<B, 1> {
 }
 
 /// Computes `mean_b | mean_t r^T W r |` over trials b and their times t; `weights [N,N]`.
-pub(crate) fn hebbian<B: Backend>(
+///
+/// With the sign `s_b` of each mean over time, it is a linear function of the weights and of second moments of the rates,
+/// `sum_ij W_ij sum_bt s_b / (B T_b) r_i r_j`.
+pub(crate) fn hebbian<B: FusedOps>(
     rates: Tensor<B, 3>,
     weights: Tensor<B, 2>,
     batch: &Batch<B>,
 ) -> Statistic<B> {
-    let [steps, trials, units] = rates.dims();
-    let rows = rates.reshape([steps * trials, units]);
-    let drive = rows.clone().matmul(weights.transpose());
-    let products = (rows * drive).sum_dim(1).reshape([steps, trials, 1]);
-    let lengths = batch.within.clone().sum_dim(0); // [1,B,1]
-    let by_trial = (products * batch.within.clone()).sum_dim(0) / lengths;
-    Statistic::of_one(by_trial.abs().mean(), trials as f64)
+    let [_, trials, units] = rates.dims();
+    let within = batch.within.clone();
+    let products = B::quadratic_forms(rates.clone(), weights.clone());
+    let signs = (products * within.clone()).sum_dim(0).sign();
+    let lengths = within.clone().sum_dim(0) * trials as f64; // [1,B,1]
+    let no_mean = Tensor::zeros([1, 1, units], &rates.device());
+    let moments = B::second_moments(rates, no_mean, within * (signs / lengths));
+    Statistic::of_one((weights * moments).sum(), trials as f64)
 }
 
 /// Computes `mean (r(t + lag) - r(t))^2` over trials, units and those times t for which `t + lag` is within the trial;
@@ -253,20 +287,26 @@ pub(crate) fn state_prediction<B: Backend>(
     lag: usize,
 ) -> Statistic<B> {
     let [steps, _, units] = rates.dims();
-    let samples: usize = batch
-        .n_steps
-        .iter()
-        .map(|n_steps| n_steps.saturating_sub(lag))
-        .sum();
-    if samples == 0 {
-        return Statistic::of_one(rates.sum() * 0.0, 0.0);
+    if steps <= lag {
+        return state_prediction_of_sum(rates.sum() * 0.0, batch, lag, units);
     }
     let pairs = steps - lag;
     let later = rates.clone().narrow(0, lag, pairs);
     let change = (later - rates.narrow(0, 0, pairs)).square();
     let within = batch.within.clone().narrow(0, lag, pairs);
-    let sum = (change * within).sum();
-    Statistic::of_one(sum / (samples * units) as f64, samples as f64)
+    state_prediction_of_sum((change * within).sum(), batch, lag, units)
+}
+
+/// Computes [`state_prediction`] from the sum of the squared changes of all trials, times and units.
+pub(crate) fn state_prediction_of_sum<B: Backend>(
+    sum: Tensor<B, 1>,
+    batch: &Batch<B>,
+    lag: usize,
+    units: usize,
+) -> Statistic<B> {
+    let pairs = |n_steps: &usize| n_steps.saturating_sub(lag);
+    let samples: usize = batch.n_steps.iter().map(pairs).sum();
+    Statistic::of_one(sum / (samples * units).max(1) as f64, samples as f64)
 }
 
 /// Computes `mean |W|`, `[1]`; 0 for a matrix without entries.

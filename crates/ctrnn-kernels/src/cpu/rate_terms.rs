@@ -1,0 +1,243 @@
+//! Terms of a loss that are functions of the rates of a few time steps: their values, from a trajectory, and their gradients, within the
+//! backward sweep.
+
+use std::ops::Range;
+
+use super::activation::log;
+use super::tile::{Tile, Tiles, for_each};
+use crate::operands::assert_len;
+use crate::simd::{Element, Job, Simd};
+use crate::sweep::SweepSlices;
+use crate::workspace::Workspace;
+
+/// Small constant that keeps the shares of silent units, and their logarithms, finite.
+const TINY: f64 = 1e-12;
+
+/// Function of the rates of some units, summed over the time steps of all trials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateTerm {
+    /// Units that count; `None`: all.
+    pub units: Option<Range<usize>>,
+    /// Function of the rates.
+    pub measure: RateMeasure,
+}
+
+/// Function of the rates of a trial at one time step, and at an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateMeasure {
+    /// Entropy `- sum_i p_i log(p_i + 1e-12)` of the shares `p_i = |r_i| / (sum_j |r_j| + 1e-12)`.
+    Entropy,
+    /// Change `sum_i (r_i(t) - r_i(t - lag))^2`, where both time steps belong to the trial.
+    Change {
+        /// Number of time steps, at least 1.
+        lag: usize,
+    },
+}
+
+impl RateTerm {
+    /// Returns the part of a row of rates, or of their gradients, that counts.
+    #[inline(always)]
+    fn of_row(&self, units: usize) -> Range<usize> {
+        match &self.units {
+            Some(own) => own.start..own.end,
+            None => 0..units,
+        }
+    }
+
+    /// Asserts that the units exist and that the lag is positive.
+    pub(crate) fn assert_fits(&self, units: usize) {
+        let own = self.of_row(units);
+        assert!(
+            own.start <= own.end && own.end <= units,
+            "units {own:?} of {units}"
+        );
+        assert!(
+            self.measure != RateMeasure::Change { lag: 0 },
+            "a lag of no time step"
+        );
+    }
+}
+
+/// Implements [`rate_terms`](crate::rate_terms) for every path.
+pub(crate) fn values<E: Element>(
+    sweep: &SweepSlices<'_, E>,
+    rates: &[E],
+    to: &mut [E],
+    workspace: &Workspace<E>,
+) {
+    assert_len("rates", rates, sweep.shape.history());
+    assert_len("rate terms", to, sweep.rate_terms.len());
+    let tiles = Tiles::new(&sweep.shape, sweep.lengths);
+    let jobs = tiles.iter().map(|tile| TileValues { sweep, rates, tile });
+    let of_tiles = for_each(jobs.collect(), |job: TileValues<'_, E>| {
+        E::dispatch(workspace.path(), job)
+    });
+    for (k, to) in to.iter_mut().enumerate() {
+        *to = E::from_f64(of_tiles.iter().map(|sums| sums[k]).sum());
+    }
+}
+
+/// Returns the rates of a trial in a history `[T + 1, B, N]`.
+#[inline(always)]
+fn row<'a, E>(sweep: &SweepSlices<'_, E>, rates: &'a [E], at: usize, trial: usize) -> &'a [E] {
+    let (trials, units) = (sweep.shape.trials, sweep.shape.units);
+    &rates[(at * trials + trial) * units..][..units]
+}
+
+/// Values of the terms for the trials of a tile.
+struct TileValues<'a, E: Element> {
+    sweep: &'a SweepSlices<'a, E>,
+    rates: &'a [E],
+    tile: Tile<'a>,
+}
+
+impl<E: Element> Job<E> for TileValues<'_, E> {
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn run<S: Simd<Elem = E>>(self) -> Vec<f64> {
+        let (terms, units) = (self.sweep.rate_terms, self.sweep.shape.units);
+        let mut sums = vec![0.0; terms.len()];
+        for at in 1..=self.sweep.shape.steps {
+            for m in 0..self.tile.active(at - 1) {
+                let trial = self.tile.trial(m);
+                let now = row(self.sweep, self.rates, at, trial);
+                for k in 0..terms.len() {
+                    let own = terms[k].of_row(units);
+                    let value = match terms[k].measure {
+                        RateMeasure::Entropy => entropy::<S>(&now[own]),
+                        RateMeasure::Change { lag } if at > lag => {
+                            let before = row(self.sweep, self.rates, at - lag, trial);
+                            distance::<S>(&now[own.clone()], &before[own])
+                        }
+                        RateMeasure::Change { .. } => continue,
+                    };
+                    sums[k] += value.into();
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// Adds the gradients of the terms, times their weights, to the gradients of a trial's rates after time step `t`.
+#[inline(always)]
+pub(crate) fn add_slopes<S: Simd>(
+    sweep: &SweepSlices<'_, S::Elem>,
+    rates: &[S::Elem],
+    weights: &[S::Elem],
+    gradients: &mut [S::Elem],
+    [t, trial]: [usize; 2],
+) {
+    let (at, steps) = (t + 1, sweep.shape.steps);
+    let end = match sweep.lengths {
+        Some(lengths) => lengths.end(trial, steps),
+        None => steps,
+    };
+    let now = row(sweep, rates, at, trial);
+    for k in 0..sweep.rate_terms.len() {
+        let (term, weight) = (&sweep.rate_terms[k], weights[k]);
+        let own = term.of_row(now.len());
+        let gradients = &mut gradients[own.clone()];
+        match term.measure {
+            RateMeasure::Entropy => add_entropy_slopes::<S>(gradients, &now[own], weight),
+            RateMeasure::Change { lag } => {
+                if at > lag {
+                    let before = &row(sweep, rates, at - lag, trial)[own.clone()];
+                    add_distance_slopes::<S>(gradients, &now[own.clone()], before, weight);
+                }
+                if at + lag <= end {
+                    let after = &row(sweep, rates, at + lag, trial)[own.clone()];
+                    add_distance_slopes::<S>(gradients, &now[own], after, weight);
+                }
+            }
+        }
+    }
+}
+
+/// Returns `1 / (sum |r| + TINY)`.
+#[inline(always)]
+fn scale_of_shares<S: Simd>(rates: &[S::Elem]) -> S::Elem {
+    let mut sizes = S::splat(S::Elem::default());
+    let mut at = 0;
+    while at < rates.len() {
+        sizes = sizes + S::load(rates, at).abs();
+        at += S::LANES;
+    }
+    S::Elem::from(1.0) / (sizes.sum() + S::Elem::from_f64(TINY))
+}
+
+#[inline(always)]
+fn entropy<S: Simd>(rates: &[S::Elem]) -> S::Elem {
+    let scale = S::splat(scale_of_shares::<S>(rates));
+    let tiny = S::splat(S::Elem::from_f64(TINY));
+    let mut sum = S::splat(S::Elem::default());
+    let mut at = 0;
+    while at < rates.len() {
+        let p = S::load(rates, at).abs() * scale;
+        sum = p.mul_add(log(p + tiny), sum);
+        at += S::LANES;
+    }
+    -sum.sum()
+}
+
+/// Adds `w sign(r_i) (sum_j p_j l_j - l_i) / sum |r|` with `l_i = 1 + log p_i`, the slope of `p_i log p_i`: that of the term, which has
+/// `log(p_i + TINY)`, to a part in a hundred for shares above 1e-10.
+#[inline(always)]
+fn add_entropy_slopes<S: Simd>(gradients: &mut [S::Elem], rates: &[S::Elem], weight: S::Elem) {
+    let scale = scale_of_shares::<S>(rates);
+    let (shares, factor) = (S::splat(scale), S::splat(weight * scale));
+    let tiny = S::splat(S::Elem::from_f64(TINY));
+    let (zero, one) = (S::splat(S::Elem::default()), S::splat(S::Elem::from(1.0)));
+    let mut sum = zero;
+    let mut at = 0;
+    while at < rates.len() {
+        let r = S::load(rates, at);
+        let p = r.abs() * shares;
+        let l = log(p + tiny) + one;
+        sum = p.mul_add(l, sum);
+        let slope = l * factor;
+        let signed = r.positive_or(slope, (-r).positive_or(-slope, zero));
+        (S::load(gradients, at) - signed).store(gradients, at);
+        at += S::LANES;
+    }
+    let mean = S::splat(sum.sum()) * factor;
+    at = 0;
+    while at < rates.len() {
+        let r = S::load(rates, at);
+        let signed = r.positive_or(mean, (-r).positive_or(-mean, zero));
+        (S::load(gradients, at) + signed).store(gradients, at);
+        at += S::LANES;
+    }
+}
+
+/// Returns `sum (a - b)^2`.
+#[inline(always)]
+fn distance<S: Simd>(a: &[S::Elem], b: &[S::Elem]) -> S::Elem {
+    let mut sum = S::splat(S::Elem::default());
+    let mut at = 0;
+    while at < a.len() {
+        let change = S::load(a, at) - S::load(b, at);
+        sum = change.mul_add(change, sum);
+        at += S::LANES;
+    }
+    sum.sum()
+}
+
+/// Adds `2 w (a - b)`.
+#[inline(always)]
+fn add_distance_slopes<S: Simd>(
+    gradients: &mut [S::Elem],
+    a: &[S::Elem],
+    b: &[S::Elem],
+    weight: S::Elem,
+) {
+    let factor = S::splat(weight + weight);
+    let mut at = 0;
+    while at < a.len() {
+        let change = S::load(a, at) - S::load(b, at);
+        let sum = factor.mul_add(change, S::load(gradients, at));
+        sum.store(gradients, at);
+        at += S::LANES;
+    }
+}
