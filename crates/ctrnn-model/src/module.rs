@@ -71,6 +71,9 @@ pub struct CtrnnModule<B: Backend> {
     /// Time constants in ms, one or N, where they are not trained.
     #[module(skip)]
     pub(crate) fixed_tau_ms: Vec<f64>,
+    /// Factors of a time step of these time constants; `None` where they are trained.
+    #[module(skip)]
+    pub(crate) fixed_factors: Option<Arc<StepFactors<TensorData>>>,
     /// Final state `[B,N]` of the last training batch, where the next batch starts from it.
     #[module(skip)]
     pub(crate) carried_state: Option<UnitState<TensorData>>,
@@ -92,7 +95,7 @@ pub struct CtrnnModule<B: Backend> {
     /// Layers below this one, from the inputs up; they have no readout.
     pub(crate) below: Layers<CtrnnModule<B>>,
     #[module(skip)]
-    pub(crate) config: CtrnnConfig,
+    pub(crate) config: Arc<CtrnnConfig>,
 }
 
 impl<B: RecurrenceBackend> CtrnnModule<B> {
@@ -306,16 +309,25 @@ impl<B: Backend> CtrnnModule<B> {
     /// # Errors
     /// If [`CtrnnConfig::check`] refuses the result: `dt_ms` above `tau_ms` under Euler's integrator, for instance.
     pub fn with_dt_ms(mut self, dt_ms: f64) -> Result<Self, ModelError> {
-        self.config = self
-            .config
-            .map_layers(|layer| CtrnnConfig { dt_ms, ..layer });
-        self.config.check()?;
-        for (layer, config) in self.below.0.iter_mut().zip(&self.config.below) {
+        let config = CtrnnConfig::clone(&self.config);
+        let config = config.map_layers(|layer| CtrnnConfig { dt_ms, ..layer });
+        config.check()?;
+        for (layer, config) in self.below.0.iter_mut().zip(&config.below) {
             layer.delays = config.delays().map(Arc::new);
-            layer.config = config.clone();
+            layer.set_config(config.clone());
         }
-        self.delays = self.config.delays().map(Arc::new);
+        self.delays = config.delays().map(Arc::new);
+        self.set_config(config);
         Ok(self)
+    }
+
+    /// Replaces the configuration of the last layer by one of another time step or noise.
+    fn set_config(&mut self, config: CtrnnConfig) {
+        if self.fixed_factors.is_some() {
+            let factors = StepFactors::fixed(&config, &self.fixed_tau_ms);
+            self.fixed_factors = Some(Arc::new(factors));
+        }
+        self.config = Arc::new(config);
     }
 
     /// Returns the same network with every level of its noise times a factor.
@@ -327,7 +339,11 @@ impl<B: Backend> CtrnnModule<B> {
     }
 
     fn scale_noise(&mut self, factor: f64) {
-        self.config.noise = self.config.noise.times(factor);
+        let noise = self.config.noise.times(factor);
+        self.set_config(CtrnnConfig {
+            noise,
+            ..CtrnnConfig::clone(&self.config)
+        });
         let correlations = self.noise_factor.iter_mut().flatten();
         correlations.for_each(|entry| *entry *= factor);
         self.below
@@ -415,10 +431,10 @@ impl<B: Backend> CtrnnModule<B> {
     }
 
     /// Returns decay, gain and noise scale of a step. For fixed time constants they are computed in double precision.
-    pub(crate) fn step_factors(&self) -> StepFactors<B> {
-        match &self.tau_raw {
-            Some(_) => StepFactors::new(&self.config, self.tau_ms()),
-            None => StepFactors::fixed(&self.config, &self.fixed_tau_ms, &self.device()),
+    pub(crate) fn step_factors(&self) -> StepFactors<Tensor<B, 1>> {
+        match &self.fixed_factors {
+            None => StepFactors::new(&self.config, self.tau_ms()),
+            Some(factors) => StepFactors::on_device(factors, &self.device()),
         }
     }
 

@@ -3,6 +3,8 @@
 //! A layer is a network. Configuration and module of a stack are those of its last layer, which has the readout, and hold the
 //! layers below it.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -276,7 +278,7 @@ impl<B: Backend> CtrnnModule<B> {
         assert_eq!(number, self.below.0.len(), "the network has no such layer");
         let mut alone = self.clone();
         alone.below.0.clear();
-        alone.config = self.config.alone();
+        alone.config = Arc::new(self.config.alone());
         alone
     }
 

@@ -9,16 +9,17 @@ use crate::parameters::host_tensor;
 use crate::{CtrnnConfig, Synapse};
 
 /// Factors of a sweep that depend on the time step and the noise, per unit `[N]`.
-pub(crate) struct StepFactors<B: Backend> {
+#[derive(Clone, Debug)]
+pub(crate) struct StepFactors<T> {
     /// Decay: the fraction of a state that survives a time step.
-    pub decay: Tensor<B, 1>,
+    pub decay: T,
     /// Gain: the factor of the drive in a time step.
-    pub gain: Tensor<B, 1>,
+    pub gain: T,
     /// Noise scale: the factor of the standard normals of the pre-activation noise.
-    pub noise_scale: Tensor<B, 1>,
+    pub noise_scale: T,
 }
 
-impl<B: Backend> StepFactors<B> {
+impl<B: Backend> StepFactors<Tensor<B, 1>> {
     /// Returns the factors for time constants `tau`, one or N, through which gradients flow.
     pub fn new(config: &CtrnnConfig, tau: Tensor<B, 1>) -> Self {
         let tau = tau.expand([config.n_units]);
@@ -32,16 +33,27 @@ impl<B: Backend> StepFactors<B> {
         }
     }
 
-    /// Returns the factors for time constants that are not trained, computed in double precision.
-    pub fn fixed(config: &CtrnnConfig, tau_ms: &[f64], device: &B::Device) -> Self {
-        let tau_ms = TensorData::new(tau_ms.to_vec(), [tau_ms.len()]);
-        let tau = host_tensor(tau_ms, &NdArrayDevice::default());
-        let exact = StepFactors::<NdArray<f64>>::new(config, tau);
-        let moved = |x: Tensor<NdArray<f64>, 1>| host_tensor(x.into_data(), device);
+    /// Returns the factors as tensors on a device.
+    pub fn on_device(factors: &StepFactors<TensorData>, device: &B::Device) -> Self {
+        let moved = |values: &TensorData| host_tensor(values.clone(), device);
         Self {
-            decay: moved(exact.decay),
-            gain: moved(exact.gain),
-            noise_scale: moved(exact.noise_scale),
+            decay: moved(&factors.decay),
+            gain: moved(&factors.gain),
+            noise_scale: moved(&factors.noise_scale),
+        }
+    }
+}
+
+impl StepFactors<TensorData> {
+    /// Returns the factors for time constants that are not trained, computed in double precision.
+    pub fn fixed(config: &CtrnnConfig, tau_ms: &[f64]) -> Self {
+        let tau_ms = TensorData::new(tau_ms.to_vec(), [tau_ms.len()]);
+        let tau = host_tensor::<NdArray<f64>, 1>(tau_ms, &NdArrayDevice::default());
+        let exact = StepFactors::new(config, tau);
+        Self {
+            decay: exact.decay.into_data(),
+            gain: exact.gain.into_data(),
+            noise_scale: exact.noise_scale.into_data(),
         }
     }
 }

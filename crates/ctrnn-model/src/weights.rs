@@ -16,6 +16,7 @@ use crate::initial_state::CARRIED_STATE;
 use crate::layers::Layers;
 use crate::parameters::{CONDITION_VALUES, TAU_MS, host_tensor};
 use crate::stack::{join_weights, split_weights};
+use crate::step_factors::StepFactors;
 use crate::synapses::{Constraints, Synapses};
 use crate::{
     CtrnnConfig, CtrnnModule, InitialState, LowRank, ModelError, Parameter, ParameterSpec, Role,
@@ -172,6 +173,8 @@ impl<B: Backend> CtrnnModule<B> {
             }
             None => None,
         };
+        let signs = config.unit_signs().unwrap_or_default();
+        let fixed_tau_ms = config.tau_ms.of(weights, config.n_units, &signs)?;
         Ok(Self {
             w_in_raw,
             w_rc_raw,
@@ -191,12 +194,10 @@ impl<B: Backend> CtrnnModule<B> {
                 let states = find(weights, Role::InitialState)?;
                 Some(own(Role::InitialState).param(host_tensor(states, device)))
             },
+            fixed_factors: (tau_raw.is_none())
+                .then(|| Arc::new(StepFactors::fixed(config, &fixed_tau_ms))),
             tau_raw,
-            fixed_tau_ms: config.tau_ms.of(
-                weights,
-                config.n_units,
-                &config.unit_signs().unwrap_or_default(),
-            )?,
+            fixed_tau_ms,
             carried_state: carried_state(weights, config)?,
             condition_values: weights
                 .iter()
@@ -214,7 +215,7 @@ impl<B: Backend> CtrnnModule<B> {
             recurrent,
             output,
             below: Layers(Vec::new()),
-            config: config.clone(),
+            config: Arc::new(config.clone()),
         })
     }
 

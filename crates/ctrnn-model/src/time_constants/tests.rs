@@ -1,6 +1,6 @@
 //! Integrators, laws of drawn time constants, learning, files.
 
-use burn::tensor::TensorData;
+use burn::tensor::{Tensor, TensorData};
 use burn_ndarray::NdArray;
 
 use super::*;
@@ -287,6 +287,22 @@ fn a_trained_network_runs_at_another_dt() {
     let exact = 1.0 - (-1.0f64).exp();
     assert!((end(20.0, 5) - exact).abs() > 10.0 * (end(1.0, 100) - exact).abs());
     assert!(network.with_dt_ms(50.0).is_err()); // a learned tau may be 20 ms
+}
+
+/// 20 ms of 100 ms, then 10 ms; noise of 0.5, then of 1, times the gain.
+#[test]
+fn the_factors_of_a_step_follow_its_length_and_the_noise() {
+    let mut config = CtrnnConfig::new(1, 1, 1);
+    config.noise.preactivation = 0.5.into();
+    let network = config.init::<F64>(1, &Default::default()).unwrap();
+    let factors = |network: &CtrnnModule<F64>| {
+        let factors = network.step_factors();
+        [factors.decay, factors.gain, factors.noise_scale].map(Tensor::into_scalar)
+    };
+    assert_eq!(factors(&network), [0.8, 0.2, 0.1]);
+    assert_eq!(factors(&network.with_noise_times(2.0)), [0.8, 0.2, 0.2]);
+    let faster = network.with_dt_ms(10.0).unwrap();
+    assert_eq!(factors(&faster), [0.9, 0.1, 0.05]);
 }
 
 #[test]
