@@ -1,7 +1,7 @@
 //! The trained tensors of a network by name, and their way to and from host arrays.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write};
 
 use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
@@ -180,13 +180,9 @@ impl Parameter {
 
     /// Returns the burn id: a function of the name (64-bit FNV-1a), because burn's own ids are random per process.
     pub fn id(self) -> ParamId {
-        let hash = self
-            .name()
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-            });
-        ParamId::from(hash)
+        let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+        write!(hash, "{self}").expect("writing cannot fail");
+        ParamId::from(hash.0)
     }
 
     /// Returns a trained burn parameter with this one's id.
@@ -195,6 +191,18 @@ impl Parameter {
         value: Tensor<B, D>,
     ) -> Param<Tensor<B, D>> {
         Param::initialized(self.id(), value.require_grad())
+    }
+}
+
+/// Hash of the text written so far (64-bit FNV-1a).
+struct Fnv(u64);
+
+impl Write for Fnv {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = text.bytes().fold(self.0, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        Ok(())
     }
 }
 

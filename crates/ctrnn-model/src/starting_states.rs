@@ -44,10 +44,7 @@ impl<B: Backend> CtrnnModule<B> {
         }
         let own = match &self.condition_states {
             Some(states) => select(states.val(), &forward.conditions, trials),
-            None => {
-                let shared: Tensor<B, 2> = self.shared_initial_state().unsqueeze();
-                shared.expand([trials, n])
-            }
+            None => self.shared_initial_state().expand([trials, n]),
         };
         let noise = noise_sources::of_initial_state(
             self.config(),

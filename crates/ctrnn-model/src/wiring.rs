@@ -104,13 +104,16 @@ impl CtrnnConfig {
             shape: role.shape(self),
             is_trained: role.is_trained(self),
         };
-        let has = |spec: &ParameterSpec| {
-            let role = spec.parameter.role;
+        self.roles().map(spec).collect()
+    }
+
+    /// Returns the roles of the parameters of this layer.
+    fn roles(&self) -> impl Iterator<Item = Role> {
+        Role::ALL.into_iter().filter(|role| {
             // Of the recurrent matrix a network has the full one, the factors, or both.
             let is_absent = role.is_recurrent_matrix() || role.is_of_readout() && self.is_below();
-            spec.is_trained || !is_absent
-        };
-        Role::ALL.into_iter().map(spec).filter(has).collect()
+            role.is_trained(self) || !is_absent
+        })
     }
 
     /// Lists the parameters of the last layer, under the names of a network of one layer.
@@ -133,8 +136,12 @@ impl CtrnnConfig {
 
     /// Returns the parameters by their burn ids.
     pub fn parameters_by_id(&self) -> HashMap<ParamId, Parameter> {
-        let all = self.parameters().into_iter().map(|spec| spec.parameter);
-        all.map(|parameter| (parameter.id(), parameter)).collect()
+        let mut all = HashMap::new();
+        for (number, layer) in (0..).zip(self.layers()) {
+            let own = layer.roles().map(|role| role.of_layer(number));
+            all.extend(own.map(|parameter| (parameter.id(), parameter)));
+        }
+        all
     }
 
     /// Returns true if training leaves a parameter as it is.
