@@ -65,6 +65,14 @@ pub trait FusedOps: Backend {
         sums.reduce(|a, b| a + b).expect("there is a tensor")
     }
 
+    /// Returns the numbers of a tensor in another shape of the same size. burn's `reshape` copies them on a CPU.
+    fn reshaped<const D: usize, const E: usize>(
+        tensor: Tensor<Self, D>,
+        shape: [usize; E],
+    ) -> Tensor<Self, E> {
+        tensor.reshape(shape)
+    }
+
     /// Returns the numbers of a tensor that others share, in the order of its shape.
     fn host_data<const D: usize>(tensor: Tensor<Self, D>) -> TensorData {
         tensor.into_data()

@@ -438,6 +438,11 @@ impl<B: Backend> Synapses<B> {
         }
     }
 
+    /// Returns true if updates have factors of their own.
+    pub const fn has_plasticity(&self) -> bool {
+        self.plasticity.is_some()
+    }
+
     /// Returns true if an optimizer's proposals pass unchanged.
     pub fn accepts_any_update(&self) -> bool {
         self.plasticity.is_none() && self.projected.is_none()

@@ -6,7 +6,7 @@ use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use ctrnn_model::{
-    CtrnnModule, Matrix, Parameter, RecurrenceBackend, host_tensor, plastic_gradient,
+    CtrnnModule, FusedOps, Matrix, Parameter, RecurrenceBackend, host_tensor, plastic_gradient,
 };
 
 use crate::divergence::Culprit;
@@ -24,6 +24,7 @@ impl<B: Backend> Gradients<B> {
     pub fn of<A>(network: &CtrnnModule<A>, mut grads: A::Gradients) -> Self
     where
         A: AutodiffBackend<InnerBackend = B>,
+        B: RecurrenceBackend,
     {
         let mut collect = Collect::<A> {
             parameters: network.config().parameters_by_id(),
@@ -36,12 +37,12 @@ impl<B: Backend> Gradients<B> {
         let plastic = |(parameter, gradient): (Parameter, Tensor<B, 1>)| {
             let layer = network.layer_of(parameter);
             let gradient = match Matrix::of(parameter) {
-                None => gradient,
-                Some(matrix) => {
+                Some(matrix) if layer.synapses(matrix).has_plasticity() => {
                     let by_synapse = gradient.reshape(matrix.shape(layer.config()));
                     let synapses = layer.synapses(matrix).valid();
                     synapses.plastic_gradient(by_synapse).flatten(0, 1)
                 }
+                _ => gradient,
             };
             let gradient = match network.config().update_factors(parameter) {
                 None => gradient,
@@ -170,13 +171,15 @@ struct Collect<'a, A: AutodiffBackend> {
     found: BTreeMap<Parameter, Tensor<A::InnerBackend, 1>>,
 }
 
-impl<A: AutodiffBackend> ModuleVisitor<A> for Collect<'_, A> {
+impl<A: AutodiffBackend<InnerBackend: FusedOps>> ModuleVisitor<A> for Collect<'_, A> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<A, D>>) {
         let gradient = param.val().grad_remove(self.grads);
         if let (Some(parameter), Some(gradient)) = (self.parameters.get(&param.id), gradient) {
             let length = gradient.shape().num_elements();
+            // burn reads a 0 in a shape as "keep".
             if length > 0 {
-                self.found.insert(*parameter, gradient.reshape([length])); // burn reads a 0 here as "keep"
+                let flat = A::InnerBackend::reshaped(gradient, [length]);
+                self.found.insert(*parameter, flat);
             }
         }
     }

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor, TensorData};
 use ctrnn_model::{
-    CtrnnConfig, CtrnnModule, Forward, FusedOmega, Record, RecurrenceBackend, Trajectory, Weights,
-    host_tensor,
+    CtrnnConfig, CtrnnModule, Forward, FusedOmega, Record, RecurrenceBackend, TrainingBackend,
+    Trajectory, Weights, host_tensor,
 };
 
 use crate::TrainError;
@@ -498,7 +498,10 @@ impl<B: AutodiffBackend> Evaluated<B> {
     }
 
     /// Computes the gradient of the objective with respect to the parameters.
-    pub fn gradients(&self, network: &CtrnnModule<B>) -> Gradients<B::InnerBackend> {
+    pub fn gradients(&self, network: &CtrnnModule<B>) -> Gradients<B::InnerBackend>
+    where
+        B: TrainingBackend,
+    {
         Gradients::of(network, self.value.backward())
     }
 }

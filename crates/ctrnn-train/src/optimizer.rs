@@ -164,13 +164,14 @@ impl<B: Backend> OptimizerState<B> {
         gradients
             .0
             .retain(|&parameter, _| !network.config().is_frozen(parameter));
-        let of_layer = |(number, layer): (u16, &CtrnnModule<A>)| {
+        let of_layer = |(number, layer)| {
             let all = Matrix::ALL.map(|m| {
                 let parameter = m.parameter().role.of_layer(number);
-                (parameter, layer.synapses(m).valid())
+                (parameter, CtrnnModule::<A>::synapses(layer, m))
             });
             all.into_iter()
                 .filter(|(_, synapses)| !synapses.accepts_any_update())
+                .map(|(parameter, synapses)| (parameter, synapses.valid()))
         };
         let synapses = (0..).zip(network.layers()).flat_map(of_layer).collect();
         let config = network.config();
@@ -327,7 +328,7 @@ impl<B: RecurrenceBackend> Update<'_, B> {
         gradient: Tensor<B, 1>,
     ) -> Tensor<B, D> {
         let shape: [usize; D] = value.dims();
-        let before = value.reshape([shape.iter().product::<usize>()]);
+        let before = B::reshaped(value, [shape.iter().product::<usize>()]);
         let proposed = self
             .optimizer
             .update(parameter, self.lr, before.clone(), gradient);
@@ -345,7 +346,7 @@ impl<B: RecurrenceBackend> Update<'_, B> {
             Some(factors) => scaled_update(before, proposed, factors.clone(), in_range),
             None => in_range(proposed),
         };
-        next.reshape(shape)
+        B::reshaped(next, shape)
     }
 }
 

@@ -76,6 +76,13 @@ macro_rules! fused_sweep {
                 ))
             }
 
+            fn reshaped<const D: usize, const E: usize>(
+                tensor: burn::tensor::Tensor<Self, D>,
+                shape: [usize; E],
+            ) -> burn::tensor::Tensor<Self, E> {
+                $crate::recurrence::cpu::reshaped(tensor, shape)
+            }
+
             fn host_data<const D: usize>(
                 tensor: burn::tensor::Tensor<Self, D>,
             ) -> burn::tensor::TensorData {
@@ -450,6 +457,14 @@ pub(super) fn adam<B: CpuBackend>(step: &AdamStep, now: [&Tensor<B, 1>; 4]) -> [
         let shape = [numbers.len()];
         tensor(B::tensor(numbers, &shape))
     })
+}
+
+/// Computes [`crate::FusedOps::reshaped`].
+pub(super) fn reshaped<B: CpuBackend, const D: usize, const E: usize>(
+    x: Tensor<B, D>,
+    shape: [usize; E],
+) -> Tensor<B, E> {
+    tensor(B::reshaped(primitive(x), &shape))
 }
 
 /// Copies the numbers of a tensor; burn's `into_data` copies those of a shared one element by element.

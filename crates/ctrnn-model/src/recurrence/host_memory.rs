@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use burn::tensor::Shape;
 use burn::tensor::backend::Backend;
 use burn_ndarray::{NdArray, NdArrayTensor};
 use ctrnn_kernels::{KernelPath, SweepElement, Workspace};
@@ -16,6 +17,10 @@ pub(super) trait CpuBackend: Backend {
     fn workspace() -> &'static Workspace<Self::Number>;
     /// Returns the numbers of a tensor in the order of its shape; a copy only where memory has another order.
     fn numbers(tensor: &Self::FloatTensorPrimitive) -> Cow<'_, [Self::Number]>;
+    /// Returns the numbers of a tensor in another shape.
+    fn reshaped(tensor: Self::FloatTensorPrimitive, shape: &[usize]) -> Self::FloatTensorPrimitive {
+        Self::float_reshape(tensor, Shape::from(shape.to_vec()))
+    }
     /// Returns a tensor that takes over numbers in the order of its shape.
     fn tensor(numbers: Vec<Self::Number>, shape: &[usize]) -> Self::FloatTensorPrimitive;
 }
@@ -43,6 +48,18 @@ macro_rules! in_host_memory {
                     Some(slice) => Cow::Borrowed(slice),
                     None => Cow::Owned(copied(view)),
                 }
+            }
+
+            fn reshaped(tensor: NdArrayTensor, shape: &[usize]) -> NdArrayTensor {
+                let NdArrayTensor::$variant(storage) = tensor else {
+                    panic!(
+                        "a float tensor of this backend holds {}",
+                        stringify!($element)
+                    );
+                };
+                // Takes over the memory unless it has another order.
+                let array = storage.into_shared().into_shape_clone(shape);
+                array.expect("as many numbers as the shape says").into()
             }
 
             fn tensor(numbers: Vec<$element>, shape: &[usize]) -> NdArrayTensor {

@@ -928,3 +928,18 @@ fn weights_of_another_shape_are_refused() {
     let [y, target] = [[4, 5, 3]; 2].map(inputs::<F64>);
     F64::squared_error(y, target, inputs([4, 1, 1]));
 }
+
+/// The transpose of a matrix has another order in memory.
+#[test]
+fn numbers_keep_their_order_in_another_shape() {
+    let matrix: Tensor<F64, 2> =
+        Tensor::from_data([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &Default::default());
+    let flat = |matrix: Tensor<F64, 2>| {
+        F64::reshaped(matrix, [6])
+            .into_data()
+            .iter()
+            .collect::<Vec<f64>>()
+    };
+    assert_eq!(flat(matrix.clone()), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    assert_eq!(flat(matrix.transpose()), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+}
