@@ -277,8 +277,11 @@ impl TrialBatch {
 
 /// Pads each trial in place with zeros to `max_steps` rows.
 fn pad<T: Copy + Default>(rows: &mut Vec<T>, n_steps: &[usize], max_steps: usize, width: usize) {
-    let mut end = rows.len();
-    rows.resize(n_steps.len() * max_steps * width, T::default());
+    let (mut end, padded) = (rows.len(), n_steps.len() * max_steps * width);
+    if end == padded {
+        return; // all trials are as long as the longest
+    }
+    rows.resize(padded, T::default());
     // From the last trial to the first, so that no rows are overwritten before they have moved.
     for (b, n) in n_steps.iter().enumerate().rev() {
         let (start, place) = (end - n * width, b * max_steps * width);

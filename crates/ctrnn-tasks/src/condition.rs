@@ -17,9 +17,7 @@ impl Condition {
     #[must_use]
     pub fn new<const N: usize>(values: [(&str, f64); N]) -> Self {
         Self {
-            values: values
-                .map(|(name, value)| (name.to_owned(), value))
-                .to_vec(),
+            values: values.map(|(name, value)| (name.to_owned(), value)).into(),
             weight: 1.0,
         }
     }

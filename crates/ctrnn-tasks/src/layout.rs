@@ -39,8 +39,8 @@ impl Layout {
     #[must_use]
     pub fn new<const I: usize, const O: usize>(inputs: [&str; I], outputs: [&str; O]) -> Self {
         Self {
-            inputs: inputs.map(str::to_owned).to_vec(),
-            outputs: outputs.map(str::to_owned).to_vec(),
+            inputs: inputs.map(str::to_owned).into(),
+            outputs: outputs.map(str::to_owned).into(),
             target: TargetKind::Values,
             choices: if O == 1 { Vec::new() } else { (0..O).collect() },
             recorded: 0,
