@@ -1,6 +1,6 @@
 //! Integrators, laws of drawn time constants, learning, files.
 
-use burn::tensor::TensorData;
+use burn::tensor::{Tensor, TensorData};
 use burn_ndarray::NdArray;
 
 use super::*;
@@ -297,7 +297,7 @@ fn the_factors_of_a_step_follow_its_length_and_the_noise() {
     let network = config.init::<F64>(1, &Default::default()).unwrap();
     let factors = |network: &CtrnnModule<F64>| {
         let factors = network.step_factors();
-        [factors.decay, factors.gain, factors.noise_scale].map(|x| x.into_scalar())
+        [factors.decay, factors.gain, factors.noise_scale].map(Tensor::into_scalar)
     };
     assert_eq!(factors(&network), [0.8, 0.2, 0.1]);
     assert_eq!(factors(&network.with_noise_times(2.0)), [0.8, 0.2, 0.2]);
