@@ -120,35 +120,51 @@ impl<E: Element> Job<E> for TileValues<'_, E> {
     }
 }
 
-/// Adds the gradients of the terms, times their weights, to the gradients of a trial's rates after time step `t`.
-#[inline(always)]
-pub(crate) fn add_slopes<S: Simd>(
-    sweep: &SweepSlices<'_, S::Elem>,
-    rates: &[S::Elem],
-    weights: &[S::Elem],
-    gradients: &mut [S::Elem],
-    [t, trial]: [usize; 2],
-) {
-    let (at, steps) = (t + 1, sweep.shape.steps);
-    let end = match sweep.lengths {
-        Some(lengths) => lengths.end(trial, steps),
-        None => steps,
-    };
-    let now = row(sweep, rates, at, trial);
-    for k in 0..sweep.rate_terms.len() {
-        let (term, weight) = (&sweep.rate_terms[k], weights[k]);
-        let own = term.of_row(now.len());
-        let gradients = &mut gradients[own.clone()];
-        match term.measure {
-            RateMeasure::Entropy => add_entropy_slopes::<S>(gradients, &now[own], weight),
-            RateMeasure::Change { lag } => {
-                if at > lag {
-                    let before = &row(sweep, rates, at - lag, trial)[own.clone()];
-                    add_distance_slopes::<S>(gradients, &now[own.clone()], before, weight);
-                }
-                if at + lag <= end {
-                    let after = &row(sweep, rates, at + lag, trial)[own.clone()];
-                    add_distance_slopes::<S>(gradients, &now[own], after, weight);
+/// Addition of the gradients of the terms, times their weights, to the gradients of a trial's rates after time step `t`.
+pub(crate) struct AddSlopes<'a, E: Element> {
+    pub(crate) sweep: &'a SweepSlices<'a, E>,
+    /// Rates `[T + 1, B, N]`.
+    pub(crate) rates: &'a [E],
+    pub(crate) weights: &'a [E],
+    pub(crate) gradients: &'a mut [E],
+    pub(crate) t: usize,
+    pub(crate) trial: usize,
+}
+
+impl<E: Element> Job<E> for AddSlopes<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<Elem = E>>(self) {
+        let Self {
+            sweep,
+            rates,
+            weights,
+            gradients,
+            t,
+            trial,
+        } = self;
+        let (at, steps) = (t + 1, sweep.shape.steps);
+        let end = match sweep.lengths {
+            Some(lengths) => lengths.end(trial, steps),
+            None => steps,
+        };
+        let now = row(sweep, rates, at, trial);
+        for k in 0..sweep.rate_terms.len() {
+            let (term, weight) = (&sweep.rate_terms[k], weights[k]);
+            let own = term.of_row(now.len());
+            let gradients = &mut gradients[own.clone()];
+            match term.measure {
+                RateMeasure::Entropy => add_entropy_slopes::<S>(gradients, &now[own], weight),
+                RateMeasure::Change { lag } => {
+                    if at > lag {
+                        let before = &row(sweep, rates, at - lag, trial)[own.clone()];
+                        add_distance_slopes::<S>(gradients, &now[own.clone()], before, weight);
+                    }
+                    if at + lag <= end {
+                        let after = &row(sweep, rates, at + lag, trial)[own.clone()];
+                        add_distance_slopes::<S>(gradients, &now[own], after, weight);
+                    }
                 }
             }
         }
