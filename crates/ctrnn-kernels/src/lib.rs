@@ -137,6 +137,7 @@ pub mod gpu;
 mod instruction_set;
 mod omega;
 mod operands;
+mod rate_term;
 mod shape;
 mod simd;
 mod sweep;
@@ -147,7 +148,6 @@ pub use activation::{Activation, Ceiling, Leak, PowerLaw};
 pub use adam::{AdamStep, adam};
 pub use cpu::backward::Saved;
 pub use cpu::forward::TrajectorySlices;
-pub use cpu::rate_terms::{RateMeasure, RateTerm};
 pub use cpu::recompute::{SegmentSlices, kept_states, segment_steps};
 pub use cpu::sums::{cross_entropy, squared_deviations, squared_error, sum_of_squares};
 pub use cpu::synapses::kept_synapses;
@@ -158,6 +158,7 @@ pub use omega::OmegaTerm;
 pub use operands::{
     GradientSlices, Operands, SweepResults, SynapseConstants, UnitState, UpstreamSlices,
 };
+pub use rate_term::{RateMeasure, RateTerm};
 pub use shape::Shape;
 pub use simd::Element;
 pub use sweep::{DrawAddress, Form, NoiseSource, NoiseTarget, SweepSlices, TrialLengths};

@@ -6,9 +6,10 @@ use ctrnn_random::Key;
 
 use crate::delays::Delays;
 use crate::operands::assert_len;
+use crate::rate_term::RateTerm;
 use crate::shape::Shape;
 use crate::simd::Element;
-use crate::{Activation, Operands, RateTerm, SynapseConstants};
+use crate::{Activation, Operands, SynapseConstants};
 
 /// Variable that the leak acts on.
 #[derive(

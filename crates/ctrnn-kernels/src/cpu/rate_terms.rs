@@ -1,62 +1,16 @@
 //! Terms of a loss that are functions of the rates of a few time steps: their values, from a trajectory, and their gradients, within the
 //! backward sweep.
 
-use std::ops::Range;
-
 use super::activation::log;
 use super::tile::{Tile, Tiles, for_each};
 use crate::operands::assert_len;
+use crate::rate_term::RateMeasure;
 use crate::simd::{Element, Job, Simd};
 use crate::sweep::SweepSlices;
 use crate::workspace::Workspace;
 
 /// Small constant that keeps the shares of silent units, and their logarithms, finite.
 const TINY: f64 = 1e-12;
-
-/// Function of the rates of some units, summed over the time steps of all trials.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RateTerm {
-    /// Units that count; `None`: all.
-    pub units: Option<Range<usize>>,
-    /// Function of the rates.
-    pub measure: RateMeasure,
-}
-
-/// Function of the rates of a trial at one time step, and at an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RateMeasure {
-    /// Entropy `- sum_i p_i log(p_i + 1e-12)` of the shares `p_i = |r_i| / (sum_j |r_j| + 1e-12)`.
-    Entropy,
-    /// Change `sum_i (r_i(t) - r_i(t - lag))^2`, where both time steps belong to the trial.
-    Change {
-        /// Number of time steps, at least 1.
-        lag: usize,
-    },
-}
-
-impl RateTerm {
-    /// Returns the part of a row of rates, or of their gradients, that counts.
-    #[inline(always)]
-    fn of_row(&self, units: usize) -> Range<usize> {
-        match &self.units {
-            Some(own) => own.start..own.end,
-            None => 0..units,
-        }
-    }
-
-    /// Asserts that the units exist and that the lag is positive.
-    pub(crate) fn assert_fits(&self, units: usize) {
-        let own = self.of_row(units);
-        assert!(
-            own.start <= own.end && own.end <= units,
-            "units {own:?} of {units}"
-        );
-        assert!(
-            self.measure != RateMeasure::Change { lag: 0 },
-            "a lag of no time step"
-        );
-    }
-}
 
 /// Implements [`rate_terms`](crate::rate_terms) for every path.
 pub(crate) fn values<E: Element>(
@@ -120,35 +74,50 @@ impl<E: Element> Job<E> for TileValues<'_, E> {
     }
 }
 
-/// Adds the gradients of the terms, times their weights, to the gradients of a trial's rates after time step `t`.
-#[inline(always)]
-pub(crate) fn add_slopes<S: Simd>(
-    sweep: &SweepSlices<'_, S::Elem>,
-    rates: &[S::Elem],
-    weights: &[S::Elem],
-    gradients: &mut [S::Elem],
-    [t, trial]: [usize; 2],
-) {
-    let (at, steps) = (t + 1, sweep.shape.steps);
-    let end = match sweep.lengths {
-        Some(lengths) => lengths.end(trial, steps),
-        None => steps,
-    };
-    let now = row(sweep, rates, at, trial);
-    for k in 0..sweep.rate_terms.len() {
-        let (term, weight) = (&sweep.rate_terms[k], weights[k]);
-        let own = term.of_row(now.len());
-        let gradients = &mut gradients[own.clone()];
-        match term.measure {
-            RateMeasure::Entropy => add_entropy_slopes::<S>(gradients, &now[own], weight),
-            RateMeasure::Change { lag } => {
-                if at > lag {
-                    let before = &row(sweep, rates, at - lag, trial)[own.clone()];
-                    add_distance_slopes::<S>(gradients, &now[own.clone()], before, weight);
-                }
-                if at + lag <= end {
-                    let after = &row(sweep, rates, at + lag, trial)[own.clone()];
-                    add_distance_slopes::<S>(gradients, &now[own], after, weight);
+/// Addition of the gradients of the terms, times their weights, to the gradients of a trial's rates after time step `t`.
+pub(crate) struct AddSlopes<'a, E: Element> {
+    pub(crate) sweep: &'a SweepSlices<'a, E>,
+    /// Rates `[T + 1, B, N]`.
+    pub(crate) rates: &'a [E],
+    pub(crate) weights: &'a [E],
+    pub(crate) gradients: &'a mut [E],
+    pub(crate) t: usize,
+    pub(crate) trial: usize,
+}
+
+impl<E: Element> Job<E> for AddSlopes<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<Elem = E>>(self) {
+        let Self {
+            sweep,
+            rates,
+            weights,
+            gradients,
+            t,
+            trial,
+        } = self;
+        let (at, steps) = (t + 1, sweep.shape.steps);
+        let end = match sweep.lengths {
+            Some(lengths) => lengths.end(trial, steps),
+            None => steps,
+        };
+        let now = row(sweep, rates, at, trial);
+        for (term, &weight) in sweep.rate_terms.iter().zip(weights) {
+            let own = term.of_row(now.len());
+            let gradients = &mut gradients[own.clone()];
+            match term.measure {
+                RateMeasure::Entropy => add_entropy_slopes::<S>(gradients, &now[own], weight),
+                RateMeasure::Change { lag } => {
+                    if at > lag {
+                        let before = &row(sweep, rates, at - lag, trial)[own.clone()];
+                        add_distance_slopes::<S>(gradients, &now[own.clone()], before, weight);
+                    }
+                    if at + lag <= end {
+                        let after = &row(sweep, rates, at + lag, trial)[own.clone()];
+                        add_distance_slopes::<S>(gradients, &now[own], after, weight);
+                    }
                 }
             }
         }

@@ -10,7 +10,7 @@ mod sums;
 use super::activation::for_activation;
 use super::bands::BandProduct;
 use super::noise::Noise;
-use super::rate_terms;
+use super::rate_terms::AddSlopes;
 use super::rows::{Rows, add, add_products, write_dots, write_rows};
 use super::synapses::StepGradients;
 use super::tile::{Tile, Tiles, for_each};
@@ -383,8 +383,15 @@ impl<'a, E: Element> TileJob<'a, E> {
             moments.add_to::<S>(rates, plan.row(plan.saved.rates, t + 1, trial));
         }
         if let Some(weights) = plan.upstream.rate_terms {
-            let saved = plan.saved.rates;
-            rate_terms::add_slopes::<S>(plan.sweep, saved, weights, rates, [t, trial]);
+            // Outlined: the loops of every activation call this.
+            S::outlined(AddSlopes {
+                sweep: plan.sweep,
+                rates: plan.saved.rates,
+                weights,
+                gradients: rates,
+                t,
+                trial,
+            });
         }
     }
 
