@@ -112,6 +112,12 @@ impl Objective {
         sums_suffice(self.penalties.iter())
     }
 
+    /// Returns the number of arrays as large as all rates that the penalties take besides the trajectory, in a training step on the CPU.
+    pub fn arrays_of_rates(&self) -> f64 {
+        let arrays = self.penalties.iter().map(Penalty::arrays_of_rates);
+        arrays.fold(0.0, f64::max)
+    }
+
     /// Returns true if sweeps compute the vanishing-gradient penalty on their way: the recurrent matrix is a parameter of its own. Custom
     /// terms may depend on the readout, whose gradient is to be that of the loss alone, and are not known here.
     pub fn fuses_omega(&self, network: &CtrnnConfig) -> bool {

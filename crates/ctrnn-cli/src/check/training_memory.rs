@@ -24,7 +24,7 @@ const COPIES_UNDER_DALE: [f64; 2] = [11.0, 6.0];
 const COPIES_OF_A_PRODUCT: f64 = 5.0;
 /// Factor for the padding of states: tiles of trials are filled up.
 const ROOM_OF_STATES: f64 = 1.25;
-/// Temporary arrays of a penalty that needs more of the rates than their sums, each as large as all rates.
+/// Temporary arrays of a penalty on rates in a validation, each as large as all rates.
 const ARRAYS_OF_A_RATE_PENALTY: f64 = 5.0;
 /// Temporary arrays of the vanishing-gradient penalty where it needs a second pass.
 const ARRAYS_OF_OMEGA: f64 = 9.0;
@@ -124,11 +124,7 @@ fn copies(run: &Run, model: &CtrnnConfig) -> f64 {
 
 fn arrays_of_penalties(run: &Run) -> f64 {
     let objective = &run.objective;
-    let of_rates = if objective.sums_suffice() {
-        0.0
-    } else {
-        ARRAYS_OF_A_RATE_PENALTY
-    };
+    let of_rates = objective.arrays_of_rates();
     match objective.omega {
         Some(_) if !objective.fuses_omega(&run.model) => of_rates + ARRAYS_OF_OMEGA,
         _ => of_rates,

@@ -210,6 +210,16 @@ impl Penalty {
         }
     }
 
+    /// Returns the number of temporary arrays of a training step, each as large as all rates, measured on the CPU.
+    pub(crate) fn arrays_of_rates(&self) -> f64 {
+        match self {
+            Self::OfPart(_, _, penalty) => penalty.arrays_of_rates(),
+            Self::Participation(_) | Self::Hebbian(_) => 2.3,
+            Self::UnitRates(_) => 5.0,
+            _ => 0.0,
+        }
+    }
+
     /// Returns the term of the rates that the penalty is, if sweeps can compute it.
     pub(crate) fn rate_term(&self) -> Option<RateTerm> {
         let measure = match self {

@@ -383,7 +383,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             moments.add_to::<S>(rates, plan.row(plan.saved.rates, t + 1, trial));
         }
         if let Some(weights) = plan.upstream.rate_terms {
-            // Outlined: the loops of every activation call this.
+            // Outlined: a step without such terms does not pay for their registers.
             S::outlined(AddSlopes {
                 sweep: plan.sweep,
                 rates: plan.saved.rates,
