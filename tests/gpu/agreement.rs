@@ -126,6 +126,7 @@ fn sweep<B: Backend>(case: &Case) -> SweepTensors<B> {
         delays: None,
         lengths: Vec::new(),
         omega: None,
+        rate_terms: Vec::new(),
     }
 }
 
