@@ -51,6 +51,12 @@ impl Shape {
         self.steps * self.trials * self.units
     }
 
+    /// Returns the numbers of a trial at time `t` in a buffer `[time, trial, unit]`.
+    #[inline(always)]
+    pub(crate) fn row<'a, E>(&self, buffer: &'a [E], t: usize, trial: usize) -> &'a [E] {
+        &buffer[(t * self.trials + trial) * self.units..][..self.units]
+    }
+
     /// Returns the length of a buffer `[trial, unit]`: `B N`.
     #[must_use]
     pub const fn state(&self) -> usize {

@@ -121,12 +121,11 @@ impl<'a, E: Element> MomentGradients<'a, E> {
         let Self([a, b, twice_c]) = self;
         let (a, b, twice_c) = (groups(a), groups(b), groups(twice_c));
         let gradients = groups_mut(gradients);
-        let zero = S::splat(E::default());
         each_vector!(S, gradients.len(), |g, lane| {
             if g * GROUP + lane < rates.len() {
                 let r = S::load(rates, g * GROUP + lane);
                 let b = S::load(&b[g], lane);
-                let sized = r.positive_or(b, (-r).positive_or(-b, zero));
+                let sized = b.times_sign_of(r);
                 let own = S::load(&twice_c[g], lane).mul_add(r, sized + S::load(&a[g], lane));
                 (S::load(&gradients[g], lane) + own).store(&mut gradients[g], lane);
             }

@@ -31,13 +31,6 @@ pub(crate) fn values<E: Element>(
     }
 }
 
-/// Returns the rates of a trial in a history `[T + 1, B, N]`.
-#[inline(always)]
-fn row<'a, E>(sweep: &SweepSlices<'_, E>, rates: &'a [E], at: usize, trial: usize) -> &'a [E] {
-    let (trials, units) = (sweep.shape.trials, sweep.shape.units);
-    &rates[(at * trials + trial) * units..][..units]
-}
-
 /// Values of the terms for the trials of a tile.
 struct TileValues<'a, E: Element> {
     sweep: &'a SweepSlices<'a, E>,
@@ -55,13 +48,13 @@ impl<E: Element> Job<E> for TileValues<'_, E> {
         for at in 1..=self.sweep.shape.steps {
             for m in 0..self.tile.active(at - 1) {
                 let trial = self.tile.trial(m);
-                let now = row(self.sweep, self.rates, at, trial);
+                let now = self.sweep.shape.row(self.rates, at, trial);
                 for k in 0..terms.len() {
                     let own = terms[k].of_row(units);
                     let value = match terms[k].measure {
                         RateMeasure::Entropy => entropy::<S>(&now[own]),
                         RateMeasure::Change { lag } if at > lag => {
-                            let before = row(self.sweep, self.rates, at - lag, trial);
+                            let before = self.sweep.shape.row(self.rates, at - lag, trial);
                             distance::<S>(&now[own.clone()], &before[own])
                         }
                         RateMeasure::Change { .. } => continue,
@@ -99,11 +92,8 @@ impl<E: Element> Job<E> for AddSlopes<'_, E> {
             trial,
         } = self;
         let (at, steps) = (t + 1, sweep.shape.steps);
-        let end = match sweep.lengths {
-            Some(lengths) => lengths.end(trial, steps),
-            None => steps,
-        };
-        let now = row(sweep, rates, at, trial);
+        let end = (sweep.lengths).map_or(steps, |lengths| lengths.end(trial, steps));
+        let now = sweep.shape.row(rates, at, trial);
         for (term, &weight) in sweep.rate_terms.iter().zip(weights) {
             let own = term.of_row(now.len());
             let gradients = &mut gradients[own.clone()];
@@ -111,11 +101,11 @@ impl<E: Element> Job<E> for AddSlopes<'_, E> {
                 RateMeasure::Entropy => add_entropy_slopes::<S>(gradients, &now[own], weight),
                 RateMeasure::Change { lag } => {
                     if at > lag {
-                        let before = &row(sweep, rates, at - lag, trial)[own.clone()];
+                        let before = &sweep.shape.row(rates, at - lag, trial)[own.clone()];
                         add_distance_slopes::<S>(gradients, &now[own.clone()], before, weight);
                     }
                     if at + lag <= end {
-                        let after = &row(sweep, rates, at + lag, trial)[own.clone()];
+                        let after = &sweep.shape.row(rates, at + lag, trial)[own.clone()];
                         add_distance_slopes::<S>(gradients, &now[own], after, weight);
                     }
                 }
@@ -157,25 +147,23 @@ fn add_entropy_slopes<S: Simd>(gradients: &mut [S::Elem], rates: &[S::Elem], wei
     let scale = scale_of_shares::<S>(rates);
     let (shares, factor) = (S::splat(scale), S::splat(weight * scale));
     let tiny = S::splat(S::Elem::from_f64(TINY));
-    let (zero, one) = (S::splat(S::Elem::default()), S::splat(S::Elem::from(1.0)));
-    let mut sum = zero;
+    let one = S::splat(S::Elem::from(1.0));
+    let mut sum = S::splat(S::Elem::default());
     let mut at = 0;
     while at < rates.len() {
         let r = S::load(rates, at);
         let p = r.abs() * shares;
         let l = log(p + tiny) + one;
         sum = p.mul_add(l, sum);
-        let slope = l * factor;
-        let signed = r.positive_or(slope, (-r).positive_or(-slope, zero));
-        (S::load(gradients, at) - signed).store(gradients, at);
+        let slope = (l * factor).times_sign_of(r);
+        (S::load(gradients, at) - slope).store(gradients, at);
         at += S::LANES;
     }
     let mean = S::splat(sum.sum()) * factor;
     at = 0;
     while at < rates.len() {
-        let r = S::load(rates, at);
-        let signed = r.positive_or(mean, (-r).positive_or(-mean, zero));
-        (S::load(gradients, at) + signed).store(gradients, at);
+        let slope = mean.times_sign_of(S::load(rates, at));
+        (S::load(gradients, at) + slope).store(gradients, at);
         at += S::LANES;
     }
 }

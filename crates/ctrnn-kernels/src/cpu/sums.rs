@@ -100,15 +100,17 @@ fn softmax<E: Element>(y: &[E], probabilities: &mut [f64]) -> (f64, f64) {
 /// # Panics
 /// If there is not a weight for each row, and an entry of the mean for each unit.
 pub fn squared_deviations<E: Element>(rates: &[E], mean: &[E], weights: &[E]) -> Vec<E> {
-    /// Rows that a thread takes at once, and those whose sums are added in the precision of the rates.
-    const SIZES: [usize; 2] = [1024, 32];
+    /// Rows that a thread takes at once.
+    const CHUNK: usize = 1024;
+    /// Rows whose sums are added in the precision of the rates.
+    const BLOCK: usize = 32;
     let units = mean.len();
     assert_eq!(rates.len(), weights.len() * units, "a weight for each row");
-    let chunks = rates.chunks(SIZES[0] * units).zip(weights.chunks(SIZES[0]));
+    let chunks = rates.chunks(CHUNK * units).zip(weights.chunks(CHUNK));
     let of_chunks = for_each(chunks.collect(), |(rates, weights): (&[E], &[E])| {
         let mut totals = vec![0.0; units];
         let mut sums = vec![E::default(); units];
-        for (rates, weights) in rates.chunks(SIZES[1] * units).zip(weights.chunks(SIZES[1])) {
+        for (rates, weights) in rates.chunks(BLOCK * units).zip(weights.chunks(BLOCK)) {
             sums.fill(E::default());
             for (row, &weight) in rates.chunks_exact(units).zip(weights) {
                 if weight == E::default() {

@@ -267,6 +267,13 @@ pub trait Simd:
             .positive_or(Self::splat(Self::Elem::default()), self)
     }
 
+    /// Returns `self sign(r)`, which is zero where `r` is.
+    #[inline(always)]
+    fn times_sign_of(self, r: Self) -> Self {
+        let zero = Self::splat(Self::Elem::default());
+        r.positive_or(self, (-r).positive_or(-self, zero))
+    }
+
     /// Returns `|self|`.
     #[inline(always)]
     fn abs(self) -> Self {

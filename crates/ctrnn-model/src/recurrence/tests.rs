@@ -974,8 +974,8 @@ fn weights_of_another_shape_are_refused() {
 /// The transpose of a matrix has another order in memory.
 #[test]
 fn numbers_keep_their_order_in_another_shape() {
-    let matrix: Tensor<F64, 2> =
-        Tensor::from_data([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &Default::default());
+    let data = TensorData::from([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+    let matrix: Tensor<F64, 2> = crate::host_tensor(data, &Default::default());
     let flat = |matrix: Tensor<F64, 2>| {
         F64::reshaped(matrix, [6])
             .into_data()

@@ -383,7 +383,7 @@ impl<'a, E: Element> TileJob<'a, E> {
             moments.add_to::<S>(rates, plan.row(plan.saved.rates, t + 1, trial));
         }
         if let Some(weights) = plan.upstream.rate_terms {
-            // Outlined: a step without such terms does not pay for their registers.
+            // Outlined: the compiler takes long over a large sweep.
             S::outlined(AddSlopes {
                 sweep: plan.sweep,
                 rates: plan.saved.rates,

@@ -187,8 +187,7 @@ impl<'a, E: Element> Plan<'a, E> {
     /// Returns the row of a trial in a buffer `[time, trial, unit]`.
     #[inline(always)]
     pub(super) fn row(&self, buffer: &'a [E], t: usize, trial: usize) -> &'a [E] {
-        let Shape { trials, units, .. } = self.sweep.shape;
-        &buffer[(t * trials + trial) * units..][..units]
+        self.sweep.shape.row(buffer, t, trial)
     }
 
     /// Copies the rates before time step `t` into padded rows, one for each of a tile's first trials.

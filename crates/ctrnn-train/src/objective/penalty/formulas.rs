@@ -274,7 +274,8 @@ pub(crate) fn hebbian<B: FusedOps>(
     let products = B::quadratic_forms(rates.clone(), weights.clone());
     let signs = (products * within.clone()).sum_dim(0).sign();
     let lengths = within.clone().sum_dim(0) * trials as f64; // [1,B,1]
-    let no_mean = Tensor::zeros([1, 1, units], &rates.device());
+    let no_mean = TensorData::zeros::<f32, _>([1, 1, units]);
+    let no_mean = host_tensor(no_mean, &rates.device());
     let moments = B::second_moments(rates, no_mean, within * (signs / lengths));
     Statistic::of_one((weights * moments).sum(), trials as f64)
 }
