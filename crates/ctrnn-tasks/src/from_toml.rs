@@ -1,7 +1,12 @@
 //! Reading of configuration types from TOML.
 
-use serde::de::DeserializeOwned;
-use serde_path_to_error::Track;
+use std::fmt;
+
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
+};
+use toml::Value;
 
 /// Error of a TOML value that a type refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,35 +21,366 @@ pub struct RefusedValue {
 ///
 /// # Errors
 /// [`RefusedValue`] for the first value that the type refuses.
-pub fn from_toml<T: DeserializeOwned>(value: toml::Value) -> Result<T, RefusedValue> {
-    let mut read = None;
-    deserialize(value, &mut |deserializer| {
-        read = Some(erased_serde::deserialize(deserializer)?);
-        Ok(())
-    })?;
-    Ok(read.expect("a deserializer without an error has made a value"))
+pub fn from_toml<T: DeserializeOwned>(value: Value) -> Result<T, RefusedValue> {
+    T::deserialize(Source::from(value)).map_err(|refusal| RefusedValue {
+        path: refusal.path(),
+        message: refusal.message,
+    })
 }
 
-/// Hands `read` a deserializer that records the path. Behind a trait object it is compiled once, here, instead of once for each
-/// type: half of the code of the tasks would be copies of it.
-fn deserialize(
-    value: toml::Value,
-    read: &mut dyn FnMut(
-        &mut dyn erased_serde::Deserializer<'_>,
-    ) -> Result<(), erased_serde::Error>,
-) -> Result<(), RefusedValue> {
-    let mut track = Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
-    let result = read(&mut <dyn erased_serde::Deserializer>::erase(tracked));
-    result.map_err(|error| {
-        // The text of an error of `toml` ends with a line for each key, which the path says in full.
-        let text = error.to_string();
-        let message = text.split("\nin `").next().unwrap_or_default();
-        RefusedValue {
-            path: track.path().to_string(),
-            message: message.trim_end().to_owned(),
+/// Error with the steps from the refused value to the whole.
+#[derive(Debug)]
+struct Refusal {
+    message: String,
+    steps: Vec<Step>,
+}
+
+/// Step from a table or an array to a value within it.
+#[derive(Debug)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl Refusal {
+    fn within(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for step in self.steps.iter().rev() {
+            match step {
+                Step::Index(index) => path += &format!("[{index}]"),
+                Step::Key(key) if path.is_empty() => path += key,
+                Step::Key(key) => path += &format!(".{key}"),
+            }
         }
-    })
+        if path.is_empty() {
+            ".".to_owned()
+        } else {
+            path
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl serde::de::Error for Refusal {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self {
+            message: message.to_string(),
+            steps: Vec::new(),
+        }
+    }
+}
+
+/// Value that a type is read from.
+///
+/// A type that asks for a number, say, is compiled with the visit of numbers alone. With the deserializer of `toml`, which offers every type
+/// whatever there is, and a second one around it for the path, reading was a third of the code of the tasks and of the configuration.
+struct Source(Value);
+
+impl From<Value> for Source {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Datetime(time) => Self(Value::String(time.to_string())),
+            value => Self(value),
+        }
+    }
+}
+
+impl Source {
+    /// Returns the error of a value of another type than the visitor expects.
+    fn refused(&self, expected: &dyn serde::de::Expected) -> Refusal {
+        let time;
+        let found = match &self.0 {
+            Value::Boolean(x) => Unexpected::Bool(*x),
+            Value::Integer(x) => Unexpected::Signed(*x),
+            Value::Float(x) => Unexpected::Float(*x),
+            Value::String(x) => Unexpected::Str(x),
+            Value::Datetime(x) => {
+                time = x.to_string();
+                Unexpected::Str(&time)
+            }
+            Value::Array(_) => Unexpected::Seq,
+            Value::Table(_) => Unexpected::Map,
+        };
+        Refusal::invalid_type(found, expected)
+    }
+
+    fn visit_items<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        let Value::Array(items) = self.0 else {
+            return Err(self.refused(&visitor));
+        };
+        let length = items.len();
+        let mut items = Items {
+            left: items.into_iter(),
+            length,
+        };
+        let value = visitor.visit_seq(&mut items)?;
+        match items.left.len() {
+            0 => Ok(value),
+            _ => Err(Refusal::invalid_length(length, &"fewer elements in array")),
+        }
+    }
+
+    fn visit_entries<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        let Value::Table(table) = self.0 else {
+            return Err(self.refused(&visitor));
+        };
+        visitor.visit_map(Entries {
+            left: table.into_iter(),
+            entry: None,
+        })
+    }
+
+    fn variant(self) -> Result<Variant, Refusal> {
+        match self.0 {
+            Value::String(name) => Ok(Variant { name, value: None }),
+            Value::Table(table) if table.len() == 1 => {
+                let mut entries = table.into_iter();
+                let (name, value) = entries.next().expect("the table has one entry");
+                Ok(Variant {
+                    name,
+                    value: Some(value),
+                })
+            }
+            Value::Table(table) => Err(Refusal::custom(format!(
+                "wanted exactly 1 element, found {} elements",
+                table.len()
+            ))),
+            other => Err(Self(other).refused(&"a word or a table with one key")),
+        }
+    }
+}
+
+/// Implements the methods that ask for one kind of value, with the visit of each kind that suits.
+macro_rules! one_kind {
+    ($($method:ident { $($kind:ident => $visit:ident),+ })+) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+            match self.0 {
+                $(Value::$kind(value) => visitor.$visit(value),)+
+                other => Err(Self(other).refused(&visitor)),
+            }
+        })+
+    };
+}
+
+impl<'de> Deserializer<'de> for Source {
+    type Error = Refusal;
+
+    one_kind! {
+        deserialize_bool { Boolean => visit_bool }
+        deserialize_i8 { Integer => visit_i64 }
+        deserialize_i16 { Integer => visit_i64 }
+        deserialize_i32 { Integer => visit_i64 }
+        deserialize_i64 { Integer => visit_i64 }
+        deserialize_u8 { Integer => visit_i64 }
+        deserialize_u16 { Integer => visit_i64 }
+        deserialize_u32 { Integer => visit_i64 }
+        deserialize_u64 { Integer => visit_i64 }
+        deserialize_f32 { Float => visit_f64, Integer => visit_i64 }
+        deserialize_f64 { Float => visit_f64, Integer => visit_i64 }
+        deserialize_char { String => visit_string }
+        deserialize_str { String => visit_string }
+        deserialize_string { String => visit_string }
+        deserialize_identifier { String => visit_string }
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.0 {
+            Value::Boolean(value) => visitor.visit_bool(value),
+            Value::Integer(value) => visitor.visit_i64(value),
+            Value::Float(value) => visitor.visit_f64(value),
+            Value::String(value) => visitor.visit_string(value),
+            Value::Datetime(value) => visitor.visit_string(value.to_string()),
+            Value::Array(_) => self.visit_items(visitor),
+            Value::Table(_) => self.visit_entries(visitor),
+        }
+    }
+
+    // A type that may be absent is `None` where its key is missing.
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.visit_items(visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        _len: usize,
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        self.visit_items(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _len: usize,
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        self.visit_items(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.visit_entries(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        self.visit_entries(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        visitor.visit_enum(self.variant()?)
+    }
+
+    serde::forward_to_deserialize_any! { bytes byte_buf unit unit_struct ignored_any }
+}
+
+/// Elements of an array.
+struct Items {
+    left: std::vec::IntoIter<Value>,
+    length: usize,
+}
+
+impl<'de> SeqAccess<'de> for Items {
+    type Error = Refusal;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Refusal> {
+        let index = self.length - self.left.len();
+        let Some(value) = self.left.next() else {
+            return Ok(None);
+        };
+        let element = seed.deserialize(Source::from(value));
+        element.map(Some).map_err(|e| e.within(Step::Index(index)))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left.len())
+    }
+}
+
+/// Keys of a table with their values.
+struct Entries {
+    left: toml::map::IntoIter<String, Value>,
+    /// Entry whose key has been read.
+    entry: Option<(String, Value)>,
+}
+
+impl<'de> MapAccess<'de> for Entries {
+    type Error = Refusal;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Refusal> {
+        let Some((key, value)) = self.left.next() else {
+            return Ok(None);
+        };
+        self.entry = Some((key.clone(), value));
+        let read = seed.deserialize(Source(Value::String(key.clone())));
+        read.map(Some).map_err(|e| e.within(Step::Key(key)))
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Refusal> {
+        let (key, value) = self.entry.take().expect("a key comes before its value");
+        let read = seed.deserialize(Source::from(value));
+        read.map_err(|e| e.within(Step::Key(key)))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left.len())
+    }
+}
+
+/// Variant of an enum: a word, or a table with the word as its only key.
+struct Variant {
+    name: String,
+    value: Option<Value>,
+}
+
+impl<'de> EnumAccess<'de> for Variant {
+    type Error = Refusal;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Refusal> {
+        let name = seed.deserialize(Source(Value::String(self.name.clone())))?;
+        Ok((name, self))
+    }
+}
+
+impl Variant {
+    /// Reads the content of the variant, which is not a word alone.
+    fn content<T>(
+        self,
+        kind: &str,
+        read: impl FnOnce(Source) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let Some(value) = self.value else {
+            return Err(Refusal::invalid_type(Unexpected::UnitVariant, &kind));
+        };
+        read(Source::from(value)).map_err(|e| e.within(Step::Key(self.name)))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant {
+    type Error = Refusal;
+
+    fn unit_variant(self) -> Result<(), Refusal> {
+        match self.value {
+            None => Ok(()),
+            Some(Value::Table(table)) if table.is_empty() => Ok(()),
+            Some(other) => Err(Source(other).refused(&"an empty table")),
+        }
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refusal> {
+        self.content("newtype variant", |source| seed.deserialize(source))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Refusal> {
+        self.content("tuple variant", |source| source.visit_items(visitor))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        self.content("struct variant", |source| source.visit_entries(visitor))
+    }
 }
 
 #[cfg(test)]

@@ -323,7 +323,6 @@ fn read<C: DeserializeOwned>(table: toml::Table) -> Result<C, TaskError> {
 }
 
 fn write<C: Serialize>(config: &C) -> Result<toml::Table, TaskError> {
-    let config: &dyn erased_serde::Serialize = config;
     toml::Table::try_from(config).map_err(|error| TaskError::config("", error.to_string()))
 }
 
