@@ -3,7 +3,7 @@
 //! * `agreement`: forward sweep and all gradients against the CPU in double precision
 //! * `networks`: networks of layers, of low rank and of areas run by one sweep for each layer, and agree with the CPU
 //! * `optimizer`: the update of the weights against that of the CPU
-//! * `sums`: squared errors and norms against the CPU in double precision
+//! * `sums`: squared errors, norms and clipping against the CPU in double precision
 //! * `step`: how much a training step launches, and that it waits for nothing
 //! * `tiles`: what a cube of threads takes
 //! * `training`: the program trains on the device as it does on the CPU, resumes across devices, and says what is wrong

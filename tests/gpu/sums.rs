@@ -1,4 +1,4 @@
-//! Squared errors and norms on the device against the CPU in double precision.
+//! Squared errors, norms and clipping on the device against the CPU in double precision.
 
 use burn::backend::NdArray;
 use burn::tensor::{Tensor, TensorData};
@@ -41,16 +41,55 @@ fn squared_errors_agree_with_the_cpu() {
     }
 }
 
-fn sum_of_squares<B: RecurrenceBackend>(lengths: &[usize]) -> TensorData {
+fn tensors<B: RecurrenceBackend>(lengths: &[usize]) -> Vec<Tensor<B, 1>> {
     let tensor = |(seed, &n): (usize, &usize)| normals::<B, 1>([n], seed as u64);
-    let tensors: Vec<_> = lengths.iter().enumerate().map(tensor).collect();
-    B::sum_of_squares(&tensors.iter().collect::<Vec<_>>()).to_data()
+    lengths.iter().enumerate().map(tensor).collect()
+}
+
+/// Lists of one, of lengths below and above what a cube adds, and of more than a launch takes.
+fn lists() -> [Vec<usize>; 5] {
+    let many = (1..=40).map(|k| 37 * k).collect();
+    let few: [&[usize]; 4] = [&[1], &[1000], &[3, 100_000, 257, 1], &[70_000, 2048]];
+    let [a, b, c, d] = few.map(<[usize]>::to_vec);
+    [a, b, c, d, many]
+}
+
+/// The sum of squares, and the norm.
+fn sizes<B: RecurrenceBackend>(lengths: &[usize]) -> [TensorData; 2] {
+    let tensors = tensors::<B>(lengths);
+    let all: Vec<_> = tensors.iter().collect();
+    [B::sum_of_squares(&all), B::norm(&all)].map(|x| x.to_data())
 }
 
 #[test]
-fn sums_of_squares_agree_with_the_cpu() {
-    for lengths in [&[1][..], &[1000], &[3, 100_000, 257, 1], &[70_000, 2048]] {
-        let exact = sum_of_squares::<NdArray<f64>>(lengths);
-        assert_near(sum_of_squares::<Gpu>(lengths), exact);
+fn sums_of_squares_and_norms_agree_with_the_cpu() {
+    for lengths in lists() {
+        let pairs = (sizes::<Gpu>(&lengths).into_iter()).zip(sizes::<NdArray<f64>>(&lengths));
+        pairs.for_each(|(found, exact)| assert_near(found, exact));
+    }
+}
+
+fn clipped<B: RecurrenceBackend>(lengths: &[usize], norm: f64, max: f64) -> Vec<TensorData> {
+    let norm = host_tensor(TensorData::new(vec![norm], [1]), &Default::default());
+    let found = B::clipped(tensors(lengths), &norm, max);
+    found.iter().map(Tensor::to_data).collect()
+}
+
+/// A norm within the bound leaves every bit as it is.
+#[test]
+fn clipped_gradients_agree_with_the_cpu() {
+    for lengths in lists() {
+        let found = clipped::<Gpu>(&lengths, 3.0, 0.7);
+        let exact = clipped::<NdArray<f64>>(&lengths, 3.0, 0.7);
+        assert_eq!(found.len(), exact.len());
+        let pairs = found.into_iter().zip(exact);
+        pairs.for_each(|(found, exact)| assert_near(found, exact));
+        let before: Vec<_> = tensors::<Gpu>(&lengths)
+            .iter()
+            .map(Tensor::to_data)
+            .collect();
+        for norm in [0.0, 0.3, 0.7] {
+            assert_eq!(clipped::<Gpu>(&lengths, norm, 0.7), before);
+        }
     }
 }

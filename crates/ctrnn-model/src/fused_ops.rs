@@ -108,6 +108,27 @@ pub trait FusedOps: Backend {
         sums.reduce(|a, b| a + b).expect("there is a tensor")
     }
 
+    /// Returns the root of the sum of the squares of all elements of these tensors, `[1]`.
+    ///
+    /// # Panics
+    /// If there is no tensor.
+    fn norm(tensors: &[&Tensor<Self, 1>]) -> Tensor<Self, 1> {
+        Self::sum_of_squares(tensors).sqrt()
+    }
+
+    /// Returns these tensors times `max / max(norm, max)`, for `norm [1]`. The factor is exactly 1 if the norm is within the bound, which
+    /// leaves the tensors unchanged to the bit.
+    fn clipped(
+        tensors: Vec<Tensor<Self, 1>>,
+        norm: &Tensor<Self, 1>,
+        max: f64,
+    ) -> Vec<Tensor<Self, 1>> {
+        let larger = norm.clone().clamp_min(max);
+        let factor = larger.clone().clamp_max(max) / larger;
+        let scaled = tensors.into_iter().map(|x| x * factor.clone());
+        scaled.collect()
+    }
+
     /// Returns the numbers of a tensor in another shape of the same size. burn's `reshape` copies them on a CPU.
     fn reshaped<const D: usize, const E: usize>(
         tensor: Tensor<Self, D>,
@@ -121,15 +142,40 @@ pub trait FusedOps: Backend {
         tensor.into_data()
     }
 
-    /// Applies an update of Adam by one operation and returns the next weights and their next two moments; `None` if this backend
-    /// has no such operation.
-    fn adam(
-        _step: &AdamStep,
-        _weights: &Tensor<Self, 1>,
-        _gradient: &Tensor<Self, 1>,
-        _moments: [&Tensor<Self, 1>; 2],
-    ) -> Option<[Tensor<Self, 1>; 3]> {
-        None
+    /// Returns the next weights of each parameter and their next two moments, see [`AdamStep`].
+    fn adam(updates: Vec<AdamUpdate<Self>>) -> Vec<[Tensor<Self, 1>; 3]> {
+        updates.into_iter().map(AdamUpdate::apply).collect()
+    }
+}
+
+/// Update of one parameter by Adam: its coefficients and operands.
+#[derive(Clone, Debug)]
+pub struct AdamUpdate<B: Backend> {
+    /// Coefficients.
+    pub step: AdamStep,
+    /// Weights before the update.
+    pub weights: Tensor<B, 1>,
+    /// Gradient of the weights.
+    pub gradient: Tensor<B, 1>,
+    /// Moments before the update, zero at the first one.
+    pub moments: [Tensor<B, 1>; 2],
+}
+
+impl<B: Backend> AdamUpdate<B> {
+    /// Computes the update by tensor operations.
+    fn apply(self) -> [Tensor<B, 1>; 3] {
+        let (step, weights) = (self.step, self.weights);
+        let g = match step.penalty {
+            0.0 => self.gradient, // unchanged to the bit
+            penalty => self.gradient + weights.clone() * penalty,
+        };
+        let [first, second] = self.moments;
+        let [beta_1, beta_2] = step.betas;
+        let first = first * beta_1 + g.clone() * (1.0 - beta_1);
+        let second = second * beta_2 + g.square() * (1.0 - beta_2);
+        let quotient = first.clone() * step.correction / (second.clone().sqrt() + step.eps);
+        let next = weights * step.keep - quotient * step.lr;
+        [next, first, second]
     }
 }
 

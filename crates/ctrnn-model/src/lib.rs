@@ -99,7 +99,7 @@ pub use ctrnn_kernels::{
 pub use error::ModelError;
 pub use feedback::{FEEDBACK, Feedback};
 pub use forcing::Forcing;
-pub use fused_ops::FusedOps;
+pub use fused_ops::{AdamUpdate, FusedOps};
 pub use host_sweep::{HostState, HostSweep};
 pub use initial_state::{FirstValues, InitialState, NormalValues};
 pub use input_path::InputPath;

@@ -103,7 +103,7 @@ impl<B: Backend> Gradients<B> {
         let all: Vec<_> = self.0.values().collect();
         match all.as_slice() {
             [] => host_tensor(TensorData::new(vec![0.0], [1]), &B::Device::default()),
-            all => B::sum_of_squares(all).sqrt(),
+            all => B::norm(all),
         }
     }
 
@@ -116,15 +116,16 @@ impl<B: Backend> Gradients<B> {
         let all = self.0.into_iter();
         Self(match clip {
             Clip::GlobalNorm(max) => {
-                let factor = scale(norm.clone(), max);
-                all.map(|(p, g)| (p, g * factor.clone())).collect()
+                let (parameters, gradients): (Vec<_>, Vec<_>) = all.unzip();
+                let clipped = B::clipped(gradients, norm, max);
+                parameters.into_iter().zip(clipped).collect()
             }
             Clip::TensorNorm(max) => {
-                let limited = |gradient: Tensor<B, 1>| {
-                    let norm = B::sum_of_squares(&[&gradient]).sqrt();
-                    gradient * scale(norm, max)
-                };
-                all.map(|(p, g)| (p, limited(g))).collect()
+                let one_by_one = all.flat_map(|(parameter, gradient)| {
+                    let norm = B::norm(&[&gradient]);
+                    std::iter::once(parameter).zip(B::clipped(vec![gradient], &norm, max))
+                });
+                one_by_one.collect()
             }
             Clip::Value(max) => all.map(|(p, g)| (p, g.clamp(-max, max))).collect(),
         })
@@ -150,13 +151,6 @@ pub enum Clip {
     TensorNorm(f64),
     /// Upper bound of the absolute value of each entry.
     Value(f64),
-}
-
-/// Returns `max / max(norm, max)`: exactly 1 if the norm is within the bound, which leaves the gradient unchanged to
-/// the bit.
-fn scale<B: Backend>(norm: Tensor<B, 1>, max: f64) -> Tensor<B, 1> {
-    let larger = norm.clamp_min(max);
-    larger.clone().clamp_max(max) / larger
 }
 
 /// Returns host values as a flat tensor.

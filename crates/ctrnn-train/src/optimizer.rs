@@ -8,13 +8,13 @@ mod update_rule;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::TrainError;
-use crate::continual::Consolidated;
+use crate::continual::{Consolidated, Values, values_of};
 use crate::gradients::{Gradients, flat};
 use crate::online::Rls;
 use crate::online::config::Rule;
 use crate::optimizer::config::{Groups, Optimizer};
 use crate::optimizer::lbfgs::Curvature;
-use crate::optimizer::update_rule::Memory;
+use crate::optimizer::update_rule::{Due, Memory};
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param, ParamId};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
@@ -186,40 +186,50 @@ impl<B: Backend> OptimizerState<B> {
         };
         let bias_ranges = (0..).zip(config.layers()).filter_map(range).collect();
         let parameters = config.parameters_by_id();
+        let proposed = self.proposed(lr, values_of(&network), gradients);
         network.map(&mut Update {
             parameters,
-            optimizer: self,
-            lr,
-            gradients,
+            proposed,
             synapses,
             factors,
             bias_ranges,
         })
     }
 
-    /// Returns the next value of one parameter, and stores its optimizer state.
-    fn update(
-        &mut self,
-        parameter: Parameter,
-        lr: f64,
-        value: Tensor<B, 1>,
-        gradient: Tensor<B, 1>,
-    ) -> Tensor<B, 1>
+    /// Returns the next values of the parameters that have a gradient, and stores their optimizer state.
+    fn proposed(&mut self, lr: f64, mut values: Values<B>, gradients: Gradients<B>) -> Values<B>
     where
         B: RecurrenceBackend,
     {
-        let lr = match self.rates.get(&parameter) {
-            Some(0.0) => return value,
-            Some(rate) => lr * (rate / self.rule.lr()),
-            None => lr,
-        };
-        let memory = self.memory.remove(&parameter);
-        let own = self.weight_decays.get(&parameter).copied();
-        let weight_decay = own.unwrap_or_else(|| self.rule.weight_decay());
-        let rates = [lr, weight_decay];
-        let (value, memory) = self.rule.step(rates, value, gradient, memory);
-        self.memory.insert(parameter, memory);
-        value
+        let mut proposed = Values::new();
+        let (mut parameters, mut due) = (Vec::new(), Vec::new());
+        for (parameter, gradient) in gradients.0 {
+            let Some(value) = values.remove(&parameter) else {
+                continue;
+            };
+            let lr = match self.rates.get(&parameter) {
+                Some(0.0) => {
+                    proposed.insert(parameter, value);
+                    continue;
+                }
+                Some(rate) => lr * (rate / self.rule.lr()),
+                None => lr,
+            };
+            let own = self.weight_decays.get(&parameter).copied();
+            parameters.push(parameter);
+            due.push(Due {
+                lr,
+                weight_decay: own.unwrap_or_else(|| self.rule.weight_decay()),
+                value,
+                gradient,
+                memory: self.memory.remove(&parameter),
+            });
+        }
+        for (parameter, (value, memory)) in parameters.into_iter().zip(self.rule.step(due)) {
+            proposed.insert(parameter, value);
+            self.memory.insert(parameter, memory);
+        }
+        proposed
     }
 
     /// Returns the optimizer's state as named arrays: `<parameter>.<moment>` and `<parameter>.updates`.
@@ -306,11 +316,10 @@ impl<B: Backend> OptimizerState<B> {
     }
 }
 
-struct Update<'a, B: Backend> {
+struct Update<B: Backend> {
     parameters: HashMap<ParamId, Parameter>,
-    optimizer: &'a mut OptimizerState<B>,
-    lr: f64,
-    gradients: Gradients<B>,
+    /// Values that the optimizer proposes.
+    proposed: Values<B>,
     /// The weight matrices whose updates are scaled by plasticity or projected onto signs.
     synapses: BTreeMap<Parameter, Synapses<B>>,
     /// Factors of the updates of parameters with entries for the units.
@@ -319,19 +328,16 @@ struct Update<'a, B: Backend> {
     bias_ranges: BTreeMap<Parameter, [f64; 2]>,
 }
 
-impl<B: RecurrenceBackend> Update<'_, B> {
+impl<B: RecurrenceBackend> Update<B> {
     /// Returns the next value of one parameter: the optimizer's proposal, scaled by plasticity, projected and kept in its range.
     fn next<const D: usize>(
-        &mut self,
+        &self,
         parameter: Parameter,
         value: Tensor<B, D>,
-        gradient: Tensor<B, 1>,
+        proposed: Tensor<B, 1>,
     ) -> Tensor<B, D> {
         let shape: [usize; D] = value.dims();
         let before = B::reshaped(value, [shape.iter().product::<usize>()]);
-        let proposed = self
-            .optimizer
-            .update(parameter, self.lr, before.clone(), gradient);
         if let Some(synapses) = self.synapses.get(&parameter) {
             let matrix = [shape[0], shape[1]];
             let settled = synapses.settle(before.reshape(matrix), proposed.reshape(matrix));
@@ -350,7 +356,7 @@ impl<B: RecurrenceBackend> Update<'_, B> {
     }
 }
 
-impl<A: AutodiffBackend> ModuleMapper<A> for Update<'_, A::InnerBackend>
+impl<A: AutodiffBackend> ModuleMapper<A> for Update<A::InnerBackend>
 where
     A::InnerBackend: RecurrenceBackend,
 {
@@ -358,12 +364,12 @@ where
         let found = self
             .parameters
             .get(&param.id)
-            .and_then(|&p| Some((p, self.gradients.0.remove(&p)?)));
-        let Some((parameter, gradient)) = found else {
+            .and_then(|&p| Some((p, self.proposed.remove(&p)?)));
+        let Some((parameter, proposed)) = found else {
             return param;
         };
         param.map(|tensor| {
-            let next = self.next(parameter, tensor.inner(), gradient);
+            let next = self.next(parameter, tensor.inner(), proposed);
             Tensor::from_inner(next).require_grad()
         })
     }
@@ -445,19 +451,35 @@ mod tests {
         assert!((found - expected).abs() < 2e-7, "{found} {expected}");
     }
 
-    /// Several updates in one operation each and by burn's tensor operations, from the same weights along the same gradients.
+    /// Several updates in one operation each, by the tensor operations of a backend without one, and by burn, from the same weights along
+    /// the same gradients.
     #[test]
     fn adam_in_one_operation_equals_burn_to_the_bit() {
         use burn::optim::SimpleOptimizer;
         use burn::optim::decay::WeightDecayConfig;
         type Single = NdArray<f32>;
-        let wave = |phase: usize| -> Tensor<Single, 1> {
+        fn wave<B: RecurrenceBackend>(phase: usize) -> Tensor<B, 1> {
             let numbers = (0..37).map(|k| ((k * 7 + phase * 13) as f32).sin() * 0.3);
             let data = TensorData::new(numbers.collect::<Vec<_>>(), [37]);
             host_tensor(data, &Default::default())
-        };
+        }
+        fn own<B: RecurrenceBackend>(weight_decay: f64) -> Vec<Vec<f32>> {
+            let (mut value, mut memory) = (wave::<B>(0), None);
+            let next = (1..6).map(|update| {
+                let due = Due {
+                    lr: 0.003,
+                    weight_decay,
+                    value: value.clone(),
+                    gradient: wave(update),
+                    memory: memory.take(),
+                };
+                let next = Optimizer::default().step(vec![due]).remove(0);
+                (value, memory) = (next.0, Some(next.1));
+                value.to_data().to_vec().unwrap()
+            });
+            next.collect()
+        }
         for decay in [0.0, 0.1] {
-            let rule = Optimizer::Adam(Adam::default());
             let penalty = (decay > 0.0).then_some(WeightDecayConfig {
                 penalty: decay as f32,
             });
@@ -465,17 +487,16 @@ mod tests {
                 .with_epsilon(Adam::default().eps as f32)
                 .with_weight_decay(penalty)
                 .build();
-            let (mut own, mut memory) = (wave(0), None);
-            let (mut expected, mut state) = (wave(0), None);
-            for update in 1..6 {
-                let gradient = wave(update);
-                let next = rule.step([0.003, decay], own, gradient.clone(), memory);
-                (own, memory) = (next.0, Some(next.1));
-                (expected, state) = burn.step(0.003, expected, gradient, state);
-                let [own, expected] =
-                    [&own, &expected].map(|x| x.to_data().to_vec::<f32>().unwrap());
-                assert_eq!(own, expected, "update {update}, weight decay {decay}");
-            }
+            let (mut value, mut state) = (wave::<Single>(0), None);
+            let expected: Vec<Vec<f32>> = (1..6)
+                .map(|update| {
+                    (value, state) = burn.step(0.003, value.clone(), wave(update), state.take());
+                    value.to_data().to_vec().unwrap()
+                })
+                .collect();
+            assert_eq!(own::<Single>(decay), expected, "weight decay {decay}");
+            let by_tensors = own::<Autodiff<Single>>(decay);
+            assert_eq!(by_tensors, expected, "weight decay {decay}");
         }
     }
 

@@ -6,7 +6,8 @@ use cubecl::server::Handle;
 use super::activation::slopes;
 use super::buffers::{SweepBuffers, TrajectoryBuffers, UpstreamBuffers};
 use super::launches::count;
-use super::product::sum_of_parts;
+use super::list::array;
+use super::parts::Parts;
 use super::quad::{
     Place, Quad, Sizes, first_place, load, load_or_zero, nth_place, sizes, store, total,
 };
@@ -400,8 +401,8 @@ pub(super) struct Loop {
     /// `g_z [T, B, N]`
     pub(super) drive: Handle,
     pub(super) initial_state: UnitState<Handle>,
-    /// Bias, decay, gain, noise scale `[4, N]`.
-    pub(super) units: Handle,
+    /// Bias, decay, gain, noise scale `[4, N]`, a part for each tile of trials.
+    pub(super) units: Parts,
 }
 
 /// Runs the time loop; `upstream.outputs` are gradients of the rates by way of the readout, `[T, B, N]`, and `normals`
@@ -429,11 +430,15 @@ pub(super) fn run<R: Runtime>(
             utilisation: empty(1),
             resources: empty(1),
         },
-        units: empty(tiles * SUMS * shape.units),
+        units: Parts {
+            handle: empty(tiles * SUMS * shape.units),
+            n_parts: tiles,
+            length: SUMS * shape.units,
+        },
     };
     let given = || given::<R>(sweep, trajectory, normals);
     let from = || from::<R>(sweep, upstream);
-    let found = || found::<R>(&results, shape, tiles);
+    let found = || found::<R>(&results, shape);
     let (cubes, dim) = (kind.tile.cubes(shape), kind.tile.dim());
     if kind.tile.resident {
         count(|launches| &mut launches.backward);
@@ -473,10 +478,7 @@ pub(super) fn run<R: Runtime>(
             }
         }
     }
-    Loop {
-        units: sum_of_parts(client, results.units, [1, tiles, SUMS * shape.units]),
-        ..results
-    }
+    results
 }
 
 /// Returns the time step and the kind of each launch, in order.
@@ -505,17 +507,15 @@ impl Kind {
     }
 }
 
-fn found<R: Runtime>(results: &Loop, shape: &Shape, tiles: usize) -> FoundLaunch<R> {
+fn found<R: Runtime>(results: &Loop, shape: &Shape) -> FoundLaunch<R> {
     FoundLaunch::new(
         array(&results.drive, shape.states()),
         array(&results.initial_state.activity, shape.state()),
-        array(&results.units, tiles * SUMS * shape.units),
+        array(
+            &results.units.handle,
+            results.units.n_parts * results.units.length,
+        ),
     )
-}
-
-fn array<R: Runtime>(handle: &Handle, len: usize) -> ArrayArg<R> {
-    // SAFETY: callers give the length that the shape of the sweep implies.
-    unsafe { ArrayArg::from_raw_parts(handle.clone(), len) }
 }
 
 /// Returns a buffer as an argument; where there is none, a shorter one that is not read.

@@ -5,7 +5,8 @@ use cubecl::server::Handle;
 
 use super::buffers::SweepBuffers;
 use super::launches::count;
-use super::product::{Operand, product};
+use super::list::array;
+use super::product::{Operand, Product, product};
 use super::tile::elementwise;
 use crate::Form;
 
@@ -93,7 +94,7 @@ pub(super) fn drive<R: Runtime>(
     let drive = if kind.is_projected {
         let w_in = Operand::new(&operands.w_in, n, i).transposed();
         let inputs = Operand::new(&operands.inputs, rows, i);
-        product(client, &inputs, &w_in, None, [rows, n, i])
+        product(client, Product::new(inputs, w_in, [rows, n, i]))
     } else {
         client.empty(states * size_of::<f32>())
     };
@@ -105,7 +106,7 @@ pub(super) fn drive<R: Runtime>(
             client,
             cubes,
             dim,
-            ArrayArg::from_raw_parts(drive.clone(), states),
+            array(&drive, states),
             given(sweep, normals),
             n as u32,
             i as u32,
@@ -118,10 +119,6 @@ pub(super) fn drive<R: Runtime>(
 
 fn given<R: Runtime>(sweep: &SweepBuffers, normals: Option<&Handle>) -> GivenLaunch<R> {
     let (shape, operands) = (&sweep.shape, &sweep.operands);
-    let array = |handle: &Handle, len: usize| {
-        // SAFETY: the lengths are those of the sweep.
-        unsafe { ArrayArg::from_raw_parts(handle.clone(), len) }
-    };
     let (n, i) = (shape.units, shape.inputs);
     GivenLaunch::new(
         array(&operands.inputs, shape.rows() * i),
@@ -169,9 +166,9 @@ pub(super) fn noisy_rates<R: Runtime>(
             client,
             cubes,
             dim,
-            ArrayArg::from_raw_parts(noisy.clone(), shape.states()),
-            ArrayArg::from_raw_parts(rates.clone(), shape.history()),
-            ArrayArg::from_raw_parts(normals.clone(), shape.states()),
+            array(&noisy, shape.states()),
+            array(rates, shape.history()),
+            array(normals, shape.states()),
             sweep.sigma_post,
             shape.state() as u32,
             shape.states() as u32,

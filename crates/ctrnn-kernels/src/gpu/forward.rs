@@ -6,6 +6,7 @@ use cubecl::server::Handle;
 use super::activation::rates;
 use super::buffers::{Keep, SweepBuffers};
 use super::launches::count;
+use super::list::array;
 use super::quad::{Place, Quad, Sizes, first_place, load, nth_place, place, sizes, store};
 use super::staging::{accumulate_resident, accumulate_staged};
 use super::tile::{Tile, elementwise};
@@ -298,11 +299,6 @@ pub(super) fn run<R: Runtime>(
         }
     }
     result
-}
-
-fn array<R: Runtime>(handle: &Handle, len: usize) -> ArrayArg<R> {
-    // SAFETY: callers give the length that the shape of the sweep implies.
-    unsafe { ArrayArg::from_raw_parts(handle.clone(), len) }
 }
 
 fn given<R: Runtime>(

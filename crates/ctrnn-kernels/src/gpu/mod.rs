@@ -11,11 +11,12 @@
 //!
 //! readout    G_r += W_out' G_y                   a product of matrices
 //! backward   g_z(t) from W_rc' g_z(t+1) + G_r    one launch for all time steps, or one launch each
-//! weights    g_W = g_z' r                        products over all trials and time steps, split and added in a fixed order
+//! weights    g_W = g_z' r                        products over all trials and time steps, split and added in a fixed order: two launches
 //! ```
 //!
-//! Around the sweep, the squared error of the readout and its gradient are at most two launches ([`squared_error`]), the squared norm of
-//! all gradients one for each parameter and one more ([`sum_of_squares`]), and the optimizer's update one for each parameter ([`adam`]).
+//! Around the sweep, the squared error of the readout and its gradient are at most two launches ([`squared_error`]), the norm of all
+//! gradients two ([`norm`]), clipping to it one ([`clipped`]), and the optimizer's update of all parameters one ([`adam`]). A device
+//! limits the buffers of a launch: long lists of parameters take more of them.
 //!
 //! In the time loop a cube of threads takes a few trials (4 or 8) through all time steps: its rates lie in shared
 //! memory in two buffers, so that there is one barrier per time step, and potentials in registers. Larger networks do not fit
@@ -46,10 +47,13 @@ mod activation;
 mod adam;
 mod backward;
 mod buffers;
+mod clipping;
 mod drive;
 mod forward;
 mod launches;
+mod list;
 mod normals;
+mod parts;
 mod product;
 mod quad;
 mod staging;
@@ -57,9 +61,10 @@ mod sums;
 mod sweep;
 mod tile;
 
-pub use adam::adam;
+pub use adam::{AdamBuffers, adam};
 pub use buffers::{GradientBuffers, Keep, SweepBuffers, TrajectoryBuffers, UpstreamBuffers};
+pub use clipping::clipped;
 pub use launches::{Launches, launches};
-pub use sums::{squared_error, sum_of_squares};
+pub use sums::{norm, squared_error, sum_of_squares};
 pub use sweep::{backward, forward};
 pub use tile::{RESIDENT_UNITS, RESIDENT_UNITS_LOW_RANK, Tile};

@@ -1,13 +1,16 @@
 //! Matrix products with arbitrary strides, in `f32` on every device, with sums of fixed order.
 //!
 //! Readouts, projections and weight gradients are all `C = A B`. A weight gradient has a small `C` and a sum over all trials and
-//! time steps: that sum is cut into chunks that are computed side by side and added in their order.
+//! time steps: that sum is cut into chunks that are computed side by side and added in their order. Products that do not depend on
+//! each other are one launch.
 
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
 use super::launches::count;
-use super::tile::elementwise;
+use super::list::{Share, ShareLaunch, Shares, array, items_of_launch};
+use super::parts::{Parts, sums_of_parts};
+use super::tile::grid;
 
 /// Rows and columns of `C` per cube.
 const EDGE: usize = 64;
@@ -58,8 +61,7 @@ impl<'a> Operand<'a> {
     }
 
     fn array<R: Runtime>(&self) -> ArrayArg<R> {
-        // SAFETY: the length is that of the buffer.
-        unsafe { ArrayArg::from_raw_parts(self.handle.clone(), self.len) }
+        array(self.handle, self.len)
     }
 
     fn layout<R: Runtime>(&self, rows: usize) -> LayoutLaunch<R> {
@@ -90,13 +92,6 @@ impl Layout {
     }
 }
 
-/// Lengths of the sums of a product, and of the chunks into which they are cut.
-#[derive(CubeType, CubeLaunch)]
-struct Extents {
-    depth: u32,
-    chunk: u32,
-}
-
 /// Properties that a product is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Kind {
@@ -104,68 +99,146 @@ struct Kind {
     a_along_depth: bool,
     b_along_depth: bool,
     has_bias: bool,
+    /// True if the second factor is a column of ones.
+    is_row_sum: bool,
 }
 
-/// Computes 64 x 64 numbers of `C` in each cube, for a chunk of the sum; the rows of `b` are the columns of the second factor.
+/// Product on the device; the rows of `b` are the columns of the second factor.
+#[derive(CubeType, CubeLaunch)]
+struct Task {
+    a: Array<f32>,
+    b: Array<f32>,
+    bias: Array<f32>,
+    /// Lengths of the sums, and of the chunks into which they are cut.
+    depth: u32,
+    chunk: u32,
+    a_layout: Layout,
+    b_layout: Layout,
+    cubes: Share,
+    #[cube(comptime)]
+    kind: Kind,
+}
+
+/// Computes 64 x 64 numbers of one `C` in each cube, for a chunk of the sum.
 #[cube(launch_unchecked)]
-fn tile_product(
-    a: &Array<f32>,
-    b: &Array<f32>,
-    bias: &Array<f32>,
-    c: &mut Array<f32>,
-    extents: &Extents,
-    a_layout: &Layout,
-    b_layout: &Layout,
-    #[comptime] kind: Kind,
-) {
+fn tile_products(tasks: &Sequence<Task>, c: &mut Sequence<Array<f32>>) {
     let mut left = SharedMemory::<f32>::new(comptime![DEPTH * STRIDE]);
     let mut right = SharedMemory::<f32>::new(comptime![DEPTH * STRIDE]);
+    #[unroll]
+    for k in 0..tasks.len() {
+        let task = tasks.index(k);
+        if task.cubes.has(CUBE_POS) {
+            let cube = task.cubes.place(CUBE_POS);
+            tile_product(task, c.index_mut(k), &mut left, &mut right, cube);
+        }
+    }
+}
+
+/// Computes 64 x 64 numbers of `C` for a chunk of the sum; `cube` is the place of the cube among those of the product.
+#[cube]
+fn tile_product(
+    task: &Task,
+    c: &mut Array<f32>,
+    left: &mut SharedMemory<f32>,
+    right: &mut SharedMemory<f32>,
+    cube: usize,
+) {
+    let kind = comptime![task.kind];
     let mut sums = Array::<f32>::new(16usize);
     #[unroll]
     for s in 0..16usize {
         sums[s] = 0.0f32;
     }
-    let m = a_layout.rows as usize;
-    let p = b_layout.rows as usize;
-    let thread = UNIT_POS as usize;
-    let x = thread % comptime![SIDE];
-    let y = thread / comptime![SIDE];
-    let i0 = CUBE_POS_X as usize * comptime![EDGE];
-    let j0 = CUBE_POS_Y as usize * comptime![EDGE];
-    let chunk = extents.chunk as usize;
-    let start = CUBE_POS_Z as usize * chunk;
-    let end = min(start + chunk, extents.depth as usize);
+    let m = task.a_layout.rows as usize;
+    let p = task.b_layout.rows as usize;
+    let down = (m + comptime![EDGE - 1]) / comptime![EDGE];
+    let across = (p + comptime![EDGE - 1]) / comptime![EDGE];
+    let i0 = cube % down * comptime![EDGE];
+    let j0 = cube / down % across * comptime![EDGE];
+    let z = cube / (down * across);
+    let start = z * task.chunk as usize;
+    let end = min(start + task.chunk as usize, task.depth as usize);
     let stages = (end - start + comptime![DEPTH - 1]) / comptime![DEPTH];
     for stage in 0..stages {
         let k0 = start + stage * comptime![DEPTH];
-        stage_rows(&mut left, a, a_layout, i0, k0, end, kind.a_along_depth);
-        stage_rows(&mut right, b, b_layout, j0, k0, end, kind.b_along_depth);
+        stage_rows(
+            left,
+            &task.a,
+            &task.a_layout,
+            i0,
+            k0,
+            end,
+            kind.a_along_depth,
+        );
+        if comptime!(!kind.is_row_sum) {
+            stage_rows(
+                right,
+                &task.b,
+                &task.b_layout,
+                j0,
+                k0,
+                end,
+                kind.b_along_depth,
+            );
+        }
         sync_cube();
-        for k in 0..comptime![DEPTH] {
-            #[unroll]
-            for r in 0..4usize {
-                let l = left[k * comptime![STRIDE] + y + r * comptime![SIDE]];
+        accumulate(&mut sums, left, right, kind);
+        sync_cube();
+    }
+    store_sums(c, &sums, task, z * m, i0, j0);
+}
+
+/// Stores the 4 x 4 sums of a thread in the rows of `c` from `first_row` on; `i0` and `j0` are the first row and column of the cube.
+#[cube]
+fn store_sums(
+    c: &mut Array<f32>,
+    sums: &Array<f32>,
+    task: &Task,
+    first_row: usize,
+    i0: usize,
+    j0: usize,
+) {
+    let m = task.a_layout.rows as usize;
+    let p = task.b_layout.rows as usize;
+    #[unroll]
+    for r in 0..4usize {
+        #[unroll]
+        for q in 0..4usize {
+            let i = i0 + UNIT_POS as usize / comptime![SIDE] + r * comptime![SIDE];
+            let j = j0 + UNIT_POS as usize % comptime![SIDE] + q * comptime![SIDE];
+            if i < m && j < p {
+                let mut sum = sums[r * 4 + q];
+                if comptime!(task.kind.has_bias) {
+                    sum += task.bias[j];
+                }
+                c[(first_row + i) * p + j] = sum;
+            }
+        }
+    }
+}
+
+/// Adds the staged terms to the 4 x 4 sums of a thread; of the sums of rows only the first column is used.
+#[cube]
+fn accumulate(
+    sums: &mut Array<f32>,
+    left: &SharedMemory<f32>,
+    right: &SharedMemory<f32>,
+    #[comptime] kind: Kind,
+) {
+    let x = UNIT_POS as usize % comptime![SIDE];
+    let y = UNIT_POS as usize / comptime![SIDE];
+    for k in 0..comptime![DEPTH] {
+        #[unroll]
+        for r in 0..4usize {
+            let l = left[k * comptime![STRIDE] + y + r * comptime![SIDE]];
+            if comptime!(kind.is_row_sum) {
+                sums[r * 4] += l;
+            } else {
                 #[unroll]
                 for q in 0..4usize {
                     let w = right[k * comptime![STRIDE] + x + q * comptime![SIDE]];
                     sums[r * 4 + q] = fma(l, w, sums[r * 4 + q]);
                 }
-            }
-        }
-        sync_cube();
-    }
-    #[unroll]
-    for r in 0..4usize {
-        #[unroll]
-        for q in 0..4usize {
-            let i = i0 + y + r * comptime![SIDE];
-            let j = j0 + x + q * comptime![SIDE];
-            if i < m && j < p {
-                let mut sum = sums[r * 4 + q];
-                if comptime!(kind.has_bias) {
-                    sum += bias[j];
-                }
-                c[(CUBE_POS_Z as usize * m + i) * p + j] = sum;
             }
         }
     }
@@ -211,96 +284,140 @@ fn place(thread: usize, s: usize, #[comptime] along_depth: bool) -> (usize, usiz
     }
 }
 
-/// Computes `C [row, column] = A B`, plus `bias [column]`; `depth` is the length of the sums.
-pub(super) fn product<R: Runtime>(
+/// Product `C [row, column] = A B`, plus `bias [column]`.
+#[derive(Clone, Debug)]
+pub(super) struct Product<'a> {
+    a: Operand<'a>,
+    /// Second factor; `None`: a column of ones.
+    b: Option<Operand<'a>>,
+    bias: Option<&'a Handle>,
+    rows: usize,
+    columns: usize,
+    /// Length of the sums.
+    depth: usize,
+}
+
+impl<'a> Product<'a> {
+    /// Describes a product of `[rows, depth]` and `[depth, columns]`.
+    pub(super) const fn new(
+        a: Operand<'a>,
+        b: Operand<'a>,
+        [rows, columns, depth]: [usize; 3],
+    ) -> Self {
+        Self {
+            a,
+            b: Some(b),
+            bias: None,
+            rows,
+            columns,
+            depth,
+        }
+    }
+
+    /// Describes the sums of the rows of a matrix `[rows, depth]`.
+    pub(super) const fn row_sums(a: Operand<'a>, [rows, depth]: [usize; 2]) -> Self {
+        Self {
+            a,
+            b: None,
+            bias: None,
+            rows,
+            columns: 1,
+            depth,
+        }
+    }
+
+    /// Adds a bias to each row of the product.
+    pub(super) const fn with_bias(mut self, bias: &'a Handle) -> Self {
+        self.bias = Some(bias);
+        self
+    }
+
+    /// Returns the number of cubes that compute a chunk of the sums.
+    const fn tiles(&self) -> usize {
+        self.rows.div_ceil(EDGE) * self.columns.div_ceil(EDGE)
+    }
+
+    /// Returns the length of the chunks of a sum, and their number.
+    fn chunks(&self) -> [usize; 2] {
+        // Every chunk adds the bias, so with a bias there is only one.
+        let chunks = match self.bias {
+            Some(_) => 1,
+            None => (MANY_CUBES / self.tiles()).clamp(1, self.depth.div_ceil(LEAST_CHUNK).max(1)),
+        };
+        let chunk = self.depth.div_ceil(chunks).next_multiple_of(DEPTH);
+        [chunk, self.depth.div_ceil(chunk).max(1)]
+    }
+
+    fn argument<R: Runtime>(&self, cubes: ShareLaunch<R>) -> TaskLaunch<R> {
+        let b = (self.b.clone()).map_or_else(|| self.a.clone(), Operand::transposed); // ones are not read
+        let [chunk, _] = self.chunks();
+        TaskLaunch::new(
+            self.a.array(),
+            b.array(),
+            match self.bias {
+                Some(bias) => array(bias, self.columns),
+                None => self.a.array(), // not read
+            },
+            self.depth as u32,
+            chunk as u32,
+            self.a.layout(self.rows),
+            b.layout(self.columns),
+            cubes,
+            Kind {
+                a_along_depth: self.a.by_column == 1,
+                b_along_depth: b.by_column == 1,
+                has_bias: self.bias.is_some(),
+                is_row_sum: self.b.is_none(),
+            },
+        )
+    }
+}
+
+/// Computes the chunks of the sums of some products.
+pub(super) fn parts_of_products<R: Runtime>(
     client: &ComputeClient<R>,
-    a: &Operand,
-    b: &Operand,
-    bias: Option<&Handle>,
-    [rows, columns, depth]: [usize; 3],
-) -> Handle {
-    let tiles = rows.div_ceil(EDGE) * columns.div_ceil(EDGE);
-    // Every chunk adds the bias, so with a bias there is only one.
-    let chunks = match bias {
-        Some(_) => 1,
-        None => (MANY_CUBES / tiles).clamp(1, depth.div_ceil(LEAST_CHUNK).max(1)),
-    };
-    let chunk = depth.div_ceil(chunks).next_multiple_of(DEPTH);
-    let chunks = depth.div_ceil(chunk).max(1);
-    let length = rows * columns;
-    let b = &b.clone().transposed();
-    let parts = client.empty(chunks * length * size_of::<f32>());
+    products: &[Product],
+) -> Vec<Parts> {
+    let some = products.chunks(items_of_launch(client, 4, 0));
+    some.flat_map(|some| parts(client, some)).collect()
+}
+
+/// Computes as many products as a launch takes.
+fn parts<R: Runtime>(client: &ComputeClient<R>, products: &[Product]) -> Vec<Parts> {
+    let parts = products.iter().map(|product| {
+        let [_, n_parts] = product.chunks();
+        let length = product.rows * product.columns;
+        Parts {
+            handle: client.empty(n_parts * length * size_of::<f32>()),
+            n_parts,
+            length,
+        }
+    });
+    let parts: Vec<Parts> = parts.collect();
+    let mut shares = Shares::default();
+    let pairs = products.iter().zip(&parts);
+    let tasks = pairs
+        .map(|(product, parts)| product.argument(shares.next(product.tiles() * parts.n_parts)));
+    let tasks = tasks.collect();
+    let places = parts
+        .iter()
+        .map(|parts| array(&parts.handle, parts.n_parts * parts.length));
+    let places = places.collect();
+    let dim = CubeDim::new_1d((SIDE * SIDE) as u32);
     count(|launches| &mut launches.other);
     // SAFETY: rows, columns and terms of the sum are within the operands.
-    unsafe {
-        tile_product::launch_unchecked::<R>(
-            client,
-            CubeCount::Static(
-                rows.div_ceil(EDGE) as u32,
-                columns.div_ceil(EDGE) as u32,
-                chunks as u32,
-            ),
-            CubeDim::new_1d((SIDE * SIDE) as u32),
-            a.array(),
-            b.array(),
-            match bias {
-                Some(bias) => ArrayArg::from_raw_parts(bias.clone(), columns),
-                None => a.array(), // not read
-            },
-            ArrayArg::from_raw_parts(parts.clone(), chunks * length),
-            ExtentsLaunch::new(depth as u32, chunk as u32),
-            a.layout(rows),
-            b.layout(columns),
-            Kind {
-                a_along_depth: a.by_column == 1,
-                b_along_depth: b.by_column == 1,
-                has_bias: bias.is_some(),
-            },
-        );
-    }
-    sum_of_parts(client, parts, [1, chunks, length])
+    unsafe { tile_products::launch_unchecked::<R>(client, grid(shares.total), dim, tasks, places) };
+    parts
 }
 
-/// Adds the parts of one number in each thread, from the first to the last.
-#[cube(launch_unchecked)]
-fn add_parts(parts: &Array<f32>, sums: &mut Array<f32>, n_parts: u32, length: u32, total: u32) {
-    let at = ABSOLUTE_POS;
-    if at < total as usize {
-        let len = length as usize;
-        let first = at / len * n_parts as usize * len + at % len;
-        let mut sum = 0.0f32;
-        for part in 0..n_parts as usize {
-            sum += parts[first + part * len];
-        }
-        sums[at] = sum;
-    }
+/// Computes some products that do not depend on each other.
+pub(super) fn products<R: Runtime>(client: &ComputeClient<R>, products: &[Product]) -> Vec<Handle> {
+    let parts = parts_of_products(client, products);
+    sums_of_parts(client, parts)
 }
 
-/// Returns `[group, number]`, the sums over the parts of `[group, part, number]`.
-pub(super) fn sum_of_parts<R: Runtime>(
-    client: &ComputeClient<R>,
-    parts: Handle,
-    [groups, n_parts, length]: [usize; 3],
-) -> Handle {
-    if n_parts == 1 {
-        return parts;
-    }
-    let total = groups * length;
-    let sums = client.empty(total * size_of::<f32>());
-    let (cubes, dim) = elementwise(total);
-    count(|launches| &mut launches.other);
-    // SAFETY: a thread writes its own sum.
-    unsafe {
-        add_parts::launch_unchecked::<R>(
-            client,
-            cubes,
-            dim,
-            ArrayArg::from_raw_parts(parts, total * n_parts),
-            ArrayArg::from_raw_parts(sums.clone(), total),
-            n_parts as u32,
-            length as u32,
-            total as u32,
-        );
-    }
-    sums
+/// Computes a product.
+pub(super) fn product<R: Runtime>(client: &ComputeClient<R>, product: Product) -> Handle {
+    let mut found = products(client, &[product]);
+    found.pop().expect("a matrix for a product")
 }

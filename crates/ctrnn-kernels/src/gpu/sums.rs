@@ -4,7 +4,7 @@ use cubecl::prelude::*;
 use cubecl::server::Handle;
 
 use super::launches::count;
-use super::product::sum_of_parts;
+use super::list::{Share, Shares, array, items_of_launch};
 
 /// Threads per cube.
 const THREADS: usize = 256;
@@ -37,19 +37,53 @@ fn cube_sum(own: f32) -> f32 {
     sums[0]
 }
 
-/// Adds the squares of every `CUBE_COUNT`-th row of 256 numbers in each cube.
+/// Numbers of which some cubes of a launch make a sum.
+#[derive(CubeType, CubeLaunch)]
+struct Numbers {
+    numbers: Array<f32>,
+    n: u32,
+    cubes: Share,
+}
+
+/// Adds squares of one item in each cube, whose rows of 256 numbers lie as far apart as the item has cubes.
 #[cube(launch_unchecked)]
-fn squares(numbers: &Array<f32>, parts: &mut Array<f32>, first_part: u32, n: u32) {
+fn squares(all: &Sequence<Numbers>, parts: &mut Array<f32>, first_part: u32) {
     let mut sum = 0.0f32;
-    let mut at = ABSOLUTE_POS;
-    let stride = CUBE_COUNT_X as usize * comptime![THREADS];
-    while at < n as usize {
-        sum = fma(numbers[at], numbers[at], sum);
-        at += stride;
+    let cube = CUBE_POS_X as usize;
+    #[unroll]
+    for k in 0..all.len() {
+        let item = all.index(k);
+        if item.cubes.has(cube) {
+            let mut at = item.cubes.place(cube) * comptime![THREADS] + UNIT_POS as usize;
+            let stride = item.cubes.count as usize * comptime![THREADS];
+            while at < item.n as usize {
+                sum = fma(item.numbers[at], item.numbers[at], sum);
+                at += stride;
+            }
+        }
     }
     let sum = cube_sum(sum);
     if UNIT_POS == 0 {
-        parts[(first_part + CUBE_POS_X) as usize] = sum;
+        parts[first_part as usize + cube] = sum;
+    }
+}
+
+/// Adds parts of a sum in one cube, and takes its root where that is wanted.
+#[cube(launch_unchecked)]
+fn total(parts: &Array<f32>, result: &mut Array<f32>, n: u32, #[comptime] is_root: bool) {
+    let mut own = 0.0f32;
+    let mut at = UNIT_POS as usize;
+    while at < n as usize {
+        own += parts[at];
+        at += comptime![THREADS];
+    }
+    let sum = cube_sum(own);
+    if UNIT_POS == 0 {
+        if comptime!(is_root) {
+            result[0] = sum.sqrt();
+        } else {
+            result[0] = sum;
+        }
     }
 }
 
@@ -58,29 +92,70 @@ pub fn sum_of_squares<R: Runtime>(
     client: &ComputeClient<R>,
     buffers: &[(Handle, usize)],
 ) -> Handle {
+    let (parts, n) = parts_of_squares(client, buffers);
+    sum_of(client, parts, n, false)
+}
+
+/// Returns the root of the sum of the squares of all numbers of these buffers, `[1]`; each buffer comes with its length.
+pub fn norm<R: Runtime>(client: &ComputeClient<R>, buffers: &[(Handle, usize)]) -> Handle {
+    let (parts, n) = parts_of_squares(client, buffers);
+    sum_of(client, parts, n, true)
+}
+
+/// Returns parts of the sum of squares, and their number.
+fn parts_of_squares<R: Runtime>(
+    client: &ComputeClient<R>,
+    buffers: &[(Handle, usize)],
+) -> (Handle, usize) {
     let n_parts = buffers.iter().map(|&(_, n)| cubes(n)).sum();
     let parts = client.empty(n_parts * size_of::<f32>());
     let mut first_part = 0;
-    for (numbers, n) in buffers {
+    for some in buffers.chunks(items_of_launch(client, 1, 1)) {
+        let mut shares = Shares::default();
+        let numbers = some.iter().map(|(numbers, n)| {
+            NumbersLaunch::new(array(numbers, *n), *n as u32, shares.next(cubes(*n)))
+        });
+        let numbers = numbers.collect();
         count(|launches| &mut launches.other);
         // SAFETY: a thread reads numbers below `n`; cubes of all launches write parts of their own.
         unsafe {
             squares::launch_unchecked::<R>(
                 client,
-                CubeCount::Static(cubes(*n) as u32, 1, 1),
+                CubeCount::Static(shares.total as u32, 1, 1),
                 CubeDim::new_1d(THREADS as u32),
-                ArrayArg::from_raw_parts(numbers.clone(), *n),
-                ArrayArg::from_raw_parts(parts.clone(), n_parts),
+                numbers,
+                array(&parts, n_parts),
                 first_part as u32,
-                *n as u32,
             );
         }
-        first_part += cubes(*n);
+        first_part += shares.total;
     }
-    sum_of_parts(client, parts, [1, n_parts, 1])
+    (parts, n_parts)
 }
 
-/// Adds weighted squared errors as [`squares`] does, and writes the gradients in place of the errors.
+/// Returns the sum of `n` parts, `[1]`, or its root.
+fn sum_of<R: Runtime>(client: &ComputeClient<R>, parts: Handle, n: usize, is_root: bool) -> Handle {
+    if n == 1 && !is_root {
+        return parts;
+    }
+    let result = client.empty(size_of::<f32>());
+    count(|launches| &mut launches.other);
+    // SAFETY: a thread reads parts below `n`.
+    unsafe {
+        total::launch_unchecked::<R>(
+            client,
+            CubeCount::Static(1, 1, 1),
+            CubeDim::new_1d(THREADS as u32),
+            array(&parts, n),
+            array(&result, 1),
+            n as u32,
+            is_root,
+        );
+    }
+    result
+}
+
+/// Adds weighted squared errors of every `CUBE_COUNT`-th row of 256 in each cube, and writes the gradients in place of the errors.
 #[cube(launch_unchecked)]
 fn errors(
     y: &Array<f32>,
@@ -125,14 +200,14 @@ pub fn squared_error<R: Runtime>(
             client,
             CubeCount::Static(n_parts as u32, 1, 1),
             CubeDim::new_1d(THREADS as u32),
-            ArrayArg::from_raw_parts(y.clone(), n),
-            ArrayArg::from_raw_parts(target.clone(), n),
-            ArrayArg::from_raw_parts(weights.clone(), n / width),
-            ArrayArg::from_raw_parts(gradient.clone(), n),
-            ArrayArg::from_raw_parts(parts.clone(), n_parts),
+            array(y, n),
+            array(target, n),
+            array(weights, n / width),
+            array(&gradient, n),
+            array(&parts, n_parts),
             width as u32,
             n as u32,
         );
     }
-    (sum_of_parts(client, parts, [1, n_parts, 1]), gradient)
+    (sum_of(client, parts, n_parts, false), gradient)
 }

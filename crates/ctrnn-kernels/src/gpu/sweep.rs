@@ -3,10 +3,12 @@
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
+use super::backward::Loop;
 use super::buffers::{GradientBuffers, Keep, SweepBuffers, TrajectoryBuffers, UpstreamBuffers};
 use super::drive::{drive, noisy_rates};
 use super::normals::drawn;
-use super::product::{Operand, product, sum_of_parts};
+use super::parts::sums_of_parts;
+use super::product::{Operand, Product, parts_of_products, product, products};
 use super::{backward as backward_loop, forward as forward_loop};
 use crate::{Form, NoiseSource, NoiseTarget, Operands, Shape};
 
@@ -77,8 +79,8 @@ fn readout<R: Runtime>(
     }
     let w_out = Operand::new(&sweep.operands.w_out, o, n).transposed();
     let rates = seen(shape, rates, noisy_rates);
-    let bias = Some(&sweep.operands.bias_out);
-    product(client, &rates, &w_out, bias, [shape.rows(), o, n])
+    let readout = Product::new(rates, w_out, [shape.rows(), o, n]);
+    product(client, readout.with_bias(&sweep.operands.bias_out))
 }
 
 /// Runs the backward sweep: takes the gradients of a loss back through all time steps. It does not wait for the device.
@@ -107,13 +109,8 @@ pub fn backward<R: Runtime>(
     let w_out = Operand::new(&sweep.operands.w_out, o, n);
     let upstream = UpstreamBuffers {
         outputs: g_y.map(|g_y| {
-            product(
-                client,
-                &Operand::new(g_y, rows, o),
-                &w_out,
-                None,
-                [rows, n, o],
-            )
+            let g_y = Operand::new(g_y, rows, o);
+            product(client, Product::new(g_y, w_out, [rows, n, o]))
         }),
         ..upstream.clone()
     };
@@ -130,73 +127,97 @@ pub fn backward<R: Runtime>(
         wanted.decay,
         eps.as_ref(),
     );
-    let of_matrices = matrix_gradients(client, sweep, trajectory, &back.drive, g_y, wanted);
+    let (of_matrices, units) = gradients(client, sweep, trajectory, &back, g_y, wanted);
     GradientBuffers {
         operands: Operands {
             initial_state: back.initial_state.map(Some),
             ..of_matrices
         },
-        units: back.units,
+        units,
     }
 }
 
-/// Returns the gradients that are products of matrices, and that of the readout bias, from those of drive and readout.
-fn matrix_gradients<R: Runtime>(
+/// Returns the gradients that are products of matrices, and that of the readout bias, from those of drive and readout; and the sums of
+/// the time loop over tiles of trials.
+fn gradients<R: Runtime>(
     client: &ComputeClient<R>,
     sweep: &SweepBuffers,
     trajectory: &TrajectoryBuffers,
-    g_z: &Handle,
+    back: &Loop,
     g_y: Option<&Handle>,
     wanted: Operands<bool>,
-) -> Operands<Option<Handle>> {
+) -> (Operands<Option<Handle>>, Handle) {
+    let shape = &sweep.shape;
+    let (rows, n, r) = (shape.rows(), shape.units, shape.rank);
+    // Projections of rates and of gradients, a row for each trial and time step: thin, so that they are made once more rather than kept.
+    let projections = if r > 0 && (wanted.left || wanted.right) {
+        let [left, right] = [&sweep.operands.left, &sweep.operands.right];
+        let before = Operand::new(&trajectory.rates, rows + shape.trials, n);
+        let g_z = Operand::new(&back.drive, rows, n);
+        let sizes = [rows, r, n];
+        let both = [(before, right), (g_z, left)];
+        products(
+            client,
+            &both.map(|(x, factor)| Product::new(x, Operand::new(factor, n, r), sizes)),
+        )
+    } else {
+        Vec::new()
+    };
+    let sought = matrix_gradients(sweep, trajectory, &back.drive, g_y, &projections, wanted);
+    let present: Vec<_> = sought
+        .each_ref()
+        .into_array()
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+    let mut parts = parts_of_products(client, &present);
+    parts.push(back.units.clone());
+    let mut sums = sums_of_parts(client, parts);
+    let units = sums.pop().expect("the last of the sums");
+    let mut sums = sums.into_iter();
+    let found = sought.map(|product| product.and_then(|_| sums.next()));
+    (found, units)
+}
+
+/// Returns the products that are gradients; `projections` are those of rates and of gradients, where the recurrent matrix has factors.
+fn matrix_gradients<'a>(
+    sweep: &'a SweepBuffers,
+    trajectory: &'a TrajectoryBuffers,
+    g_z: &'a Handle,
+    g_y: Option<&'a Handle>,
+    projections: &'a [Handle],
+    wanted: Operands<bool>,
+) -> Operands<Option<Product<'a>>> {
     let shape = &sweep.shape;
     let rows = shape.rows();
-    let (n, i, o) = (shape.units, shape.inputs, shape.outputs);
+    let (n, i, o, r) = (shape.units, shape.inputs, shape.outputs, shape.rank);
     let g_z = Operand::new(g_z, rows, n);
+    let g_y = g_y.map(|g_y| Operand::new(g_y, rows, o));
     let inputs = Operand::new(&sweep.operands.inputs, rows, i);
     let before = Operand::new(&trajectory.rates, rows + shape.trials, n);
     let w_in = Operand::new(&sweep.operands.w_in, n, i);
     let seen = seen(shape, &trajectory.rates, trajectory.noisy_rates.as_ref());
-    let weights = |g: Operand, x: &Operand, [post, pre]: [usize; 2]| {
-        product(client, &g.transposed(), x, None, [post, pre, rows])
+    let weights = |g: &Operand<'a>, x: &Operand<'a>, [post, pre]: [usize; 2]| {
+        Product::new(g.clone().transposed(), x.clone(), [post, pre, rows])
     };
-    // Projections of rates and of gradients, a row for each trial and time step: thin, so that they are made once more rather than kept.
-    let r = shape.rank;
-    let thin = |x: &Operand, factor: &Handle| {
-        product(client, x, &Operand::new(factor, n, r), None, [rows, r, n])
-    };
-    let left = (wanted.left && r > 0).then(|| {
-        let kappa = thin(&before, &sweep.operands.right);
-        weights(g_z.clone(), &Operand::new(&kappa, rows, r), [n, r])
-    });
-    let right = (wanted.right && r > 0).then(|| {
-        let g_kappa = thin(&g_z, &sweep.operands.left);
-        weights(before.clone(), &Operand::new(&g_kappa, rows, r), [n, r])
-    });
+    let thin = |k: usize| projections.get(k).map(|x| Operand::new(x, rows, r));
+    let (kappa, g_kappa) = (thin(0), thin(1));
+    let if_wanted = |is_wanted: bool, product: Product<'a>| is_wanted.then_some(product);
     Operands {
-        inputs: (wanted.inputs && i > 0).then(|| product(client, &g_z, &w_in, None, [rows, i, n])),
-        w_in: (wanted.w_in && i > 0).then(|| weights(g_z.clone(), &inputs, [n, i])),
-        w_rc: (wanted.w_rc && !shape.without_full).then(|| weights(g_z.clone(), &before, [n, n])),
-        left,
-        right,
-        w_out: g_y
-            .filter(|_| wanted.w_out)
-            .map(|g_y| weights(Operand::new(g_y, rows, o), &seen, [o, n])),
-        bias_out: g_y.map(|g_y| column_sums(client, g_y, [rows, o])),
+        inputs: if_wanted(
+            wanted.inputs && i > 0,
+            Product::new(g_z.clone(), w_in, [rows, i, n]),
+        ),
+        w_in: if_wanted(wanted.w_in && i > 0, weights(&g_z, &inputs, [n, i])),
+        w_rc: if_wanted(
+            wanted.w_rc && !shape.without_full,
+            weights(&g_z, &before, [n, n]),
+        ),
+        left: (kappa.filter(|_| wanted.left)).map(|kappa| weights(&g_z, &kappa, [n, r])),
+        right: (g_kappa.filter(|_| wanted.right)).map(|g| weights(&before, &g, [n, r])),
+        w_out: (g_y.as_ref().filter(|_| wanted.w_out)).map(|g_y| weights(g_y, &seen, [o, n])),
+        bias_out: g_y.map(|g_y| Product::row_sums(g_y.transposed(), [o, rows])),
         ..Operands::default()
     }
-}
-
-/// Returns the sums of `[row, column]` over rows, first within blocks of them.
-fn column_sums<R: Runtime>(
-    client: &ComputeClient<R>,
-    matrix: &Handle,
-    [rows, columns]: [usize; 2],
-) -> Handle {
-    let block = (rows.isqrt()..=rows)
-        .find(|&block| rows.is_multiple_of(block))
-        .unwrap_or(rows);
-    let blocks = rows / block;
-    let sums = sum_of_parts(client, matrix.clone(), [blocks, block, columns]);
-    sum_of_parts(client, sums, [1, blocks, columns])
 }

@@ -175,14 +175,17 @@ impl Tile {
 /// Presynaptic units that a cube stages in shared memory at once, if it is not resident.
 pub(super) const CHUNK: usize = 128;
 
-/// Returns cubes and threads for `n` independent numbers, indexed by `ABSOLUTE_POS`. No axis is longer than every device allows.
+/// Returns cubes and threads for `n` independent numbers, indexed by `ABSOLUTE_POS`.
 pub(super) fn elementwise(n: usize) -> (CubeCount, CubeDim) {
     const THREADS: usize = 256;
+    (grid(n.div_ceil(THREADS)), CubeDim::new_1d(THREADS as u32))
+}
+
+/// Returns a launch of at least as many cubes, indexed by `CUBE_POS`. No axis is longer than every device allows.
+pub(super) fn grid(cubes: usize) -> CubeCount {
     const ROW: usize = 1 << 14;
-    let cubes = n.div_ceil(THREADS);
-    let count = match cubes {
+    match cubes {
         0..=ROW => CubeCount::Static(cubes as u32, 1, 1),
         _ => CubeCount::Static(ROW as u32, cubes.div_ceil(ROW) as u32, 1),
-    };
-    (count, CubeDim::new_1d(THREADS as u32))
+    }
 }

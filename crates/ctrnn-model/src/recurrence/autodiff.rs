@@ -176,7 +176,8 @@ fn track<B: RecurrenceBackend, C: CheckpointStrategy>(
         .activity
         .as_ref()
         .expect("a sweep gives a final state");
-    let zero = B::float_zeros(
+    // Neither the value of the token nor that of its gradient is used.
+    let unused = B::float_empty(
         Shape::new([1]),
         &B::float_device(final_state),
         final_state.dtype().into(),
@@ -185,8 +186,10 @@ fn track<B: RecurrenceBackend, C: CheckpointStrategy>(
     let nodes = (operands.each_ref().into_array()).map(|operand| operand.node.clone());
     let token: FloatTensor<Autodiff<B, C>> =
         match Core.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish((pullback, slots.clone()), zero.clone()),
-            OpsKind::UnTracked(prepared) => prepared.finish(zero.clone()),
+            OpsKind::Tracked(prepared) => {
+                prepared.finish((pullback, slots.clone()), unused.clone())
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(unused.clone()),
         };
     let mut slot = 0..;
     results.map(|result| {
@@ -200,7 +203,9 @@ fn track<B: RecurrenceBackend, C: CheckpointStrategy>(
                 .compute_bound()
                 .stateful();
             match prepared {
-                OpsKind::Tracked(prepared) => prepared.finish((slots.clone(), zero.clone()), value),
+                OpsKind::Tracked(prepared) => {
+                    prepared.finish((slots.clone(), unused.clone()), value)
+                }
                 OpsKind::UnTracked(prepared) => prepared.finish(value),
             }
         })
@@ -290,11 +295,11 @@ impl<B: RecurrenceBackend> Backward<B, 1> for Port {
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = grads.consume::<B>(&ops.node);
-        let (slots, zero) = ops.state;
+        let (slots, unused) = ops.state;
         slots.put(self.0, gradient);
         if let [Some(token)] = ops.parents {
-            // The core consumes a gradient of its token; the value is not used.
-            grads.register::<B>(token.id, zero);
+            // The core consumes a gradient of its token.
+            grads.register::<B>(token.id, unused);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use burn::tensor::{Tensor, TensorData};
 use burn_ndarray::NdArray;
 use ctrnn_kernels::{
-    AdamStep, Element, Form, GradientSlices, Operands, Saved, SegmentSlices, Shape, SweepElement,
+    Element, Form, GradientSlices, Operands, Saved, SegmentSlices, Shape, SweepElement,
     SweepResults, SweepSlices, SynapseConstants, TrajectorySlices, TrialLengths, UnitState,
     UpstreamSlices, Workspace, backward, backward_recomputing, backward_with_omega, forward,
     forward_keeping_states, kept_states, kept_synapses, rate_terms, segment_steps,
@@ -13,8 +13,8 @@ use ctrnn_kernels::{
 
 use super::host_memory::CpuBackend;
 use super::{GradientTensors, Pullback, ResultTensors, SweepTensors, primitive, tensor};
-use crate::FusedOmega;
 use crate::fused_ops::assert_errors_fit;
+use crate::{AdamUpdate, FusedOmega};
 
 /// Implements the fused sweep, and the operations around it, for a backend that is a [`CpuBackend`].
 macro_rules! fused_sweep {
@@ -96,16 +96,10 @@ macro_rules! fused_sweep {
             }
 
             fn adam(
-                step: &ctrnn_kernels::AdamStep,
-                weights: &burn::tensor::Tensor<Self, 1>,
-                gradient: &burn::tensor::Tensor<Self, 1>,
-                moments: [&burn::tensor::Tensor<Self, 1>; 2],
-            ) -> Option<[burn::tensor::Tensor<Self, 1>; 3]> {
-                let [first, second] = moments;
-                Some($crate::recurrence::cpu::adam(
-                    step,
-                    [weights, gradient, first, second],
-                ))
+                updates: Vec<$crate::AdamUpdate<Self>>,
+            ) -> Vec<[burn::tensor::Tensor<Self, 1>; 3]> {
+                let next = updates.into_iter().map($crate::recurrence::cpu::adam);
+                next.collect()
             }
 
             fn reshaped<const D: usize, const E: usize>(
@@ -488,11 +482,12 @@ fn back_with_omega<E: SweepElement>(
     }
 }
 
-/// Computes [`crate::FusedOps::adam`] of `[weights, gradient, first moments, second moments]`.
-pub(super) fn adam<B: CpuBackend>(step: &AdamStep, now: [&Tensor<B, 1>; 4]) -> [Tensor<B, 1>; 3] {
-    let held = now.map(|tensor| primitive(tensor.clone()));
+/// Computes [`crate::FusedOps::adam`] of one parameter.
+pub(super) fn adam<B: CpuBackend>(update: AdamUpdate<B>) -> [Tensor<B, 1>; 3] {
+    let [first, second] = update.moments;
+    let held = [update.weights, update.gradient, first, second].map(primitive);
     let now = held.each_ref().map(B::numbers);
-    let next = ctrnn_kernels::adam(step, now.each_ref().map(AsRef::as_ref));
+    let next = ctrnn_kernels::adam(&update.step, now.each_ref().map(AsRef::as_ref));
     next.map(|numbers| {
         let shape = [numbers.len()];
         tensor(B::tensor(numbers, &shape))

@@ -7,9 +7,10 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, IntElement};
 use ctrnn_kernels::gpu::{
-    Keep, SweepBuffers, TrajectoryBuffers, adam, backward, forward, squared_error, sum_of_squares,
+    AdamBuffers, Keep, SweepBuffers, TrajectoryBuffers, adam, backward, clipped, forward, norm,
+    squared_error, sum_of_squares,
 };
-use ctrnn_kernels::{AdamStep, Form, NoiseSource, Operands, Shape, SweepResults};
+use ctrnn_kernels::{Form, NoiseSource, Operands, Shape, SweepResults};
 use cubecl::prelude::ComputeClient;
 use cubecl::server::Handle;
 
@@ -17,9 +18,9 @@ use super::{
     GradientTensors, NormalTensors, Pullback, RecurrenceBackend, ResultTensors, SweepTensors,
     plain_sweep, primitive, tensor,
 };
-use crate::FusedOps;
 use crate::fused_ops::assert_errors_fit;
 use crate::trajectory::no_outputs;
+use crate::{AdamUpdate, FusedOps};
 
 /// The GPU backend: burn's, without its fusion layer, whatever features other crates of a program turn on.
 #[cfg(feature = "wgpu")]
@@ -86,35 +87,56 @@ impl<R: CubeRuntime, I: IntElement, BT: BoolElement> FusedOps for Cube<R, I, BT>
     }
 
     fn sum_of_squares(tensors: &[&Tensor<Self, 1>]) -> Tensor<Self, 1> {
-        let device = Device::new(&primitive(tensors[0].clone()));
-        let buffers: Vec<_> = tensors
-            .iter()
-            .map(|&x| (buffer(primitive(x.clone())), x.dims()[0]))
-            .collect();
-        device.tensor(sum_of_squares(&device.client, &buffers), [1])
+        let device = Device::of(tensors[0]);
+        device.tensor(sum_of_squares(&device.client, &flat_buffers(tensors)), [1])
     }
 
-    fn adam(
-        step: &AdamStep,
-        weights: &Tensor<Self, 1>,
-        gradient: &Tensor<Self, 1>,
-        moments: [&Tensor<Self, 1>; 2],
-    ) -> Option<[Tensor<Self, 1>; 3]> {
-        let [n] = weights.dims();
-        let [weights, gradient, moment_1, moment_2] =
-            [weights, gradient, moments[0], moments[1]].map(|x| primitive(x.clone()));
-        let device = Device::new(&weights);
-        let [moment_1, moment_2] = [moment_1, moment_2].map(buffer);
-        let next = adam(
-            &device.client,
-            step,
-            &buffer(weights),
-            &buffer(gradient),
-            [&moment_1, &moment_2],
-            n,
-        );
-        Some(next.map(|handle| device.tensor(handle, [n])))
+    fn norm(tensors: &[&Tensor<Self, 1>]) -> Tensor<Self, 1> {
+        let device = Device::of(tensors[0]);
+        device.tensor(norm(&device.client, &flat_buffers(tensors)), [1])
     }
+
+    fn clipped(
+        tensors: Vec<Tensor<Self, 1>>,
+        norm: &Tensor<Self, 1>,
+        max: f64,
+    ) -> Vec<Tensor<Self, 1>> {
+        let device = Device::of(norm);
+        let buffers = flat_buffers(&tensors.iter().collect::<Vec<_>>());
+        let norm = buffer(primitive(norm.clone()));
+        let found = clipped(&device.client, &buffers, &norm, max as f32);
+        let pairs = found.into_iter().zip(buffers);
+        pairs.map(|(x, (_, n))| device.tensor(x, [n])).collect()
+    }
+
+    fn adam(updates: Vec<AdamUpdate<Self>>) -> Vec<[Tensor<Self, 1>; 3]> {
+        let Some(first) = updates.first() else {
+            return Vec::new();
+        };
+        let device = Device::of(&first.weights);
+        let flat = |x: Tensor<Self, 1>| buffer(primitive(x));
+        let parameter = |update: AdamUpdate<Self>| AdamBuffers {
+            step: update.step,
+            n: update.weights.dims()[0],
+            weights: flat(update.weights),
+            gradient: flat(update.gradient),
+            moments: update.moments.map(flat),
+        };
+        let parameters: Vec<_> = updates.into_iter().map(parameter).collect();
+        let next = adam(&device.client, &parameters);
+        let pairs = next.into_iter().zip(&parameters);
+        pairs
+            .map(|(next, of)| next.map(|handle| device.tensor(handle, [of.n])))
+            .collect()
+    }
+}
+
+/// Returns the buffers of tensors, with their lengths.
+fn flat_buffers<R: CubeRuntime, I: IntElement, BT: BoolElement>(
+    tensors: &[&Tensor<Cube<R, I, BT>, 1>],
+) -> Vec<(Handle, usize)> {
+    let flat = |x: &&Tensor<_, 1>| (buffer(primitive((*x).clone())), x.dims()[0]);
+    tensors.iter().map(flat).collect()
 }
 
 /// Device of tensors, and the client that launches kernels there.
@@ -130,6 +152,12 @@ impl<R: CubeRuntime> Device<R> {
             client: tensor.client.clone(),
             device: tensor.device.clone(),
         }
+    }
+
+    fn of<I: IntElement, BT: BoolElement, const D: usize>(
+        tensor: &Tensor<Cube<R, I, BT>, D>,
+    ) -> Self {
+        Self::new(&primitive(tensor.clone()))
     }
 
     fn primitive(&self, handle: Handle, shape: &[usize]) -> CubeTensor<R> {
@@ -251,24 +279,25 @@ impl<R: CubeRuntime> Device<R> {
             right,
             ..found.operands
         };
-        // Gradients that no kernel wrote are zero: those of a network without inputs, or of a readout that the loss does not use.
-        let shapes = Operands::shapes(&shape);
-        let whole = found
-            .zip(shapes)
-            .zip(wanted)
-            .map(|((handle, shape), is_wanted)| {
-                is_wanted.then(|| match handle {
-                    Some(handle) => self.primitive(handle, &shape),
-                    None => self.zeros(&shape),
-                })
-            });
-        Operands {
+        let of_units = Operands {
             bias: wanted.bias.then(|| primitive(bias)),
             decay: wanted.decay.then(|| primitive(of_units(1))),
             gain,
             noise_scale: wanted.noise_scale.then(|| primitive(of_units(3))),
-            ..whole
-        }
+            ..Operands::default()
+        };
+        // Gradients that no kernel wrote are zero: those of a network without inputs, or of a readout that the loss does not use.
+        let whole = found
+            .zip(of_units)
+            .zip(Operands::shapes(&shape))
+            .zip(wanted);
+        whole.map(|(((handle, of_units), shape), is_wanted)| {
+            let of_kernels = || handle.map(|handle| self.primitive(handle, &shape));
+            is_wanted.then(|| {
+                let found = of_units.or_else(of_kernels);
+                found.unwrap_or_else(|| self.zeros(&shape))
+            })
+        })
     }
 }
 

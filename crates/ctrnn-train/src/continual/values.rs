@@ -2,33 +2,38 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use burn::module::{AutodiffModule, Module, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use ctrnn_model::{CtrnnModule, Parameter};
+use burn::tensor::backend::AutodiffBackend;
+use ctrnn_model::{CtrnnModule, FusedOps, Parameter};
 
 /// Numbers of each parameter, flat.
 pub(crate) type Values<B> = BTreeMap<Parameter, Tensor<B, 1>>;
 
 /// Returns the values of the trained parameters of a network.
-pub(crate) fn values_of<A: AutodiffBackend>(network: &CtrnnModule<A>) -> Values<A::InnerBackend> {
-    struct Collect<B: Backend> {
+pub(crate) fn values_of<A>(network: &CtrnnModule<A>) -> Values<A::InnerBackend>
+where
+    A: AutodiffBackend<InnerBackend: FusedOps>,
+{
+    struct Collect<A: AutodiffBackend> {
         parameters: HashMap<ParamId, Parameter>,
-        found: Values<B>,
+        found: Values<A::InnerBackend>,
     }
-    impl<B: Backend> ModuleVisitor<B> for Collect<B> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            let value = param.val();
+    impl<A: AutodiffBackend<InnerBackend: FusedOps>> ModuleVisitor<A> for Collect<A> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<A, D>>) {
+            let value = param.val().inner();
             let length = value.shape().num_elements();
+            // burn reads a 0 in a shape as "keep".
             if let Some(&parameter) = self.parameters.get(&param.id).filter(|_| length > 0) {
-                self.found.insert(parameter, value.reshape([length])); // burn reads a 0 here as "keep"
+                let flat = A::InnerBackend::reshaped(value, [length]);
+                self.found.insert(parameter, flat);
             }
         }
     }
-    let mut collect = Collect {
+    let mut collect = Collect::<A> {
         parameters: network.config().parameters_by_id(),
         found: Values::new(),
     };
-    network.valid().visit(&mut collect);
+    network.visit(&mut collect);
     collect.found
 }

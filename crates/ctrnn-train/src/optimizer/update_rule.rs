@@ -1,6 +1,6 @@
-//! Update rules for one parameter, with their state as plain tensors.
+//! Update rules, with their state as plain tensors.
 //!
-//! Adam and AdamW use the backend's own operation if it has one, otherwise burn's implementation, whose moments are
+//! Adam and AdamW update all parameters by one operation of the backend; AMSGrad is burn's implementation, whose moments are
 //! public. The other rules are implemented here, in a few lines each, because burn keeps their moments private, so that
 //! no checkpoint could hold them.
 
@@ -8,7 +8,7 @@ use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamState, AdamWState, AdaptiveMomentumState, SimpleOptimizer};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use ctrnn_model::{AdamStep, RecurrenceBackend};
+use ctrnn_model::{AdamStep, AdamUpdate, RecurrenceBackend};
 
 use crate::optimizer::config::{AdaGrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
 
@@ -19,6 +19,20 @@ pub(crate) struct Memory<B: Backend> {
     pub updates: usize,
     /// Moments, in the order of [`Optimizer::moment_names`].
     pub moments: Vec<Tensor<B, 1>>,
+}
+
+/// Parameter that is due for an update, flat.
+pub(crate) struct Due<B: Backend> {
+    /// Learning rate.
+    pub lr: f64,
+    /// Weight decay, in place of the rule's own.
+    pub weight_decay: f64,
+    /// Weights before the update.
+    pub value: Tensor<B, 1>,
+    /// Gradient of the weights.
+    pub gradient: Tensor<B, 1>,
+    /// State of the update rule; `None` at the first update.
+    pub memory: Option<Memory<B>>,
 }
 
 impl Optimizer {
@@ -48,141 +62,110 @@ impl Optimizer {
         self.moment_names().len() - unused
     }
 
-    /// Returns the next value of a parameter, and the state for the next update; `weight_decay` takes the place of the rule's own, and
-    /// `memory` is `None` at the first update.
+    /// Returns the next value of each parameter, and its state for the next update.
     pub(crate) fn step<B: RecurrenceBackend>(
         &self,
-        [lr, weight_decay]: [f64; 2],
-        value: Tensor<B, 1>,
-        gradient: Tensor<B, 1>,
-        memory: Option<Memory<B>>,
-    ) -> (Tensor<B, 1>, Memory<B>) {
-        let rates = [lr, weight_decay];
+        due: Vec<Due<B>>,
+    ) -> Vec<(Tensor<B, 1>, Memory<B>)> {
         match self {
-            Self::Adam(rule) => adam_step(rule, rates, value, gradient, memory),
-            Self::AdamW(rule) => adamw_step(rule, rates, value, gradient, memory),
-            Self::Sgd(rule) => descend(rates, value, gradient, memory, |g, m| sgd(rule, g, m)),
-            Self::RmsProp(rule) => {
-                descend(rates, value, gradient, memory, |g, m| rmsprop(rule, g, m))
+            Self::Adam(rule) if !rule.amsgrad => {
+                let constants = (rule.betas, rule.eps);
+                adam(constants, due, |_, weight_decay| (1.0, weight_decay))
             }
-            Self::AdaGrad(rule) => {
-                descend(rates, value, gradient, memory, |g, m| adagrad(rule, g, m))
+            Self::AdamW(rule) if !rule.amsgrad => {
+                let constants = (rule.betas, rule.eps);
+                adam(constants, due, |lr, weight_decay| {
+                    (1.0 - lr * weight_decay, 0.0)
+                })
             }
+            _ => due.into_iter().map(|due| self.step_of_one(due)).collect(),
+        }
+    }
+
+    /// Returns the next value of one parameter and its state, by tensor operations.
+    fn step_of_one<B: Backend>(&self, due: Due<B>) -> (Tensor<B, 1>, Memory<B>) {
+        match self {
+            Self::Adam(rule) => amsgrad(rule, due),
+            Self::AdamW(rule) => amsgrad_with_decay(rule, due),
+            Self::Sgd(rule) => descend(due, |g, m| sgd(rule, g, m)),
+            Self::RmsProp(rule) => descend(due, |g, m| rmsprop(rule, g, m)),
+            Self::AdaGrad(rule) => descend(due, |g, m| adagrad(rule, g, m)),
             Self::Lbfgs(_) => unreachable!("L-BFGS updates all parameters together"),
         }
     }
 }
 
-/// Applies Adam, by burn unless the backend has an operation for it; all constants are set, since burn's defaults
-/// differ (`eps` 1e-5).
-fn adam_step<B: RecurrenceBackend>(
-    rule: &Adam,
-    [lr, weight_decay]: [f64; 2],
-    value: Tensor<B, 1>,
-    gradient: Tensor<B, 1>,
-    memory: Option<Memory<B>>,
-) -> (Tensor<B, 1>, Memory<B>) {
-    let [beta_1, beta_2] = rule.betas.map(|beta| beta as f32);
-    let fused = Fused {
-        betas: rule.betas,
-        eps: rule.eps,
-        keep: 1.0,
-        penalty: weight_decay,
+/// Applies Adam or AdamW with these decay rates and this epsilon to all parameters together; `decay` maps learning rate and weight decay
+/// to [`AdamStep::keep`] and [`AdamStep::penalty`].
+fn adam<B: RecurrenceBackend>(
+    (betas, eps): ([f64; 2], f64),
+    due: Vec<Due<B>>,
+    decay: impl Fn(f64, f64) -> (f64, f64),
+) -> Vec<(Tensor<B, 1>, Memory<B>)> {
+    // In f32, as burn does: 1 - 0.999^t is known to a few parts in 10^5 while t is small.
+    let betas = betas.map(|beta| beta as f32);
+    let counts = due.iter().map(|due| due.memory.as_ref());
+    let counts: Vec<usize> = counts.map(|m| m.map_or(0, |m| m.updates) + 1).collect();
+    let update = |(due, &updates): (Due<B>, &usize)| {
+        let young = betas.map(|beta| 1.0 - beta.powi(updates as i32));
+        let (keep, penalty) = decay(due.lr, due.weight_decay);
+        let moments = due.memory.and_then(|memory| memory.moments.try_into().ok());
+        AdamUpdate {
+            // Bias correction: with c1 = 1 - beta_1^t, c2 = 1 - beta_2^t the step lr (m / c1) / (sqrt(s / c2) + eps) is
+            // multiplied out, as burn does.
+            step: AdamStep {
+                keep,
+                penalty: penalty as f32,
+                betas,
+                lr: due.lr,
+                correction: young[1].sqrt() / young[0],
+                eps: eps as f32 * young[1].sqrt(),
+            },
+            moments: moments.unwrap_or_else(|| [(); 2].map(|()| due.value.zeros_like())),
+            weights: due.value,
+            gradient: due.gradient,
+        }
     };
-    if !rule.amsgrad
-        && let Some(done) = fused.step(lr, &value, &gradient, memory.as_ref())
-    {
-        return done;
-    }
-    let decay = (weight_decay > 0.0).then_some(WeightDecayConfig {
-        penalty: weight_decay as f32,
+    let updates = due.into_iter().zip(&counts).map(update).collect();
+    let next = B::adam(updates).into_iter().zip(counts);
+    next.map(|([value, first, second], updates)| {
+        let moments = vec![first, second];
+        (value, Memory { updates, moments })
+    })
+    .collect()
+}
+
+/// Applies Adam with AMSGrad, by burn; all constants are set, since burn's defaults differ (`eps` 1e-5).
+fn amsgrad<B: Backend>(rule: &Adam, due: Due<B>) -> (Tensor<B, 1>, Memory<B>) {
+    let [beta_1, beta_2] = rule.betas.map(|beta| beta as f32);
+    let decay = (due.weight_decay > 0.0).then_some(WeightDecayConfig {
+        penalty: due.weight_decay as f32,
     });
     let adam = burn::optim::AdamConfig::new()
         .with_beta_1(beta_1)
         .with_beta_2(beta_2)
         .with_epsilon(rule.eps as f32)
-        .with_amsgrad(rule.amsgrad)
+        .with_amsgrad(true)
         .with_weight_decay(decay)
         .build();
-    let state = memory.map(|memory| AdamState::new(moments_of(memory)));
-    let (value, state) = adam.step(lr, value, gradient, state);
+    let state = due.memory.map(|memory| AdamState::new(moments_of(memory)));
+    let (value, state) = adam.step(due.lr, due.value, due.gradient, state);
     (value, memory_of(state.map(|state| state.momentum)))
 }
 
-/// Applies AdamW, by burn unless the backend has an operation for it.
-fn adamw_step<B: RecurrenceBackend>(
-    rule: &AdamW,
-    [lr, weight_decay]: [f64; 2],
-    value: Tensor<B, 1>,
-    gradient: Tensor<B, 1>,
-    memory: Option<Memory<B>>,
-) -> (Tensor<B, 1>, Memory<B>) {
+/// Applies AdamW with AMSGrad, by burn.
+fn amsgrad_with_decay<B: Backend>(rule: &AdamW, due: Due<B>) -> (Tensor<B, 1>, Memory<B>) {
     let [beta_1, beta_2] = rule.betas.map(|beta| beta as f32);
-    let fused = Fused {
-        betas: rule.betas,
-        eps: rule.eps,
-        keep: 1.0 - lr * weight_decay,
-        penalty: 0.0,
-    };
-    if !rule.amsgrad
-        && let Some(done) = fused.step(lr, &value, &gradient, memory.as_ref())
-    {
-        return done;
-    }
     let adamw = burn::optim::AdamWConfig::new()
         .with_beta_1(beta_1)
         .with_beta_2(beta_2)
         .with_epsilon(rule.eps as f32)
-        .with_weight_decay(weight_decay as f32)
-        .with_amsgrad(rule.amsgrad)
+        .with_weight_decay(due.weight_decay as f32)
+        .with_amsgrad(true)
         .build();
-    let state = memory.map(|memory| AdamWState::new(moments_of(memory)));
-    let (value, state) = adamw.step(lr, value, gradient, state);
+    let state = due.memory.map(|memory| AdamWState::new(moments_of(memory)));
+    let (value, state) = adamw.step(due.lr, due.value, due.gradient, state);
     (value, memory_of(state.map(|state| state.momentum)))
-}
-
-/// Constants of an Adam update by a single operation of the backend, see [`AdamStep`].
-struct Fused {
-    betas: [f64; 2],
-    eps: f64,
-    keep: f64,
-    penalty: f64,
-}
-
-impl Fused {
-    /// Returns the updated value and state, or `None` if the backend has no such operation.
-    fn step<B: RecurrenceBackend>(
-        &self,
-        lr: f64,
-        value: &Tensor<B, 1>,
-        gradient: &Tensor<B, 1>,
-        memory: Option<&Memory<B>>,
-    ) -> Option<(Tensor<B, 1>, Memory<B>)> {
-        let updates = memory.map_or(0, |memory| memory.updates) + 1;
-        // In f32, as burn does: 1 - 0.999^t is known to a few parts in 10^5 while t is small.
-        let betas = self.betas.map(|beta| beta as f32);
-        let young = betas.map(|beta| 1.0 - beta.powi(updates as i32));
-        // Bias correction: with c1 = 1 - beta_1^t, c2 = 1 - beta_2^t the step lr (m / c1) / (sqrt(s / c2) + eps) is
-        // multiplied out, as burn does.
-        let step = AdamStep {
-            keep: self.keep,
-            penalty: self.penalty as f32,
-            betas,
-            lr,
-            correction: young[1].sqrt() / young[0],
-            eps: self.eps as f32 * young[1].sqrt(),
-        };
-        let next = match memory.map(|memory| memory.moments.as_slice()) {
-            Some([first, second]) => B::adam(&step, value, gradient, [first, second]),
-            _ => {
-                let zero = value.zeros_like();
-                B::adam(&step, value, gradient, [&zero, &zero])
-            }
-        };
-        let [value, first, second] = next?;
-        let moments = vec![first, second];
-        Some((value, Memory { updates, moments }))
-    }
 }
 
 /// Converts to the state of burn's Adam and AdamW.
@@ -214,21 +197,20 @@ type Directed<B> = (Tensor<B, 1>, Vec<Tensor<B, 1>>);
 /// Makes a step along the direction that a rule finds from the gradient, weight decay included, and from its moments
 /// (none at the first update).
 fn descend<B: Backend>(
-    [lr, weight_decay]: [f64; 2],
-    value: Tensor<B, 1>,
-    gradient: Tensor<B, 1>,
-    memory: Option<Memory<B>>,
+    due: Due<B>,
     rule: impl FnOnce(Tensor<B, 1>, Vec<Tensor<B, 1>>) -> Directed<B>,
 ) -> (Tensor<B, 1>, Memory<B>) {
-    let gradient = match weight_decay {
-        0.0 => gradient, // unchanged to the bit
-        _ => gradient + value.clone() * weight_decay,
+    let value = due.value;
+    let gradient = match due.weight_decay {
+        0.0 => due.gradient, // unchanged to the bit
+        decay => due.gradient + value.clone() * decay,
     };
+    let memory = due.memory;
     let (updates, moments) =
         memory.map_or((0, Vec::new()), |memory| (memory.updates, memory.moments));
     let (direction, moments) = rule(gradient, moments);
     let updates = updates + 1;
-    (value - direction * lr, Memory { updates, moments })
+    (value - direction * due.lr, Memory { updates, moments })
 }
 
 fn sgd<B: Backend>(rule: &Sgd, gradient: Tensor<B, 1>, moments: Vec<Tensor<B, 1>>) -> Directed<B> {
