@@ -418,4 +418,84 @@ mod tests {
             "."
         );
     }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Shape {
+        Flat,
+        Scaled(f32),
+        Box { sides: [u8; 2] },
+    }
+
+    #[track_caller]
+    fn assert_refused(text: &str, path: &str, message: &str) {
+        let refused = from_toml::<BTreeMap<String, Shape>>(toml::from_str(text).unwrap());
+        let RefusedValue {
+            path: found,
+            message: reason,
+        } = refused.unwrap_err();
+        assert_eq!((found.as_str(), reason.as_str()), (path, message));
+    }
+
+    #[test]
+    fn enums_are_words_or_tables_of_one_key() {
+        let text =
+            "a = \"flat\"\nb = { scaled = 2 }\nc = { box = { sides = [1, 2] } }\nd = { flat = {} }";
+        let read: BTreeMap<String, Shape> = from_toml(toml::from_str(text).unwrap()).unwrap();
+        let expected = [
+            Shape::Flat,
+            Shape::Scaled(2.0),
+            Shape::Box { sides: [1, 2] },
+            Shape::Flat,
+        ];
+        assert!(read.values().eq(&expected), "{read:?}");
+        let variants = "expected one of `flat`, `scaled`, `box`";
+        assert_refused(
+            "a = \"round\"",
+            "a",
+            &format!("unknown variant `round`, {variants}"),
+        );
+        assert_refused(
+            "a = 1",
+            "a",
+            "invalid type: integer `1`, expected a word or a table with one key",
+        );
+        assert_refused("a = {}", "a", "wanted exactly 1 element, found 0 elements");
+        assert_refused(
+            "a = \"box\"",
+            "a",
+            "invalid type: unit variant, expected struct variant",
+        );
+        assert_refused(
+            "a = { scaled = true }",
+            "a.scaled",
+            "invalid type: boolean `true`, expected f32",
+        );
+        assert_refused(
+            "a = { flat = 1 }",
+            "a",
+            "invalid type: integer `1`, expected an empty table",
+        );
+        assert_refused(
+            "a = { box = [1, 2] }",
+            "a.box",
+            "invalid type: sequence, expected struct variant Shape::Box",
+        );
+        let sides = "a.box.sides";
+        assert_refused(
+            "a = { box = { sides = [1] } }",
+            sides,
+            "invalid length 1, expected an array of length 2",
+        );
+        assert_refused(
+            "a = { box = { sides = [1, 2, 3] } }",
+            sides,
+            "invalid length 3, expected fewer elements in array",
+        );
+        assert_refused(
+            "a = { box = { sides = [1, -2] } }",
+            "a.box.sides[1]",
+            "invalid value: integer `-2`, expected u8",
+        );
+    }
 }
