@@ -412,9 +412,7 @@ mod tests {
         let refused = read("a = [{ x = 1, y = 300 }]").unwrap_err();
         assert_eq!(refused.path, "a[0].y");
         assert_eq!(
-            from_toml::<Point>(toml::Value::Boolean(true))
-                .unwrap_err()
-                .path,
+            from_toml::<Point>(Value::Boolean(true)).unwrap_err().path,
             "."
         );
     }
