@@ -13,7 +13,7 @@ programs=$(realpath "$1")
 out=${2:-gpu-results}
 here=$(dirname "$(realpath "$0")")
 python=${PYTHON:-python3}
-shapes=${SHAPES-TINY S M L XL LONG B1 B2 N1k}
+shapes=${SHAPES-TINY S M L XL LONG B1 B2 N1k PUBLIC}
 peers=${PEERS-torch_eager,torch_eager_graph,torch_compile,torch_rnn,jax_scan,jax_manual}
 mkdir -p "$out"
 out=$(realpath "$out")
