@@ -100,16 +100,12 @@ impl From<Value> for Source {
 impl Source {
     /// Returns the error of a value of another type than the visitor expects.
     fn refused(&self, expected: &dyn serde::de::Expected) -> Refusal {
-        let time;
         let found = match &self.0 {
             Value::Boolean(x) => Unexpected::Bool(*x),
             Value::Integer(x) => Unexpected::Signed(*x),
             Value::Float(x) => Unexpected::Float(*x),
             Value::String(x) => Unexpected::Str(x),
-            Value::Datetime(x) => {
-                time = x.to_string();
-                Unexpected::Str(&time)
-            }
+            Value::Datetime(_) => Unexpected::Other("date or time"), // a string by `From`
             Value::Array(_) => Unexpected::Seq,
             Value::Table(_) => Unexpected::Map,
         };
@@ -362,7 +358,7 @@ impl<'de> VariantAccess<'de> for Variant {
         match self.value {
             None => Ok(()),
             Some(Value::Table(table)) if table.is_empty() => Ok(()),
-            Some(other) => Err(Source(other).refused(&"an empty table")),
+            Some(other) => Err(Source::from(other).refused(&"an empty table")),
         }
     }
 
